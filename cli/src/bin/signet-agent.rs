@@ -1,0 +1,2 @@
+//! The `signet-agent` binary: one role alone, for production images.
+fn main() {}

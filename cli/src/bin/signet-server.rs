@@ -1,0 +1,2 @@
+//! The `signet-server` binary: one role alone, for production images.
+fn main() {}
