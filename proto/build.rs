@@ -1,5 +1,7 @@
 //! Compiles the `.proto` files in pure Rust: no protoc, nothing generated in git.
 
+#![expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by environment")]
+
 use std::{env, error::Error, fs, path::Path, path::PathBuf};
 
 use prost::Message as _;

@@ -1,1 +1,213 @@
-//! signet-agent
+//! The node's part of Signet: attests the node and its workloads, keeps their SVIDs fresh, and
+//! serves the SPIFFE Workload API.
+
+mod api;
+mod backoff;
+mod cache;
+mod certificate;
+mod clock;
+mod config;
+mod node;
+mod rotation;
+mod status;
+mod storage;
+mod sync;
+#[cfg(test)]
+mod testing;
+mod upstream;
+mod workload;
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use signet_daemon::{
+    health::{Health, HealthListener},
+    socket::UnixSocket,
+};
+use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use config::{Config, RunFlags};
+
+use cache::Cache;
+use node::Node;
+use rotation::Rotation;
+use status::Status;
+use storage::Storage;
+use sync::Sync;
+use workload::{Attestors, Discovery, Unix, WorkloadAttestor};
+
+/// Runs the agent until shutdown. Ends by itself only when this node cannot work as configured,
+/// or when the server has banned the agent.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let health = Health::new();
+    let status = Status::new(&health);
+    let mut parts = Parts::new(&shutdown);
+    if let Some(listener) = HealthListener::bind(&config.health, &health)? {
+        parts.start("health checks", |stop| async move {
+            listener.serve(stop).await;
+            Ok(())
+        });
+    }
+    let (stop, started) = (parts.stop.clone(), start(config, &mut parts, status).await);
+    if let Err(error) = started {
+        stop.cancel();
+        parts.finish().await.ok();
+        return Err(error);
+    }
+    parts.finish().await
+}
+
+/// Gets the node attested, then starts everything that lives from its identity.
+async fn start(config: Config, parts: &mut Parts, status: Status) -> anyhow::Result<()> {
+    let (keys, trust_domain) = (config.keys.clone(), &config.node.trust_domain);
+    let (storage, saved) = Storage::open(&config.data_dir, keys, trust_domain)?;
+    let bootstrap = config.bootstrap.clone();
+    let mut node = Node::new(
+        config.node.clone(),
+        storage,
+        saved,
+        bootstrap,
+        status.clone(),
+    )?;
+    if !node.establish(&parts.stop).await? {
+        return Ok(());
+    }
+    let own = node
+        .bundle()
+        .context("the node is attested, but has no bundle")?;
+    let upstream = node.upstream();
+    let cache = Cache::new(own, config.limits, upstream.clone());
+    let keeper = node.trust_keeper(cache.bundles());
+    let sync = Sync::new(
+        cache.clone(),
+        upstream.clone(),
+        config.sync_interval,
+        status.clone(),
+    );
+    let rotation = Rotation {
+        cache: cache.clone(),
+        upstream,
+        key_type: config.key_type,
+        availability_target: config.node.availability_target,
+    };
+    let first = sync.first();
+    parts.start(
+        "node identity",
+        |stop| async move { Ok(node.run(stop).await?) },
+    );
+    parts.start("trust", |stop| done(keeper.run(stop)));
+    parts.start("synchronization", |stop| done(sync.run(stop)));
+    parts.start("rotation", |stop| done(rotation.run(stop)));
+    let path = config.socket_path.clone();
+    let probed = status.clone();
+    parts.start("Workload API", |stop| serve(config, cache, first, stop));
+    parts.start("self-check", |stop| done(probe(path, probed, stop)));
+    Ok(())
+}
+
+/// Opens the Workload API once the cache is filled: before that it could only tell workloads,
+/// wrongly, that they have no identity.
+async fn serve(
+    config: Config,
+    cache: Cache,
+    mut first: watch::Receiver<bool>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let filled = first.wait_for(|synced| *synced);
+    let Some(filled) = stop.run_until_cancelled(filled).await else {
+        return Ok(());
+    };
+    filled.context("synchronization ended")?;
+    let unix = config.unix;
+    let discovery = Discovery::from_settings(unix.discover_workload_path, unix.workload_size_limit);
+    let attestors = Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(discovery))]);
+    let socket = UnixSocket::bind(&config.socket_path, OPEN_TO_ALL)?;
+    info!(socket = %config.socket_path.display(), "Starting agent APIs");
+    api::serve(socket, cache, attestors, config.api, stop)
+        .await
+        .context("the Workload API")
+}
+
+/// Asks the own Workload API now and then, as a workload would.
+async fn probe(path: PathBuf, status: Status, stop: CancellationToken) {
+    let mut pause = FIRST_PROBES;
+    while stop.run_until_cancelled(sleep(pause)).await.is_some() {
+        let answer = probe_once(&path);
+        match stop.run_until_cancelled(answer).await {
+            Some(Ok(())) => {
+                status.serving();
+                pause = LATER_PROBES;
+            }
+            Some(Err(error)) => {
+                status.not_serving(&error);
+                pause = FIRST_PROBES;
+            }
+            None => {}
+        }
+    }
+}
+
+async fn probe_once(path: &Path) -> Result<(), api::ProbeError> {
+    api::probe(path, PROBE_DEADLINE).await
+}
+
+async fn done(work: impl Future<Output = ()>) -> anyhow::Result<()> {
+    work.await;
+    Ok(())
+}
+
+/// The agent's tasks. When one ends with an error or before its time, all end.
+struct Parts {
+    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
+    stop: CancellationToken,
+}
+
+impl Parts {
+    fn new(shutdown: &CancellationToken) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            stop: shutdown.child_token(),
+        }
+    }
+
+    fn start<F>(&mut self, name: &'static str, part: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let work = part(self.stop.clone());
+        self.tasks.spawn(async move { (name, work.await) });
+    }
+
+    /// Waits for all parts; the first error is the agent's.
+    async fn finish(mut self) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            let early = !self.stop.is_cancelled();
+            let error = match ended {
+                Ok((_, Err(error))) => Some(error),
+                Ok((name, Ok(()))) if early => Some(anyhow!("{name} ended by itself")),
+                Ok((_, Ok(()))) => None,
+                Err(died) => Some(anyhow!(died).context("a part of the agent died")),
+            };
+            if let Some(error) = error
+                && outcome.is_ok()
+            {
+                outcome = Err(error);
+            }
+            self.stop.cancel();
+        }
+        outcome
+    }
+}
+
+/// Who a caller is, the kernel says; so every process may connect.
+const OPEN_TO_ALL: u32 = 0o777;
+const FIRST_PROBES: Duration = Duration::from_secs(1);
+const LATER_PROBES: Duration = Duration::from_secs(30);
+const PROBE_DEADLINE: Duration = Duration::from_secs(5);

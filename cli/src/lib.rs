@@ -1,1 +1,249 @@
-//! signet
+//! The `signet` command: every role, every administrator's verb.
+//!
+//! `signet server …` and `signet agent …` have the command trees, the output and the exit
+//! codes of spire-server and spire-agent, so that people's scripts go on working; called by
+//! one of those names, the program is that role.
+
+mod agent;
+mod argv;
+mod certificates;
+mod command;
+mod daemon;
+mod files;
+mod grpc;
+mod health;
+mod mesh;
+mod output;
+#[cfg(test)]
+mod over_socket;
+mod proxy;
+mod server;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+    time::SystemTime,
+};
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::{command::Signet, output::Streams};
+
+/// A daemon that has a binary of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `signet-server`, or a link called `spire-server`.
+    Server,
+    /// `signet-agent`, or a link called `spire-agent`.
+    Agent,
+    /// `signet-proxy`.
+    Proxy,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Agent => "agent",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+/// The program, in the role that its name asks for.
+pub fn main() -> ExitCode {
+    let program = std::env::args_os().next().unwrap_or_default();
+    start(argv::role_of(&program))
+}
+
+/// The program in one role: `signet-server entry show` is `signet server entry show`.
+pub fn main_as(role: Role) -> ExitCode {
+    start(Some(role))
+}
+
+fn start(role: Option<Role>) -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    let mut streams = Streams {
+        // Not locked: a daemon's log writes there too.
+        out: io::stdout(),
+        err: io::stderr(),
+    };
+    if execute(role, arguments, &mut streams) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// One command line from its words to its answer; true is exit code 0.
+fn execute<O: Write, E: Write>(
+    role: Option<Role>,
+    arguments: impl Iterator<Item = OsString>,
+    streams: &mut Streams<O, E>,
+) -> bool {
+    signet_identity::crypto::install();
+    let root = Signet::command();
+    let role = role.map(|role| OsString::from(role.name()));
+    let arguments = argv::translate(&root, role.into_iter().chain(arguments));
+    let program = OsString::from("signet");
+    let matches = root.try_get_matches_from(std::iter::once(program).chain(arguments));
+    let signet = match matches.and_then(|mut matches| Signet::from_arg_matches_mut(&mut matches)) {
+        Ok(signet) => signet,
+        Err(error) => return explain(&error, streams),
+    };
+    match signet.execute(streams) {
+        Ok(good) => good,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed too.
+            let _ = writeln!(streams.err, "Error: {}", output::reason(&error));
+            false
+        }
+    }
+}
+
+/// Help goes to standard output and is no failure; a wrong command line is.
+fn explain<O: Write, E: Write>(error: &clap::Error, streams: &mut Streams<O, E>) -> bool {
+    let text = error.render();
+    let written = if error.use_stderr() {
+        write!(streams.err, "{text}")
+    } else {
+        write!(streams.out, "{text}")
+    };
+    written.is_ok() && !error.use_stderr()
+}
+
+/// Runs one verb's calls on this thread.
+fn block_on<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?
+        .block_on(verb)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the edge of the program: whatever compares with the time is handed this"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(role: Option<Role>, line: &str) -> (bool, String, String) {
+        let mut streams = Streams {
+            out: Vec::new(),
+            err: Vec::new(),
+        };
+        let words = line.split_whitespace().map(OsString::from);
+        let good = execute(role, words, &mut streams);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (good, text(streams.out), text(streams.err))
+    }
+
+    #[test]
+    fn a_wrong_flag_is_refused_before_any_server_is_asked() {
+        let cases = [
+            ("entry create", "at least one selector is required"),
+            (
+                "entry create -selector unix:uid:1",
+                "a parent ID is required if the node flag is not set",
+            ),
+            (
+                "entry create -selector unix:uid:1 -parentID spiffe://a.test/p",
+                "a SPIFFE ID is required",
+            ),
+            (
+                "entry create -selector unix -parentID spiffe://a.test/p -spiffeID spiffe://a.test/w",
+                "selector \"unix\" must be formatted as type:value",
+            ),
+            (
+                "entry create -selector unix -parentID spiffe://a.test/p -spiffeID spiffe://a.test/w -x509SVIDTTL -10",
+                "a positive x509-SVID TTL is required",
+            ),
+            (
+                "entry create -selector unix -spiffeID spiffe://a.test/w -node -federatesWith spiffe://b.test",
+                "node entries can not federate",
+            ),
+            ("entry update", "entry ID is required"),
+            ("entry delete", "an entry ID is required"),
+            (
+                "entry show -entryID a -spiffeID spiffe://a.test/w",
+                "the -entryID flag can't be combined with others",
+            ),
+            ("agent ban", "a SPIFFE ID is required"),
+            ("bundle set", "id flag is required"),
+            ("bundle delete", "id is required"),
+            ("x509 mint", "spiffeID must be specified"),
+            (
+                "jwt mint -spiffeID spiffe://a.test/w",
+                "at least one audience must be specified",
+            ),
+        ];
+        for (line, reason) in cases {
+            let (good, out, err) = run(Some(Role::Server), line);
+            assert!(!good && out.is_empty(), "{line}: {out}");
+            assert_eq!(err, format!("Error: {reason}\n"), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_agents_errors_have_no_prefix() {
+        let line = "agent api validate jwt -audience a";
+        assert_eq!(
+            run(None, line),
+            (false, String::new(), "svid must be specified\n".to_owned())
+        );
+    }
+
+    #[test]
+    fn no_server_is_one_clear_line_in_both_formats() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("api.sock");
+        let line = format!(
+            "server entry show -socketPath {} -output json",
+            socket.display()
+        );
+        let (good, out, err) = run(None, &line);
+        let reason = format!(
+            "no server listens at {}: there is no such socket; start `signet server run`, \
+             or name the socket of one that runs with --socket-path",
+            socket.display()
+        );
+        assert!(!good);
+        assert_eq!(err, format!("Error: {reason}\n"));
+        assert_eq!(out, format!("{{\"error\":\"{reason}\"}}\n"));
+    }
+
+    #[test]
+    fn health_without_a_server_is_undetermined() {
+        let line = "server healthcheck -socketPath /no/such/socket";
+        assert_eq!(
+            run(None, line),
+            (
+                false,
+                String::new(),
+                "Error: server is unhealthy: unable to determine health\n".to_owned()
+            )
+        );
+        let line = "healthcheck -socketPath /no/such/socket";
+        assert_eq!(
+            run(Some(Role::Agent), line).2,
+            "Agent is unhealthy: unable to determine health\n"
+        );
+    }
+
+    #[test]
+    fn help_is_no_failure_and_a_misspelled_flag_is() {
+        let (good, out, _) = run(None, "server entry show -help");
+        assert!(good && out.contains("--spiffe-id"), "{out}");
+        let (good, out, err) = run(None, "server entry show -spifeID x");
+        assert!(!good && out.is_empty());
+        assert!(err.contains("--spifeID"), "{err}");
+    }
+}

@@ -1,2 +1,7 @@
 //! The `signet` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    signet::main()
+}

@@ -1,1 +1,11 @@
-//! signet-daemon
+//! What each daemon of Signet needs of its operating system: configuration file, logs, signals,
+//! sockets, files, readiness.
+//!
+//! No word of identities or meshes stands here; a daemon brings its own settings, checks and tasks.
+
+pub mod config;
+pub mod file;
+pub mod health;
+pub mod log;
+pub mod run;
+pub mod socket;

@@ -1,1 +1,21 @@
-//! signet-identity
+//! The rules of SPIFFE that every room shares: keys, certificate requests, selectors and entries, bundles, and
+//! who is trusted for what on a TLS connection.
+
+pub mod bundle;
+pub mod crypto;
+pub mod csr;
+mod der;
+pub mod entry;
+pub mod id;
+mod json;
+pub mod jwt;
+pub mod selector;
+#[cfg(test)]
+mod testkit;
+pub mod tls;
+pub mod trust;
+pub mod unix;
+pub mod x509;
+
+pub use crypto::key;
+pub use spiffe::{SpiffeId, TrustDomain};

@@ -1,1 +1,50 @@
-//! signet-mesh
+//! What policies of the mesh mean: parse, validate, decide. No I/O, no clock, no async.
+//!
+//! The kinds are Istio's, with Istio's names and semantics. Parsing accepts all of what it is given or refuses it
+//! with file, line and remedy; deciding cannot fail. Where Istio's behaviour would leave a hole (values that can be
+//! dodged by a port in the `Host` header, an unreadable path, an empty list that means "everyone"), the safe reading is
+//! taken, and the module that does so says it.
+//!
+//! ```
+//! use signet_mesh::{HttpPath, Policies, Request, Source, Workload};
+//!
+//! let text = r#"
+//! apiVersion: security.istio.io/v1
+//! kind: AuthorizationPolicy
+//! metadata: { name: orders, namespace: shop }
+//! spec:
+//!   rules:
+//!   - from: [{ source: { principals: ["example.org/web"] } }]
+//!     to: [{ operation: { ports: ["8080"] } }]
+//! "#;
+//! let source = Source { name: "orders.yaml".to_owned(), text: text.to_owned() };
+//! let policies = Policies::parse(&[source]).expect("the policy is valid");
+//! let workload = Workload { namespace: "shop".to_owned(), labels: Default::default() };
+//! let policy = policies.for_workload(&workload, "istio-system");
+//!
+//! let web = "spiffe://example.org/web".parse().expect("a SPIFFE ID");
+//! let request = Request {
+//!     source: Some(&web),
+//!     source_ip: [10, 0, 0, 1].into(),
+//!     destination_ip: [10, 0, 0, 2].into(),
+//!     destination_port: 8080,
+//!     sni: None,
+//!     http: None,
+//! };
+//! assert!(policy.decide(&request).is_permitted());
+//! ```
+
+mod authorization;
+mod cidr;
+mod path;
+mod pattern;
+mod problem;
+mod read;
+
+pub use authorization::{
+    Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
+    Policies, PolicyName, PolicyTrace, Request, RuleRef, RuleTrace, Source, Workload,
+    WorkloadPolicy,
+};
+pub use path::{HttpPath, PathError};
+pub use problem::{PolicyError, Warning};

@@ -11,6 +11,7 @@
     unused_qualifications,
     elided_lifetimes_in_paths,
     missing_debug_implementations,
+    clippy::allow_attributes_without_reason,
     clippy::use_self,
     clippy::wildcard_enum_match_arm,
     clippy::too_many_lines,

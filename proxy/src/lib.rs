@@ -1,1 +1,118 @@
-//! signet-proxy
+//! The data plane: a proxy beside a workload that speaks mTLS for it, verifies the SPIFFE
+//! ID at the other end and enforces policy.
+//!
+//! A connection passes `TcpStream → Authenticated → Authorized → forward`; each step is
+//! made of the one before. The control tasks (identity, policy) run on the caller's
+//! runtime; connections run on threads of their own (see [`worker`]).
+
+mod accept;
+mod clock;
+mod config;
+mod dial;
+mod http;
+mod identity;
+mod inbound;
+mod listen;
+mod outbound;
+mod peer;
+mod policy;
+mod relay;
+mod standing;
+mod worker;
+
+use std::thread;
+
+use anyhow::{Context as _, anyhow};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+pub use self::config::{Config, Inbound, Outbound, Protocol, RunFlags, Target};
+use self::{standing::Standing, worker::Worker};
+
+/// Runs the proxy until `shutdown`.
+///
+/// # Errors
+/// What cannot be started, with its place and remedy; or the part that ended by itself.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let (policies, policy) = policy::Follower::start(&config)?;
+    let (identities, identity, trust) = identity::Follower::new(&config.workload_api);
+    let workers = workers(
+        &config,
+        &Standing {
+            identity,
+            trust,
+            policy,
+        },
+    )?;
+    info!(
+        inbound = config.inbound.len(),
+        outbound = config.outbound.len(),
+        threads = config.threads,
+        "proxy started"
+    );
+    let mut parts = JoinSet::new();
+    parts.spawn(identities.run(shutdown.clone()));
+    let stop = shutdown.clone();
+    parts.spawn(async move {
+        policies.run(stop).await;
+        Ok(())
+    });
+    for (number, worker) in workers.into_iter().enumerate() {
+        parts.spawn(on_thread(number, worker, shutdown.clone()));
+    }
+    let mut outcome = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        // Whichever part ends first, the others end with it.
+        shutdown.cancel();
+        let ended = ended.map_err(anyhow::Error::from).flatten();
+        outcome = outcome.and(ended);
+    }
+    info!("proxy stopped");
+    outcome
+}
+
+/// Opens every port before any connection is carried.
+fn workers(config: &Config, standing: &Standing) -> anyhow::Result<Vec<Worker>> {
+    let mut workers: Vec<Worker> = (0..config.threads)
+        .map(|_| Worker {
+            inbound: Vec::new(),
+            outbound: Vec::new(),
+            standing: standing.clone(),
+            max_connections: config.max_connections,
+            drain_timeout: config.drain_timeout,
+        })
+        .collect();
+    for port in &config.inbound {
+        let sockets = listen::open(port.listen, config.threads)
+            .with_context(|| format!("inbound `{}`", port.name))?;
+        for (worker, socket) in workers.iter_mut().zip(sockets) {
+            worker.inbound.push((port.clone(), socket));
+        }
+    }
+    for port in &config.outbound {
+        let sockets = listen::open(port.listen, config.threads)
+            .with_context(|| format!("outbound `{}`", port.name))?;
+        for (worker, socket) in workers.iter_mut().zip(sockets) {
+            worker.outbound.push((port.clone(), socket));
+        }
+    }
+    Ok(workers)
+}
+
+async fn on_thread(
+    number: usize,
+    worker: Worker,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let (done, ended) = tokio::sync::oneshot::channel();
+    thread::Builder::new()
+        .name(format!("proxy-{number}"))
+        .spawn(move || {
+            // The receiver waits as long as this thread lives.
+            drop(done.send(worker.run(&shutdown)));
+        })?;
+    ended
+        .await
+        .map_err(|_closed| anyhow!("a thread of the proxy panicked"))?
+}

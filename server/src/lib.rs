@@ -1,1 +1,175 @@
-//! signet-server
+//! The server: the authority of one trust domain. It attests nodes, keeps the registration
+//! entries, signs SVIDs, and tells its agents what has changed.
+//!
+//! Rooms, downward only: `api → {ca, attest, registration, federation} → directory → store`.
+//! [`run`] puts them together.
+
+mod api;
+mod attest;
+mod ca;
+mod clock;
+mod config;
+mod directory;
+mod federation;
+mod housekeeping;
+mod listener;
+mod parts;
+mod registration;
+mod services;
+mod store;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use signet_daemon::{
+    file,
+    health::{Health, HealthListener, State},
+    socket::UnixSocket,
+};
+use signet_identity::tls::SharedIdentity;
+use tokio::{net::TcpListener, task, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use attest::{Attestors, NodeAttestor, X509Pop};
+use ca::{Ca, KeyManager, Rotation, ServerSvid};
+pub use config::{Config, RunFlags};
+use config::{AttestorSettings, KeyManagerSettings};
+use directory::Directory;
+use listener::TlsListener;
+use parts::Parts;
+use services::Services;
+use store::Store;
+
+/// Runs the server until `shutdown` is cancelled or a part of it fails.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    let mut parts = Parts::new();
+    // What was started is stopped in order even if the rest cannot be.
+    let started = start(config, &mut parts).await;
+    if started.is_ok() {
+        parts.wait(shutdown).await;
+    }
+    parts.stop(started).await
+}
+
+/// The sockets, bound before anything is stored or signed.
+struct Sockets {
+    agents: TcpListener,
+    admin: UnixSocket,
+    health: Option<HealthListener>,
+}
+
+/// What the API stands on.
+struct Ground {
+    store: Store,
+    directory: Directory,
+    ca: Ca,
+    identity: SharedIdentity,
+    attestors: Arc<Attestors>,
+}
+
+async fn start(config: Config, parts: &mut Parts) -> anyhow::Result<()> {
+    let health = Health::new();
+    let sockets = bind(&config, &health)?;
+    let ground = prepare(&config, parts).await?;
+    watch(&ground, &health);
+    let listener = TlsListener::new(
+        sockets.agents,
+        ground.identity.clone(),
+        ground.directory.trust(),
+    )?;
+    let services = Services::new(ground, config.admin_ids, config.limits, Instant::now());
+    let (acceptor, connections) = listener.split();
+    let stop = parts.stop_token();
+    parts.add("TLS acceptor", acceptor.run(stop.clone()));
+    parts.add_fallible("agent listener", services.remote(connections, stop.clone()));
+    info!(address = %config.bind, "Starting Server APIs");
+    let admin = sockets.admin.incoming();
+    parts.add_fallible("admin listener", services.local(admin, stop.clone()));
+    info!(address = %config.socket_path.display(), "Starting Server APIs");
+    if let Some(listener) = sockets.health {
+        parts.add("health listener", listener.serve(stop));
+    }
+    Ok(())
+}
+
+fn bind(config: &Config, health: &Health) -> anyhow::Result<Sockets> {
+    file::create_private_directory(&config.data_dir).context("data_dir")?;
+    let agents = listener::bind(config.bind).context("bind_address and bind_port")?;
+    let admin = UnixSocket::bind(&config.socket_path, SOCKET_MODE).context("socket_path")?;
+    let health = HealthListener::bind(&config.health, health)?;
+    Ok(Sockets {
+        agents,
+        admin,
+        health,
+    })
+}
+
+/// Opens the store, loads the directory, and brings the CA to where it can sign.
+async fn prepare(config: &Config, parts: &mut Parts) -> anyhow::Result<Ground> {
+    let keys = key_manager(config.key_manager.clone()).await?;
+    let attestors = attestors(config.attestors.clone()).await?;
+    let (store, writer) = Store::open(&config.database)
+        .await
+        .context("DataStore \"sql\"")?;
+    parts.add_last(writer);
+    let trust_domain = &config.ca.trust_domain;
+    let (directory, follower) = Directory::load(&store, trust_domain.clone()).await?;
+    let stop = parts.stop_token();
+    parts.add("directory", follower.run(stop.clone()));
+    let handles = (store.clone(), directory.clone());
+    let (rotation, ca) = Rotation::start(config.ca.clone(), keys, handles, clock::now())
+        .await
+        .context("cannot prepare the certificate authority")?;
+    parts.add("CA rotation", rotation.run(stop.clone()));
+    let svid = ServerSvid::start(ca.clone(), config.ca.ca_key_type, clock::now());
+    let (svid, identity) = svid.await?;
+    parts.add("server SVID", svid.run(stop.clone()));
+    parts.add("housekeeping", housekeeping::run(store.clone(), stop));
+    Ok(Ground {
+        attestors: Arc::new(Attestors::new(trust_domain.clone(), attestors)),
+        store,
+        directory,
+        ca,
+        identity,
+    })
+}
+
+async fn key_manager(settings: KeyManagerSettings) -> anyhow::Result<KeyManager> {
+    let open = move || match settings {
+        KeyManagerSettings::Memory => Ok(KeyManager::memory()),
+        KeyManagerSettings::Disk { path } => KeyManager::disk(&path),
+    };
+    Ok(task::spawn_blocking(open).await??)
+}
+
+async fn attestors(settings: Vec<AttestorSettings>) -> anyhow::Result<Vec<NodeAttestor>> {
+    let load = |settings| match settings {
+        AttestorSettings::JoinToken => Ok(NodeAttestor::JoinToken),
+        AttestorSettings::X509Pop(pop) => X509Pop::load(&pop).map(NodeAttestor::X509Pop),
+    };
+    let load = move || settings.into_iter().map(load).collect::<Result<_, _>>();
+    Ok(task::spawn_blocking(load).await??)
+}
+
+/// The checks of the health listener, by SPIRE's names.
+fn watch(ground: &Ground, health: &Health) {
+    let ca = ground.ca.clone();
+    health.register("server.ca", move || match ca.is_ready() {
+        true => State::well(),
+        false => State::unready("no authority is active"),
+    });
+    let directory = ground.directory.clone();
+    health.register("server", move || {
+        match directory.bundle(directory.trust_domain()) {
+            Some(_) => State::well(),
+            None => State::unready("the trust domain has no bundle yet"),
+        }
+    });
+}
+
+/// Whoever can open the admin socket is an administrator.
+const SOCKET_MODE: u32 = 0o600;

@@ -1,2 +1,7 @@
 //! The `signet-server` binary: one role alone, for production images.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    signet::main_as(signet::Role::Server)
+}

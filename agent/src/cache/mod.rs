@@ -1,0 +1,193 @@
+//! What this node may hand to its workloads: entries, their X.509-SVIDs, bundles and JWT-SVIDs.
+//!
+//! `sync` puts in what the server says, `rotation` puts in what it signed, and the Workload API
+//! subscribes by selectors. Each subscriber sees whole snapshots, and only those that differ.
+
+mod bundles;
+mod groups;
+mod identity;
+mod index;
+mod jwt;
+mod schedule;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use signet_identity::{
+    bundle::Bundle,
+    entry::{Entry, EntryId},
+    selector::Selectors,
+};
+use tokio::sync::watch;
+
+pub(crate) use bundles::{Bundles, WorkloadBundle};
+pub(crate) use identity::WorkloadIdentity;
+pub(crate) use jwt::{JwtError, JwtSvid};
+pub(crate) use state::{Change, Due, Limits};
+
+use crate::{clock, upstream::Upstream};
+use jwt::JwtCache;
+use state::{GroupId, State};
+
+/// What one set of selectors is entitled to, at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkloadUpdate {
+    /// Every entry that matches, oldest first; empty means "no identity for this workload".
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// The SVIDs of those entries that are signed, in the same order. An entry without one here is
+    /// being signed right now.
+    pub(crate) identities: Vec<Arc<WorkloadIdentity>>,
+    /// All bundles of this node; an entry's `federates_with` says which of them it may see.
+    pub(crate) bundles: Arc<Bundles>,
+}
+
+/// The agent's memory, a cheap handle.
+#[derive(Clone)]
+pub(crate) struct Cache {
+    shared: Arc<Shared>,
+}
+
+/// A workload's view that follows the cache until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    /// The latest snapshot; changes only when it differs.
+    pub(crate) receiver: watch::Receiver<Arc<WorkloadUpdate>>,
+    group: GroupId,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    bundles: watch::Sender<Arc<Bundles>>,
+    /// Marked changed whenever there may be something to sign.
+    wanted: watch::Sender<()>,
+    jwt: JwtCache,
+    upstream: Upstream,
+}
+
+impl Cache {
+    /// An empty cache that knows the trust domain's own bundle.
+    pub(crate) fn new(own: &Bundle, limits: Limits, upstream: Upstream) -> Self {
+        let bundles = Arc::new(Bundles::new(own));
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(State::new(Arc::clone(&bundles), limits.x509_svids)),
+                bundles: watch::Sender::new(bundles),
+                wanted: watch::Sender::new(()),
+                jwt: JwtCache::new(limits.jwt_svids),
+                upstream,
+            }),
+        }
+    }
+
+    /// Follows what a workload with these selectors is entitled to. Workloads with the same
+    /// selectors share one snapshot.
+    pub(crate) fn subscribe(&self, selectors: &Selectors) -> Subscription {
+        let (group, receiver) = self.shared.state().subscribe(selectors);
+        self.shared.wanted.send_replace(());
+        Subscription {
+            receiver,
+            group,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// The entries whose selectors are all among these, oldest first.
+    pub(crate) fn matching_entries(&self, selectors: &Selectors) -> Vec<Arc<Entry>> {
+        self.shared.state().matching_entries(selectors)
+    }
+
+    /// The latest bundles.
+    pub(crate) fn bundles(&self) -> watch::Receiver<Arc<Bundles>> {
+        self.shared.bundles.subscribe()
+    }
+
+    /// A JWT-SVID of `entry` for exactly this audience, from memory if a good one is there.
+    pub(crate) async fn jwt_svid(
+        &self,
+        entry: &Arc<Entry>,
+        audience: Vec<String>,
+    ) -> Result<JwtSvid, JwtError> {
+        let fetch = |audience: Vec<String>| async move {
+            self.shared
+                .upstream
+                .new_jwt_svid(&entry.id, audience)
+                .await
+                .map_err(JwtError::from)
+        };
+        if entry.attributes.jwt_svid_include_jti {
+            // A token with an id of its own must not be handed out twice.
+            return fetch(audience).await;
+        }
+        let key = jwt::Key::new(entry, audience);
+        self.shared.jwt.svid(key, clock::now, fetch).await
+    }
+
+    /// Takes over what the server said.
+    pub(crate) fn apply(&self, change: Change) {
+        let bundles = self.shared.state().apply(change);
+        self.shared.bundles.send_if_modified(|current| {
+            let changed = !Arc::ptr_eq(current, &bundles);
+            *current = Arc::clone(&bundles);
+            changed
+        });
+        self.shared.jwt.retain_keys_of(bundles.own.bundle());
+        self.shared.wanted.send_replace(());
+    }
+
+    /// Which SVIDs to sign now, and when to ask again. Drops what has expired.
+    pub(crate) fn due(&self, now: SystemTime, at_most: usize) -> Due {
+        self.shared.state().due(now, at_most)
+    }
+
+    /// Takes over signed SVIDs.
+    pub(crate) fn install(&self, signed: Vec<WorkloadIdentity>) {
+        self.shared.state().install(signed);
+    }
+
+    /// Notes that these entries could not be signed, so that others come first for a while.
+    pub(crate) fn postpone(&self, failed: &[EntryId], now: SystemTime) {
+        self.shared.state().postpone(failed, now);
+    }
+
+    /// Wakes when there may be something to sign.
+    pub(crate) fn wanted(&self) -> watch::Receiver<()> {
+        self.shared.wanted.subscribe()
+    }
+
+    /// The entries that are known, with the revision they are known in.
+    pub(crate) fn known(&self) -> Vec<Arc<Entry>> {
+        self.shared.state().known()
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.shared.state().unsubscribe(self.group);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is changed by whole steps that do not panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,430 @@
+//! The cache's state, changed by whole steps under one lock; no clock and no waiting in here.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use signet_identity::{
+    TrustDomain,
+    bundle::Bundle,
+    entry::{Entry, EntryId},
+    selector::Selectors,
+};
+
+pub(super) use super::groups::{GroupId, Updates};
+use super::{
+    Bundles, WorkloadIdentity, WorkloadUpdate, groups::Groups, identity::same_certificate,
+    index::Index, schedule::Schedule,
+};
+
+/// How much the cache may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// X.509-SVIDs that are signed before anybody asks. Those in use are never limited.
+    pub(crate) x509_svids: usize,
+    /// JWT-SVIDs, the oldest go first.
+    pub(crate) jwt_svids: usize,
+}
+
+/// One consistent step of what the server says.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// Everything that is not in this change is void.
+    pub(crate) reset: bool,
+    /// Entries that are new or changed.
+    pub(crate) entries: Vec<Entry>,
+    /// Entries that are gone.
+    pub(crate) removed_entries: Vec<EntryId>,
+    /// Bundles that are new or changed.
+    pub(crate) bundles: Vec<Bundle>,
+    /// Federated bundles that are gone.
+    pub(crate) removed_bundles: Vec<TrustDomain>,
+}
+
+/// What to do about SVIDs now.
+#[derive(Debug)]
+pub(crate) struct Due {
+    /// Entries to sign for, the most urgent first.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// When the next one is due, or the next SVID expires.
+    pub(crate) next: Option<SystemTime>,
+}
+
+/// Entries, SVIDs, bundles and who follows them.
+#[derive(Debug)]
+pub(super) struct State {
+    held: HashMap<EntryId, Held>,
+    index: Index,
+    groups: Groups,
+    bundles: Arc<Bundles>,
+    /// When to have each wanted SVID signed.
+    signing: Schedule,
+    /// When each held SVID ends.
+    expiry: Schedule,
+    prefetched: usize,
+    prefetch_limit: usize,
+    /// Entries that are prefetched as soon as the limit allows.
+    waiting: BTreeSet<EntryId>,
+}
+
+#[derive(Debug)]
+struct Held {
+    entry: Arc<Entry>,
+    identity: Option<Arc<WorkloadIdentity>>,
+    /// The identity's certificate no longer says what it should.
+    stale: bool,
+    /// Groups that are entitled to the entry now.
+    groups: usize,
+    prefetch: bool,
+    failures: u32,
+    not_before: Option<SystemTime>,
+}
+
+impl State {
+    pub(super) fn new(bundles: Arc<Bundles>, prefetch_limit: usize) -> Self {
+        Self {
+            held: HashMap::new(),
+            index: Index::default(),
+            groups: Groups::default(),
+            bundles,
+            signing: Schedule::default(),
+            expiry: Schedule::default(),
+            prefetched: 0,
+            prefetch_limit,
+            waiting: BTreeSet::new(),
+        }
+    }
+
+    /// Takes over a change and tells those whom it concerns. Returns the bundles as they are now.
+    pub(super) fn apply(&mut self, mut change: Change) -> Arc<Bundles> {
+        if change.reset {
+            self.find_missing(&mut change);
+        }
+        let mut affected = HashSet::new();
+        for id in &change.removed_entries {
+            affected.extend(self.remove(id));
+        }
+        for entry in change.entries {
+            affected.extend(self.put(entry));
+        }
+        self.fill_prefetch();
+        if self.update_bundles(change.bundles, &change.removed_bundles) {
+            self.replace_tainted();
+            affected.extend(self.groups.all());
+        }
+        self.notify(affected);
+        Arc::clone(&self.bundles)
+    }
+
+    pub(super) fn subscribe(&mut self, selectors: &Selectors) -> (GroupId, Updates) {
+        if let Some(joined) = self.groups.join(selectors) {
+            return joined;
+        }
+        for id in self.matching(selectors) {
+            if let Some(held) = self.held.get_mut(&id) {
+                held.groups += 1;
+            }
+            self.reschedule(&id);
+        }
+        let update = self.update_for(selectors);
+        self.groups.found(selectors, update)
+    }
+
+    pub(super) fn unsubscribe(&mut self, group: GroupId) {
+        let Some(selectors) = self.groups.leave(group) else {
+            return;
+        };
+        for id in self.matching(&selectors) {
+            if let Some(held) = self.held.get_mut(&id) {
+                held.groups = held.groups.saturating_sub(1);
+            }
+            self.reschedule(&id);
+        }
+    }
+
+    pub(super) fn matching_entries(&self, selectors: &Selectors) -> Vec<Arc<Entry>> {
+        let mut entries: Vec<_> = self
+            .index
+            .candidates(selectors)
+            .filter_map(|id| self.held.get(id))
+            .filter(|held| held.entry.selectors.is_subset_of(selectors))
+            .map(|held| Arc::clone(&held.entry))
+            .collect();
+        entries.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        entries
+    }
+
+    /// Which SVIDs to sign now, and when to ask again. What has expired is dropped.
+    pub(super) fn due(&mut self, now: SystemTime, at_most: usize) -> Due {
+        self.drop_expired(now);
+        let entries = self
+            .signing
+            .due(now)
+            .take(at_most)
+            .filter_map(|id| self.held.get(id))
+            .map(|held| Arc::clone(&held.entry))
+            .collect();
+        let next = self.signing.next().into_iter().chain(self.expiry.next());
+        Due {
+            entries,
+            next: next.min(),
+        }
+    }
+
+    /// Takes over signed SVIDs, except those whose entry has changed or gone meanwhile.
+    pub(super) fn install(&mut self, signed: Vec<WorkloadIdentity>) {
+        let mut affected = HashSet::new();
+        for identity in signed {
+            let Some(held) = self.held.get_mut(&identity.entry.id) else {
+                continue;
+            };
+            if !same_certificate(&held.entry, &identity.entry) {
+                continue;
+            }
+            let id = held.entry.id.clone();
+            held.identity = Some(Arc::new(identity.with_entry(&held.entry)));
+            self.expiry.set(&id, held.ends_at());
+            held.stale = false;
+            held.failures = 0;
+            held.not_before = None;
+            affected.extend(self.groups.entitled_to(&held.entry.selectors));
+            self.reschedule(&id);
+        }
+        self.notify(affected);
+    }
+
+    /// Lets failed entries wait, longer each time.
+    pub(super) fn postpone(&mut self, failed: &[EntryId], now: SystemTime) {
+        for id in failed {
+            let Some(held) = self.held.get_mut(id) else {
+                continue;
+            };
+            let pause = Duration::from_secs(1 << held.failures.min(LONGEST_PAUSE_EXPONENT));
+            held.failures = held.failures.saturating_add(1);
+            held.not_before = Some(now + pause);
+            self.reschedule(id);
+        }
+    }
+
+    pub(super) fn known(&self) -> Vec<Arc<Entry>> {
+        self.held
+            .values()
+            .map(|held| Arc::clone(&held.entry))
+            .collect()
+    }
+
+    fn find_missing(&self, change: &mut Change) {
+        let named: HashSet<&EntryId> = change.entries.iter().map(|entry| &entry.id).collect();
+        let missing = self.held.keys().filter(|id| !named.contains(id)).cloned();
+        change.removed_entries = missing.collect();
+        let named: HashSet<&TrustDomain> = change
+            .bundles
+            .iter()
+            .map(|bundle| &bundle.trust_domain)
+            .collect();
+        let federated = self.bundles.federated.keys();
+        change.removed_bundles = federated
+            .filter(|trust_domain| !named.contains(trust_domain))
+            .cloned()
+            .collect();
+    }
+
+    fn put(&mut self, entry: Entry) -> Vec<GroupId> {
+        let current = self.held.get(&entry.id);
+        if current.is_some_and(|held| *held.entry == entry) {
+            return Vec::new();
+        }
+        let id = entry.id.clone();
+        let entry = Arc::new(entry);
+        let (old, mut affected) = self.take(&id);
+        let mut held = old.map_or_else(|| Held::new(&entry), |old| old.under(&entry));
+        if !entry.store_svid {
+            self.index.insert(&id, &entry.selectors);
+            let entitled = self.groups.entitled_to(&entry.selectors);
+            held.groups = entitled.len();
+            affected.extend(entitled);
+        }
+        if held.prefetch {
+            self.prefetched += 1;
+        } else if may_prefetch(&entry) {
+            self.waiting.insert(id.clone());
+        }
+        self.expiry.set(&id, held.ends_at());
+        self.held.insert(id.clone(), held);
+        self.reschedule(&id);
+        affected
+    }
+
+    fn remove(&mut self, id: &EntryId) -> Vec<GroupId> {
+        let (_, affected) = self.take(id);
+        self.signing.set(id, None);
+        self.expiry.set(id, None);
+        affected
+    }
+
+    /// Takes an entry out of everything but the schedules; says who was entitled to it.
+    fn take(&mut self, id: &EntryId) -> (Option<Held>, Vec<GroupId>) {
+        let Some(held) = self.held.remove(id) else {
+            return (None, Vec::new());
+        };
+        self.index.remove(id);
+        self.waiting.remove(id);
+        if held.prefetch {
+            self.prefetched = self.prefetched.saturating_sub(1);
+        }
+        let entitled = self.groups.entitled_to(&held.entry.selectors);
+        (Some(held), entitled)
+    }
+
+    fn fill_prefetch(&mut self) {
+        while self.prefetched < self.prefetch_limit {
+            let Some(id) = self.waiting.pop_first() else {
+                return;
+            };
+            if let Some(held) = self.held.get_mut(&id) {
+                held.prefetch = true;
+                self.prefetched += 1;
+            }
+            self.reschedule(&id);
+        }
+    }
+
+    fn update_bundles(&mut self, changed: Vec<Bundle>, removed: &[TrustDomain]) -> bool {
+        let mut next = Bundles::clone(&self.bundles);
+        let differs = next.update(changed, removed);
+        if differs {
+            self.bundles = Arc::new(next);
+        }
+        differs
+    }
+
+    /// SVIDs under a tainted authority are replaced now: the authority is about to be revoked.
+    fn replace_tainted(&mut self) {
+        let authorities = &self.bundles.own.bundle().x509_authorities;
+        let tainted: HashSet<Vec<u8>> = authorities
+            .iter()
+            .filter(|authority| authority.tainted)
+            .filter_map(|authority| authority.details().ok()?.subject_key_id)
+            .collect();
+        if tainted.is_empty() {
+            return;
+        }
+        let mut stale = Vec::new();
+        for (id, held) in &mut self.held {
+            let issuer = held
+                .identity
+                .as_ref()
+                .and_then(|i| i.issuer_key_id.as_ref());
+            if !held.stale && issuer.is_some_and(|issuer| tainted.contains(issuer)) {
+                held.stale = true;
+                stale.push(id.clone());
+            }
+        }
+        for id in &stale {
+            self.reschedule(id);
+        }
+    }
+
+    fn drop_expired(&mut self, now: SystemTime) {
+        let expired: Vec<EntryId> = self.expiry.due(now).cloned().collect();
+        let mut affected = HashSet::new();
+        for id in &expired {
+            self.expiry.set(id, None);
+            if let Some(held) = self.held.get_mut(id) {
+                held.identity = None;
+                affected.extend(self.groups.entitled_to(&held.entry.selectors));
+            }
+            self.reschedule(id);
+        }
+        self.notify(affected);
+    }
+
+    fn reschedule(&mut self, id: &EntryId) {
+        let at = self.held.get(id).and_then(Held::sign_at);
+        self.signing.set(id, at);
+    }
+
+    fn notify(&self, groups: HashSet<GroupId>) {
+        for id in groups {
+            if let Some(selectors) = self.groups.selectors(id) {
+                self.groups.publish(id, self.update_for(selectors));
+            }
+        }
+    }
+
+    fn matching(&self, selectors: &Selectors) -> Vec<EntryId> {
+        let entries = self.matching_entries(selectors);
+        entries.iter().map(|entry| entry.id.clone()).collect()
+    }
+
+    fn update_for(&self, selectors: &Selectors) -> WorkloadUpdate {
+        let entries = self.matching_entries(selectors);
+        let held = entries.iter().filter_map(|entry| self.held.get(&entry.id));
+        WorkloadUpdate {
+            identities: held.filter_map(|held| held.identity.clone()).collect(),
+            entries,
+            bundles: Arc::clone(&self.bundles),
+        }
+    }
+}
+
+impl Held {
+    fn new(entry: &Arc<Entry>) -> Self {
+        Self {
+            entry: Arc::clone(entry),
+            identity: None,
+            stale: false,
+            groups: 0,
+            prefetch: false,
+            failures: 0,
+            not_before: None,
+        }
+    }
+
+    /// What remains of this under a new revision of the entry.
+    fn under(self, entry: &Arc<Entry>) -> Self {
+        let stale = self.stale || !same_certificate(&self.entry, entry);
+        let identity = self
+            .identity
+            // Under another SPIFFE ID the old SVID is nobody's any more.
+            .filter(|_| self.entry.spiffe_id == entry.spiffe_id)
+            .map(|identity| Arc::new(identity.with_entry(entry)));
+        Self {
+            stale: stale && identity.is_some(),
+            identity,
+            prefetch: self.prefetch && may_prefetch(entry),
+            ..Self::new(entry)
+        }
+    }
+
+    /// When to have an SVID signed: never, if nobody wants it.
+    fn sign_at(&self) -> Option<SystemTime> {
+        if !self.prefetch && self.groups == 0 {
+            return None;
+        }
+        // In the order of the schedule, those that a workload waits for stand before the rest.
+        let at_once = match self.groups {
+            0 => SystemTime::UNIX_EPOCH + Duration::from_secs(1),
+            _ => SystemTime::UNIX_EPOCH,
+        };
+        let current = self.identity.as_ref().filter(|_| !self.stale);
+        let at = current.map_or(at_once, |identity| identity.renew_at);
+        Some(self.not_before.map_or(at, |not_before| at.max(not_before)))
+    }
+
+    /// When the SVID may no longer be handed out.
+    fn ends_at(&self) -> Option<SystemTime> {
+        let not_after = self.identity.as_ref()?.not_after;
+        let entry = self.entry.expires_at;
+        Some(entry.map_or(not_after, |entry| entry.min(not_after)))
+    }
+}
+
+fn may_prefetch(entry: &Entry) -> bool {
+    !entry.store_svid && !entry.attributes.disable_x509_svid_prefetch
+}
+
+/// The longest pause after failures is 2⁶ s.
+const LONGEST_PAUSE_EXPONENT: u32 = 6;

@@ -1,0 +1,93 @@
+//! The configuration as it is written, with the flags laid over it.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use signet_daemon::{
+    config::Period,
+    log::{Destination, Format, Level, LogConfig},
+};
+
+use super::RunFlags;
+
+/// The `agent` block.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) allow_unauthenticated_verifiers: bool,
+    pub(super) allowed_foreign_jwt_claims: Vec<String>,
+    pub(super) availability_target: Option<Period>,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) disable_sds_api: Option<bool>,
+    pub(super) experimental: Experimental,
+    pub(super) insecure_bootstrap: bool,
+    pub(super) join_token: Option<String>,
+    pub(super) join_token_file: Option<PathBuf>,
+    pub(super) jwt_svid_cache_max_size: Option<usize>,
+    pub(super) log_file: Option<PathBuf>,
+    pub(super) log_format: Format,
+    pub(super) log_level: Level,
+    pub(super) log_source_location: bool,
+    pub(super) rebootstrap_mode: Option<String>,
+    pub(super) server_address: Option<String>,
+    pub(super) server_port: Option<u16>,
+    pub(super) socket_path: Option<PathBuf>,
+    pub(super) trust_bundle_format: Option<String>,
+    pub(super) trust_bundle_path: Option<PathBuf>,
+    pub(super) trust_domain: Option<String>,
+    pub(super) workload_x509_svid_key_type: Option<String>,
+    pub(super) x509_svid_cache_max_size: Option<usize>,
+}
+
+/// The `experimental` block inside of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Experimental {
+    pub(super) sync_interval: Option<Period>,
+    pub(super) use_sync_authorized_entries: Option<bool>,
+}
+
+impl File {
+    /// Lets the flags win.
+    pub(super) fn with(mut self, flags: &RunFlags) -> anyhow::Result<Self> {
+        over(&mut self.data_dir, &flags.data_dir);
+        over(&mut self.log_file, &flags.log_file);
+        over(&mut self.server_address, &flags.server_address);
+        over(&mut self.server_port, &flags.server_port);
+        over(&mut self.socket_path, &flags.socket_path);
+        over(&mut self.trust_domain, &flags.trust_domain);
+        over(&mut self.trust_bundle_path, &flags.trust_bundle);
+        over(&mut self.trust_bundle_format, &flags.trust_bundle_format);
+        if flags.join_token.is_some() || flags.join_token_file.is_some() {
+            self.join_token.clone_from(&flags.join_token);
+            self.join_token_file.clone_from(&flags.join_token_file);
+        }
+        if let Some(level) = &flags.log_level {
+            self.log_level = level.parse()?;
+        }
+        if let Some(format) = &flags.log_format {
+            self.log_format = format.parse()?;
+        }
+        self.log_source_location |= flags.log_source_location;
+        self.insecure_bootstrap |= flags.insecure_bootstrap;
+        self.allow_unauthenticated_verifiers |= flags.allow_unauthenticated_verifiers;
+        Ok(self)
+    }
+
+    /// How to log.
+    pub(super) fn log(&self) -> LogConfig {
+        let file = self.log_file.clone();
+        LogConfig {
+            level: self.log_level,
+            format: self.log_format,
+            destination: file.map_or(Destination::Stdout, Destination::File),
+            source_location: self.log_source_location,
+        }
+    }
+}
+
+fn over<T: Clone>(setting: &mut Option<T>, flag: &Option<T>) {
+    if flag.is_some() {
+        setting.clone_from(flag);
+    }
+}

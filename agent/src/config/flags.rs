@@ -1,0 +1,70 @@
+//! The flags of `signet agent run`, in our spelling and in SPIRE's; each wins over the file.
+
+use std::path::PathBuf;
+
+/// Flags of `signet agent run` and `validate`.
+#[derive(Clone, Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a switch on the command line is a bool"
+)]
+pub struct RunFlags {
+    /// Configuration file, HCL or JSON
+    #[arg(long, default_value = "conf/agent/agent.conf", value_name = "FILE")]
+    pub config: PathBuf,
+    /// Replace $VARIABLE and ${VARIABLE} in the configuration file
+    #[arg(long = "expand-env", alias = "expandEnv")]
+    pub expand_env: bool,
+    /// Directory for what the agent keeps
+    #[arg(long = "data-dir", alias = "dataDir", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Join token to attest with
+    #[arg(long = "join-token", alias = "joinToken", value_name = "TOKEN")]
+    pub join_token: Option<String>,
+    /// File with a join token to attest with
+    #[arg(long = "join-token-file", alias = "joinTokenFile", value_name = "FILE")]
+    pub join_token_file: Option<PathBuf>,
+    /// File to log to instead of standard output
+    #[arg(long = "log-file", alias = "logFile", value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// `text` or `json`
+    #[arg(long = "log-format", alias = "logFormat", value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// `debug`, `info`, `warn` or `error`
+    #[arg(long = "log-level", alias = "logLevel", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Log where in the source each line comes from
+    #[arg(long = "log-source-location", alias = "logSourceLocation")]
+    pub log_source_location: bool,
+    /// Host name or address of the server
+    #[arg(long = "server-address", alias = "serverAddress", value_name = "HOST")]
+    pub server_address: Option<String>,
+    /// Port of the server
+    #[arg(long = "server-port", alias = "serverPort", value_name = "PORT")]
+    pub server_port: Option<u16>,
+    /// Socket of the Workload API
+    #[arg(long = "socket-path", alias = "socketPath", value_name = "SOCKET")]
+    pub socket_path: Option<PathBuf>,
+    /// The trust domain that this agent belongs to
+    #[arg(long = "trust-domain", alias = "trustDomain", value_name = "NAME")]
+    pub trust_domain: Option<String>,
+    /// File with the bundle to trust the server by at first
+    #[arg(long = "trust-bundle", alias = "trustBundle", value_name = "FILE")]
+    pub trust_bundle: Option<PathBuf>,
+    /// `pem` or `spiffe`
+    #[arg(
+        long = "trust-bundle-format",
+        alias = "trustBundleFormat",
+        value_name = "FORMAT"
+    )]
+    pub trust_bundle_format: Option<String>,
+    /// Trust whatever server answers at first
+    #[arg(long = "insecure-bootstrap", alias = "insecureBootstrap")]
+    pub insecure_bootstrap: bool,
+    /// Show the own bundle to processes without an identity
+    #[arg(
+        long = "allow-unauthenticated-verifiers",
+        alias = "allowUnauthenticatedVerifiers"
+    )]
+    pub allow_unauthenticated_verifiers: bool,
+}

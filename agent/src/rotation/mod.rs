@@ -1,0 +1,170 @@
+//! Keeps every wanted X.509-SVID signed: makes keys on this node, asks the server in batches, and
+//! starts over when half of a life has passed.
+
+mod half_life;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rustls::pki_types::CertificateDer;
+use signet_identity::{
+    csr::{self, Subject},
+    entry::{Entry, EntryId},
+    key::{KeyType, PrivateKey},
+    x509,
+};
+use tokio::{task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+use zeroize::Zeroizing;
+
+use crate::{
+    backoff::{Backoff, nap},
+    cache::{Cache, WorkloadIdentity},
+    certificate, clock,
+    upstream::{CallError, Upstream},
+};
+
+pub(crate) use half_life::{Life, renew_at};
+
+/// The loop that signs.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    pub(crate) cache: Cache,
+    pub(crate) upstream: Upstream,
+    pub(crate) key_type: KeyType,
+    pub(crate) availability_target: Option<Duration>,
+}
+
+/// Why an SVID that the server signed is not used.
+#[derive(Debug, thiserror::Error)]
+enum SvidError {
+    #[error("no certificate")]
+    Empty,
+    #[error("no X.509-SVID: {0}")]
+    Profile(#[from] x509::ProfileError),
+    #[error("signed for {0} instead of {1}")]
+    OtherId(String, String),
+    #[error("signed for another key")]
+    OtherKey,
+}
+
+impl Rotation {
+    /// Runs until shutdown.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut wanted = self.cache.wanted();
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
+        let mut batch = LARGEST_BATCH;
+        while !shutdown.is_cancelled() {
+            wanted.borrow_and_update();
+            let now = clock::now();
+            let due = self.cache.due(now, batch);
+            if due.entries.is_empty() {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = sleep(nap(due.next, now)) => {}
+                    _ = wanted.changed() => {}
+                }
+                continue;
+            }
+            let outcome = shutdown.run_until_cancelled(self.sign(due.entries)).await;
+            match outcome {
+                Some(Ok(())) => {
+                    backoff.reset();
+                    batch = (batch * 2).min(LARGEST_BATCH);
+                }
+                Some(Err(error)) => {
+                    batch = (batch / 2).max(1);
+                    warn!(%error, "could not have X.509-SVIDs signed; those in hand stay in use");
+                    let pause = sleep(backoff.pause());
+                    shutdown.run_until_cancelled(pause).await;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Has one batch signed and puts what came back into the cache.
+    async fn sign(&self, entries: Vec<Arc<Entry>>) -> Result<(), CallError> {
+        let key_type = self.key_type;
+        let prepared = spawn_blocking(move || prepare(&entries, key_type)).await;
+        let prepared = prepared.unwrap_or_else(|error| Err(error.to_string()));
+        let (entries, csrs) = prepared.map_err(CallError::Failed)?;
+        let signed = self.upstream.sign(csrs).await?;
+        let now = clock::now();
+        let mut identities = Vec::with_capacity(signed.len());
+        let mut failed = Vec::new();
+        for ((entry, key), signed) in entries.into_iter().zip(signed) {
+            let id = entry.id.clone();
+            match signed.map_err(|error| error.to_string()).and_then(|chain| {
+                self.identity(entry, chain, &key, now)
+                    .map_err(|error| error.to_string())
+            }) {
+                Ok(identity) => identities.push(identity),
+                Err(error) => {
+                    warn!(entry.id = %id, error, "no X.509-SVID for entry {id}");
+                    failed.push(id);
+                }
+            }
+        }
+        debug!(signed = identities.len(), "X.509-SVIDs signed");
+        self.cache.install(identities);
+        self.cache.postpone(&failed, now);
+        Ok(())
+    }
+
+    fn identity(
+        &self,
+        entry: Arc<Entry>,
+        chain: Vec<CertificateDer<'static>>,
+        key: &PrivateKey,
+        now: SystemTime,
+    ) -> Result<WorkloadIdentity, SvidError> {
+        let (first, last) = chain.first().zip(chain.last()).ok_or(SvidError::Empty)?;
+        let leaf = x509::check_svid_leaf(first)?;
+        if leaf.id != entry.spiffe_id {
+            let (got, wanted) = (leaf.id.to_string(), entry.spiffe_id.to_string());
+            return Err(SvidError::OtherId(got, wanted));
+        }
+        if x509::public_key(first)? != key.spki_der() {
+            return Err(SvidError::OtherKey);
+        }
+        let life = Life {
+            from: leaf.not_before.max(now),
+            until: leaf.not_after,
+            serial: leaf.serial.as_bytes(),
+        };
+        Ok(WorkloadIdentity {
+            not_before: leaf.not_before,
+            not_after: leaf.not_after,
+            renew_at: renew_at(life, self.availability_target),
+            issuer_key_id: certificate::authority_key_id(last),
+            chain_der: x509::concatenated(&chain).into(),
+            chain,
+            key_der: Arc::new(Zeroizing::new(key.pkcs8_der().to_vec())),
+            entry,
+        })
+    }
+}
+
+type Keyed = Vec<(Arc<Entry>, PrivateKey)>;
+type Requests = Vec<(EntryId, Vec<u8>)>;
+
+/// A key and a CSR for each entry.
+fn prepare(entries: &[Arc<Entry>], key_type: KeyType) -> Result<(Keyed, Requests), String> {
+    let mut keyed = Vec::with_capacity(entries.len());
+    let mut csrs = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let key = PrivateKey::generate(key_type).map_err(|error| error.to_string())?;
+        let csr = csr::build(&key, Subject::spire(), Some(&entry.spiffe_id), &[])
+            .map_err(|error| error.to_string())?;
+        csrs.push((entry.id.clone(), csr));
+        keyed.push((Arc::clone(entry), key));
+    }
+    Ok((keyed, csrs))
+}
+
+/// The server takes no more CSRs in one call.
+const LARGEST_BATCH: usize = 500;

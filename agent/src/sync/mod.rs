@@ -1,0 +1,146 @@
+//! Keeps the cache what the server says: by a push stream where the server has one, by SPIRE's
+//! own polling where it does not.
+
+mod poll;
+mod push;
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    backoff::Backoff,
+    cache::{Cache, Change},
+    status::Status,
+    upstream::{CallError, Upstream},
+};
+
+/// The loop that synchronizes.
+#[derive(Debug)]
+pub(crate) struct Sync {
+    cache: Cache,
+    upstream: Upstream,
+    interval: Duration,
+    first: watch::Sender<bool>,
+    status: Status,
+}
+
+/// How a round ended without a failure.
+#[derive(Debug, PartialEq, Eq)]
+enum Round {
+    /// The server closed the stream, or the agent has a fresh connection: go on at once.
+    Again,
+    /// This server has no push stream.
+    NoPush,
+}
+
+impl Sync {
+    /// `interval` is the pause between two polls.
+    pub(crate) fn new(
+        cache: Cache,
+        upstream: Upstream,
+        interval: Duration,
+        status: Status,
+    ) -> Self {
+        Self {
+            cache,
+            upstream,
+            interval,
+            first: watch::Sender::new(false),
+            status,
+        }
+    }
+
+    /// Becomes true with the first complete synchronization.
+    pub(crate) fn first(&self) -> watch::Receiver<bool> {
+        self.first.subscribe()
+    }
+
+    /// Runs until shutdown.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        shutdown.run_until_cancelled(self.announce()).await;
+        let mut push = push::Push::default();
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
+        while !shutdown.is_cancelled() {
+            match shutdown.run_until_cancelled(self.push(&mut push)).await {
+                Some(Ok(Round::Again)) => {
+                    // A server that closes every stream at once must not be asked without pause.
+                    let pause = sleep(Duration::from_millis(100));
+                    shutdown.run_until_cancelled(pause).await;
+                    if push.advanced() {
+                        backoff.reset();
+                    }
+                }
+                Some(Ok(Round::NoPush)) => {
+                    info!(
+                        "this server does not push; polling it every {:?}",
+                        self.interval
+                    );
+                    let polling = sleep_until_reconsidered(self.poll_on());
+                    shutdown.run_until_cancelled(polling).await;
+                }
+                Some(Err(error)) => {
+                    if push.advanced() {
+                        backoff.reset();
+                    }
+                    let pause = self.failed(&error, backoff.pause());
+                    shutdown.run_until_cancelled(pause).await;
+                }
+                None => {}
+            }
+        }
+    }
+
+    async fn announce(&self) {
+        let version = env!("CARGO_PKG_VERSION");
+        if let Err(error) = self.upstream.post_status(version).await {
+            debug!(%error, "the server did not take the agent's status");
+        }
+    }
+
+    /// Polls until it is dropped.
+    async fn poll_on(&self) {
+        let longest = (self.interval * 48)
+            .min(LONGEST_POLL_PAUSE)
+            .max(self.interval);
+        let mut backoff = Backoff::new(self.interval, longest);
+        loop {
+            match poll::changes(&self.upstream, &self.cache).await {
+                Ok(change) => {
+                    self.take_over(change);
+                    backoff.reset();
+                    sleep(self.interval).await;
+                }
+                Err(error) => self.failed(&error, backoff.pause()).await,
+            }
+        }
+    }
+
+    fn take_over(&self, change: Change) {
+        self.cache.apply(change);
+        self.status.synced();
+        let first = !self.first.send_replace(true);
+        if first {
+            info!("the first synchronization is complete");
+        }
+    }
+
+    async fn failed(&self, error: &CallError, pause: Duration) {
+        warn!(%error, "not synchronized with the server; next attempt in {pause:.1?}");
+        self.status.not_synced(error);
+        sleep(pause).await;
+    }
+}
+
+/// A server without push may be replaced by one that has it.
+async fn sleep_until_reconsidered(polling: impl Future<Output = ()>) {
+    tokio::select! {
+        () = polling => {}
+        () = sleep(RECONSIDER) => {}
+    }
+}
+
+const RECONSIDER: Duration = Duration::from_secs(10 * 60);
+const LONGEST_POLL_PAUSE: Duration = Duration::from_secs(8 * 60);

@@ -1,0 +1,169 @@
+//! One process as the kernel describes it, pinned so that its PID cannot be reused unnoticed.
+//!
+//! A PID is only a number: its process may exit while we look it up and another program may
+//! get the number. So `/proc/<pid>` is opened once, every fact is read through that one
+//! descriptor, and when all facts are in hand [`Process::confirm`] asks the pidfd, taken when
+//! the connection was accepted, whether that very process is still alive. If it is, the number
+//! was its own all the time. Start time and credentials are compared as well, so that
+//! a process that changed user in between does not get both users' identities.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::fd::{AsFd as _, OwnedFd},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::{
+    fs::{AtFlags, Mode, OFlags, openat, readlinkat, statat},
+    io::Errno,
+};
+use signet_daemon::socket::Peer;
+
+use super::{
+    AttestError,
+    facts::{Credentials, FactsError, start_time},
+};
+
+/// The peer of a connection, with its directory in `/proc` held open.
+#[derive(Debug)]
+pub(crate) struct Process {
+    peer: Peer,
+    directory: OwnedFd,
+    start_time: u64,
+    credentials: Credentials,
+}
+
+/// What a process runs: the path as the kernel prints it, and which file that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Executable {
+    pub(crate) path: String,
+    device: u64,
+    inode: u64,
+}
+
+impl Process {
+    /// Pins the peer of a connection and reads who it is.
+    pub(crate) fn open(peer: &Peer) -> Result<Self, AttestError> {
+        if peer.pid == 0 {
+            return Err(AttestError::Invisible);
+        }
+        let path = format!("/proc/{}", peer.pid);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(&path, flags, Mode::empty())
+            .map_err(|error| unreadable(peer, "", error.into()))?;
+        let process = Self {
+            start_time: read_start_time(peer, &directory)?,
+            credentials: read_credentials(peer, &directory)?,
+            peer: peer.clone(),
+            directory,
+        };
+        process.compare_with_socket()?;
+        Ok(process)
+    }
+
+    /// Effective user and group and the supplementary groups.
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// What the process runs at this moment.
+    pub(crate) fn executable(&self) -> Result<Executable, AttestError> {
+        let failed = |error: Errno| unreadable(&self.peer, "exe", error.into());
+        let path = readlinkat(&self.directory, "exe", Vec::new()).map_err(failed)?;
+        let stat = statat(&self.directory, "exe", AtFlags::empty()).map_err(failed)?;
+        // A file that was replaced while it runs keeps the kernel's suffix " (deleted)": cutting
+        // it off would let a file of that literal name pass for the other.
+        let path = path
+            .into_string()
+            .map_err(|error| AttestError::PathNotText(error.into_cstring()))?;
+        Ok(Executable {
+            path,
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
+
+    /// Opens the file that the process runs, whatever happened to its path since.
+    pub(crate) fn open_executable(&self) -> Result<File, AttestError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        openat(&self.directory, "exe", flags, Mode::empty())
+            .map(File::from)
+            .map_err(|error| unreadable(&self.peer, "exe", error.into()))
+    }
+
+    /// The last step: everything read so far belongs to the process that opened the connection,
+    /// or there is an error. Liveness is asked last, because it vouches for all reads before it.
+    pub(crate) fn confirm(self) -> Result<(), AttestError> {
+        if read_start_time(&self.peer, &self.directory)? != self.start_time {
+            return Err(AttestError::Changed("its start time"));
+        }
+        if read_credentials(&self.peer, &self.directory)? != self.credentials {
+            return Err(AttestError::Changed("its user or groups"));
+        }
+        if !is_alive(&self.peer) {
+            return Err(AttestError::Gone);
+        }
+        Ok(())
+    }
+
+    /// The kernel recorded the peer's user at `connect`. One who has since become somebody else
+    /// must open a connection of its own.
+    fn compare_with_socket(&self) -> Result<(), AttestError> {
+        if self.credentials.uid != self.peer.uid || self.credentials.gid != self.peer.gid {
+            return Err(AttestError::Changed("its user or group since it connected"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the process that opened the connection still runs.
+pub(crate) fn is_alive(peer: &Peer) -> bool {
+    // A pidfd becomes readable when its process ends; a zombie has ended.
+    let mut waiting = [PollFd::new(peer.pidfd.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(0))
+}
+
+fn read_start_time(peer: &Peer, directory: &OwnedFd) -> Result<u64, AttestError> {
+    let text = read_file(peer, directory, "stat")?;
+    start_time(&text).map_err(|error| odd(peer, "stat", error))
+}
+
+fn read_credentials(peer: &Peer, directory: &OwnedFd) -> Result<Credentials, AttestError> {
+    let text = read_file(peer, directory, "status")?;
+    Credentials::parse(&text).map_err(|error| odd(peer, "status", error))
+}
+
+fn read_file(peer: &Peer, directory: &OwnedFd, name: &str) -> Result<String, AttestError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(directory, name, flags, Mode::empty())
+        .map_err(|error| unreadable(peer, name, error.into()))?;
+    let mut bytes = Vec::with_capacity(TYPICAL_FILE);
+    File::from(file)
+        .take(LARGEST_FILE)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(peer, name, error))?;
+    // The command name is any bytes the process likes; the facts are ASCII.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn unreadable(peer: &Peer, file: &str, source: io::Error) -> AttestError {
+    AttestError::Unreadable {
+        path: format!("/proc/{}/{file}", peer.pid),
+        source,
+    }
+}
+
+fn odd(peer: &Peer, file: &str, error: FactsError) -> AttestError {
+    unreadable(
+        peer,
+        file,
+        io::Error::new(io::ErrorKind::InvalidData, error),
+    )
+}
+
+/// `/proc` files have no size; this spares the buffer its first doublings.
+const TYPICAL_FILE: usize = 2048;
+
+/// 65,536 supplementary groups, the kernel's limit, fit in this.
+const LARGEST_FILE: u64 = 1024 * 1024;

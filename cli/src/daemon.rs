@@ -1,0 +1,142 @@
+//! Daemons in the foreground: configuration, log, threads, and then the role itself.
+
+use std::{io::Write, num::NonZeroUsize};
+
+use anyhow::Context as _;
+use signet_daemon::{
+    log::{self, Destination, LogConfig},
+    run::{self, Threads},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::output::{self, Streams};
+
+/// A role that runs until it is told to stop.
+pub(crate) trait Daemon {
+    /// Its flags.
+    type Flags: clap::Args;
+    /// Its checked configuration.
+    type Config;
+
+    /// How messages about its configuration file begin.
+    const FILE: &str;
+    /// The threads of its control tasks.
+    const THREADS: Threads;
+
+    /// Reads and checks the configuration.
+    fn load(flags: &Self::Flags) -> anyhow::Result<Self::Config>;
+
+    /// How and where it logs.
+    fn log(config: &Self::Config) -> &LogConfig;
+
+    /// Does the work.
+    async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()>;
+}
+
+/// `signet server run`.
+pub(crate) struct Server;
+
+/// `signet agent run`.
+pub(crate) struct Agent;
+
+/// `signet proxy run`.
+pub(crate) struct Proxy;
+
+impl Daemon for Server {
+    type Flags = signet_server::RunFlags;
+    type Config = signet_server::Config;
+
+    const FILE: &str = "SPIRE server configuration file";
+    const THREADS: Threads = Threads::PerCore;
+
+    fn load(flags: &Self::Flags) -> anyhow::Result<Self::Config> {
+        signet_server::Config::load(flags)
+    }
+
+    fn log(config: &Self::Config) -> &LogConfig {
+        config.log()
+    }
+
+    async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+        signet_server::run(config, shutdown).await
+    }
+}
+
+impl Daemon for Agent {
+    type Flags = signet_agent::RunFlags;
+    type Config = signet_agent::Config;
+
+    const FILE: &str = "SPIRE agent configuration file";
+    // An agent shares its node with the workloads it serves.
+    const THREADS: Threads = Threads::Exactly(NonZeroUsize::MIN.saturating_add(1));
+
+    fn load(flags: &Self::Flags) -> anyhow::Result<Self::Config> {
+        signet_agent::Config::load(flags)
+    }
+
+    fn log(config: &Self::Config) -> &LogConfig {
+        &config.log
+    }
+
+    async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+        signet_agent::run(config, shutdown).await
+    }
+}
+
+impl Daemon for Proxy {
+    type Flags = signet_proxy::RunFlags;
+    type Config = signet_proxy::Config;
+
+    const FILE: &str = "Proxy configuration file";
+    // Connections have threads of their own; here is only what follows identity and policy.
+    const THREADS: Threads = Threads::One;
+
+    fn load(flags: &Self::Flags) -> anyhow::Result<Self::Config> {
+        signet_proxy::Config::load(flags)
+    }
+
+    fn log(config: &Self::Config) -> &LogConfig {
+        &config.log
+    }
+
+    async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+        signet_proxy::run(config, shutdown).await
+    }
+}
+
+/// Runs a daemon to its end; true is exit code 0.
+pub(crate) fn run<D: Daemon>(flags: &D::Flags) -> anyhow::Result<bool> {
+    let config = D::load(flags)?;
+    let settings = D::log(&config).clone();
+    log::init(&settings).context("cannot start the log")?;
+    let ended = run::block_on(D::THREADS, |shutdown| D::run(config, shutdown));
+    let Err(reason) = ended else {
+        return Ok(true);
+    };
+    error!("stopped: {}", output::reason(&reason));
+    match settings.destination {
+        // Whoever started it does not see the file.
+        Destination::File(_) => Err(reason),
+        Destination::Stdout | Destination::Stderr => Ok(false),
+    }
+}
+
+/// Checks a daemon's configuration without starting anything; true is exit code 0.
+pub(crate) fn validate<D: Daemon, O: Write, E: Write>(
+    flags: &D::Flags,
+    streams: &mut Streams<O, E>,
+) -> anyhow::Result<bool> {
+    let file = D::FILE;
+    match D::load(flags) {
+        Ok(_) => {
+            writeln!(streams.out, "{file} is valid.")?;
+            Ok(true)
+        }
+        Err(reason) => {
+            let reason = output::reason(&reason);
+            writeln!(streams.err, "{file} is invalid: {reason}")?;
+            Ok(false)
+        }
+    }
+}

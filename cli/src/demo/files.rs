@@ -1,0 +1,218 @@
+//! Where the demo lives: its directory, its ports, the configuration files in it.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+/// The demo's directory and ports.
+#[derive(Debug)]
+pub(super) struct Place {
+    directory: TempDir,
+    pub(super) ports: Ports,
+}
+
+/// Ports on the loopback address that were free a moment ago.
+#[derive(Debug)]
+pub(super) struct Ports {
+    pub(super) server: u16,
+    pub(super) service: u16,
+    pub(super) shop_in: u16,
+    pub(super) client_out: u16,
+}
+
+impl Place {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("signet-demo-")
+            .tempdir()
+            .context("a temporary directory cannot be made")?;
+        let place = Self { directory, ports: Ports::free()? };
+        fs::create_dir(place.path("bin"))?;
+        fs::create_dir(place.path("policies"))?;
+        place.write_files()?;
+        Ok(place)
+    }
+
+    /// The whole directory.
+    pub(super) fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A file or folder of the demo.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    pub(super) fn server_socket(&self) -> PathBuf {
+        self.path("server.sock")
+    }
+
+    pub(super) fn agent_socket(&self) -> PathBuf {
+        self.path("agent.sock")
+    }
+
+    /// Replaces the policy whole: a reader sees the old one or the new one.
+    pub(super) fn write_policy(&self, text: &str) -> anyhow::Result<()> {
+        let new = self.path("policy.new");
+        fs::write(&new, text)?;
+        fs::rename(new, self.path("policies/shop.yaml")).context("the policy cannot be replaced")
+    }
+
+    /// Leaves the directory where it is.
+    pub(super) fn keep(&mut self) {
+        self.directory.disable_cleanup(true);
+    }
+
+    fn write_files(&self) -> anyhow::Result<()> {
+        let (root, ports) = (self.root().display(), &self.ports);
+        fs::write(self.path("server.conf"), server_conf(&root.to_string(), ports))?;
+        fs::write(self.path("agent.conf"), agent_conf(&root.to_string(), ports))?;
+        fs::write(self.path("shop-proxy.yaml"), shop_proxy(&root.to_string(), ports))?;
+        fs::write(self.path("client-proxy.yaml"), client_proxy(&root.to_string(), ports))?;
+        self.write_policy(POLICY_OPEN)
+    }
+}
+
+impl Ports {
+    fn free() -> anyhow::Result<Self> {
+        // All are held until all are known, so that no two are the same.
+        let held = (0..4)
+            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .collect::<Result<Vec<_>, _>>()
+            .context("no free port on 127.0.0.1")?;
+        let mut numbers = held.iter().map(|socket| socket.local_addr().map(|own| own.port()));
+        let mut next = || numbers.next().context("four ports")?.map_err(anyhow::Error::from);
+        Ok(Self { server: next()?, service: next()?, shop_in: next()?, client_out: next()? })
+    }
+}
+
+fn server_conf(root: &str, ports: &Ports) -> String {
+    let port = ports.server;
+    format!(
+        r#"server {{
+  trust_domain = "{TRUST_DOMAIN}"
+  bind_address = "127.0.0.1"
+  bind_port = {port}
+  socket_path = "{root}/server.sock"
+  data_dir = "{root}/server"
+}}
+
+plugins {{
+  DataStore "sql" {{
+    plugin_data {{
+      database_type = "sqlite3"
+      connection_string = "{root}/server/datastore.sqlite3"
+    }}
+  }}
+  KeyManager "disk" {{
+    plugin_data {{ keys_path = "{root}/server/keys.json" }}
+  }}
+  NodeAttestor "join_token" {{
+    plugin_data {{}}
+  }}
+}}
+"#
+    )
+}
+
+fn agent_conf(root: &str, ports: &Ports) -> String {
+    let port = ports.server;
+    format!(
+        r#"agent {{
+  trust_domain = "{TRUST_DOMAIN}"
+  server_address = "127.0.0.1"
+  server_port = {port}
+  socket_path = "{root}/agent.sock"
+  data_dir = "{root}/agent"
+  trust_bundle_path = "{root}/bundle.pem"
+}}
+
+plugins {{
+  KeyManager "disk" {{
+    plugin_data {{ directory = "{root}/agent" }}
+  }}
+  NodeAttestor "join_token" {{
+    plugin_data {{}}
+  }}
+  WorkloadAttestor "unix" {{
+    plugin_data {{ discover_workload_path = true }}
+  }}
+}}
+"#
+    )
+}
+
+fn shop_proxy(root: &str, ports: &Ports) -> String {
+    let Ports { service, shop_in, .. } = ports;
+    format!(
+        r"workloadApi: unix://{root}/agent.sock
+labels: {{ app: shop }}
+policies: [policies]
+threads: 1
+inbound:
+  - name: shop
+    listen: 127.0.0.1:{shop_in}
+    protocol: HTTP
+    forward: 127.0.0.1:{service}
+"
+    )
+}
+
+fn client_proxy(root: &str, ports: &Ports) -> String {
+    let Ports { shop_in, client_out, .. } = ports;
+    format!(
+        r#"workloadApi: unix://{root}/agent.sock
+threads: 1
+outbound:
+  - name: shop
+    listen: 127.0.0.1:{client_out}
+    protocol: HTTP
+    connect: 127.0.0.1:{shop_in}
+    expect: ["{SHOP}"]
+"#
+    )
+}
+
+pub(super) const TRUST_DOMAIN: &str = "demo.signet";
+pub(super) const CLIENT: &str = "spiffe://demo.signet/client";
+pub(super) const SHOP: &str = "spiffe://demo.signet/shop";
+
+/// The client may read; nobody may do anything else.
+pub(super) const POLICY_OPEN: &str = r"apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata:
+  name: shop-readers
+spec:
+  selector:
+    matchLabels:
+      app: shop
+  action: ALLOW
+  rules:
+    - from:
+        - source:
+            principals: [demo.signet/client]
+      to:
+        - operation:
+            methods: [GET]
+";
+
+/// As above, and nobody may say hello.
+pub(super) const POLICY_CLOSED: &str = r"apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata:
+  name: shop-closed
+spec:
+  selector:
+    matchLabels:
+      app: shop
+  action: DENY
+  rules:
+    - to:
+        - operation:
+            paths: [/hello]
+";

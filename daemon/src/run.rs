@@ -1,0 +1,282 @@
+//! The life of a daemon: one runtime, the signals of the system, and one way to stop.
+//!
+//! SIGTERM, SIGINT and SIGHUP ask for an orderly end; a second one, or the end of [`GRACE`], forces
+//! it. SIGUSR2 reopens the log file.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal as Source, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::log;
+
+/// How long a daemon may take from the first signal to its end.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// How many threads run the daemon's tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    /// Only the thread that called.
+    One,
+    /// One for each core.
+    PerCore,
+    /// A fixed number.
+    Exactly(NonZeroUsize),
+}
+
+/// Runs `main` to its end on a runtime of its own. The token that it receives is cancelled when the
+/// system asks the process to stop.
+pub fn block_on<F>(
+    threads: Threads,
+    main: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    raise_file_limit();
+    let runtime = threads
+        .runtime()
+        .context("cannot start the threads of the daemon")?;
+    let outcome = runtime.block_on(async {
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        let shutdown = CancellationToken::new();
+        supervise(
+            main(shutdown.clone()),
+            async || signals.next().await,
+            shutdown,
+        )
+        .await
+    });
+    // Tasks that nobody waited for, and calls that block, do not hold up the end.
+    runtime.shutdown_timeout(LAST_TASKS);
+    outcome
+}
+
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// Each connection takes a descriptor or two, and the usual limit of 1024 is there for programs
+/// that call `select`. What the administrator allows at most stays as it is.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Without it the daemon works as well, with fewer connections.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+impl Threads {
+    fn runtime(self) -> std::io::Result<Runtime> {
+        let mut builder = match self {
+            Self::One => Builder::new_current_thread(),
+            Self::PerCore | Self::Exactly(_) => Builder::new_multi_thread(),
+        };
+        if let Self::Exactly(count) = self {
+            builder.worker_threads(count.get());
+        }
+        builder.enable_all().build()
+    }
+}
+
+/// What the system asks of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Stop(&'static str),
+    ReopenLog,
+    /// SPIRE re-reads plugin settings on SIGUSR1. Unhandled it would end the process, so scripts
+    /// that send it must find a handler.
+    Reread,
+}
+
+async fn supervise<F>(
+    main: F,
+    mut requests: impl AsyncFnMut() -> Request,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let mut main = pin!(main);
+    loop {
+        let request = tokio::select! {
+            outcome = &mut main => return outcome,
+            request = requests() => request,
+        };
+        if let Request::Stop(name) = request {
+            info!(signal = name, "stopping");
+            break;
+        }
+        serve(request);
+    }
+    shutdown.cancel();
+    tokio::select! {
+        outcome = main => outcome,
+        forced = forced_end(requests) => forced,
+    }
+}
+
+/// Returns when the daemon must not be waited for any longer.
+async fn forced_end(mut requests: impl AsyncFnMut() -> Request) -> anyhow::Result<()> {
+    let mut deadline = pin!(tokio::time::sleep(GRACE));
+    loop {
+        let request = tokio::select! {
+            () = &mut deadline => bail!("did not stop within {} seconds; what was still under way is lost", GRACE.as_secs()),
+            request = requests() => request,
+        };
+        if let Request::Stop(name) = request {
+            bail!("stopped at once by a second signal ({name}); what was still under way is lost");
+        }
+        serve(request);
+    }
+}
+
+fn serve(request: Request) {
+    match request {
+        Request::Stop(_) => {}
+        Request::Reread => {
+            info!("SIGUSR1 received; no setting of this daemon is re-read at run time")
+        }
+        Request::ReopenLog => match log::installed().map(log::LogHandle::reopen) {
+            Some(Ok(())) => info!("log file reopened"),
+            Some(Err(error)) => error!(
+                error = &error as &dyn std::error::Error,
+                "cannot reopen the log file, writing on to the old one"
+            ),
+            None => {}
+        },
+    }
+}
+
+struct Signals {
+    terminate: Source,
+    interrupt: Source,
+    hangup: Source,
+    reopen: Source,
+    reread: Source,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined2())?,
+            reread: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Request {
+        tokio::select! {
+            _ = self.terminate.recv() => Request::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Request::Stop("SIGINT"),
+            _ = self.hangup.recv() => Request::Stop("SIGHUP"),
+            _ = self.reopen.recv() => Request::ReopenLog,
+            _ = self.reread.recv() => Request::Reread,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use nix::sys::signal::{Signal, raise};
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const STOP: Request = Request::Stop("SIGTERM");
+
+    async fn supervised<F>(
+        main: impl FnOnce(CancellationToken) -> F,
+        requests: &[Request],
+    ) -> anyhow::Result<()>
+    where
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        requests
+            .iter()
+            .for_each(|request| sender.send(*request).unwrap());
+        let shutdown = CancellationToken::new();
+        let next = async || match receiver.recv().await {
+            Some(request) => request,
+            None => pending().await,
+        };
+        supervise(main(shutdown.clone()), next, shutdown).await
+    }
+
+    #[tokio::test]
+    async fn the_first_signal_asks_for_an_orderly_end() {
+        let main = async |shutdown: CancellationToken| {
+            shutdown.cancelled().await;
+            Ok(())
+        };
+        supervised(main, &[Request::ReopenLog, Request::Reread, STOP])
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_second_signal_forces_the_end() {
+        let error = supervised(
+            |_| pending(),
+            &[STOP, Request::ReopenLog, Request::Stop("SIGINT")],
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "stopped at once by a second signal (SIGINT); what was still under way is lost"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_does_not_stop_is_ended_at_the_deadline() {
+        let started = Instant::now();
+        let error = supervised(|_| pending(), &[STOP]).await.unwrap_err();
+        assert_eq!(started.elapsed().as_secs(), 30);
+        assert!(
+            error
+                .to_string()
+                .starts_with("did not stop within 30 seconds"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_error_of_the_daemon_is_the_outcome() {
+        let error = supervised(async |_| bail!("no store"), &[])
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "no store");
+    }
+
+    #[test]
+    fn a_real_signal_reaches_the_daemon_and_blocked_threads_do_not_hold_up_its_end() {
+        block_on(Threads::Exactly(NonZeroUsize::MIN), async |shutdown| {
+            // A call that blocks for ever, as a hung disk would.
+            let (sender, receiver) = std::sync::mpsc::channel::<()>();
+            let _stuck = tokio::task::spawn_blocking(move || receiver.recv());
+            for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGTERM] {
+                raise(signal).unwrap();
+            }
+            shutdown.cancelled().await;
+            std::mem::forget(sender);
+            Ok(())
+        })
+        .unwrap();
+        block_on(Threads::One, async |_| Ok(())).unwrap();
+        block_on(Threads::PerCore, async |_| Ok(())).unwrap();
+    }
+}

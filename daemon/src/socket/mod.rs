@@ -1,0 +1,101 @@
+//! Listening sockets: Unix sockets that know the process at the other end, and TCP.
+//!
+//! A listener never ends because of an error: what one connection did wrong costs that connection,
+//! and a shortage (of file descriptors, of memory) is logged and waited out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::warn;
+
+mod peer;
+mod places;
+mod tcp;
+mod unix;
+
+pub use peer::{Peer, PeerStream};
+pub use tcp::{accept_tcp, bind_tcp};
+pub use unix::UnixSocket;
+
+use crate::file::{FileError, remedy};
+
+/// A socket that could not be opened for listening.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The system's limit for socket paths is exceeded.
+    #[error("the socket path {} is {} bytes long, and the system allows {LONGEST_PATH}; choose a shorter one", .0.display(), .0.as_os_str().len())]
+    PathTooLong(PathBuf),
+    /// Another process listens there, or is about to.
+    #[error("the socket {} is in use by another process; stop that process or choose another path", .0.display())]
+    SocketInUse(PathBuf),
+    /// A file or directory stands where the socket should be.
+    #[error("{} exists and is not a socket; remove it or choose another path", .0.display())]
+    NotASocket(PathBuf),
+    /// The directory or the lock file of the socket could not be made.
+    #[error(transparent)]
+    Directory(#[from] FileError),
+    /// The system refused the path.
+    #[error("cannot listen on the socket {}: {}", .path.display(), remedy(.source))]
+    Path {
+        /// The socket's path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system refused the address.
+    #[error("cannot listen on {address}: {}", tcp::remedy(*.address, .source))]
+    Address {
+        /// The address and port.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// `sockaddr_un` has room for 108 bytes, the last of which is zero.
+const LONGEST_PATH: usize = 107;
+
+/// Connections that wait for `accept`; the system cuts it to its own limit.
+const BACKLOG: u32 = 1024;
+
+/// Connections that one user may hold on one Unix socket. A process needs one or two.
+const MOST_PER_USER: usize = 1024;
+
+/// How long a listener rests after an error that the next call would meet again.
+#[derive(Debug)]
+struct Backoff(Duration);
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    /// Logs the error and waits, unless it concerned only the one connection.
+    async fn rest(&mut self, listener: &str, error: &io::Error) {
+        if concerns_one_connection(error) {
+            return;
+        }
+        warn!(
+            listener,
+            error = error as &dyn std::error::Error,
+            "cannot accept connections at the moment, trying again"
+        );
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}

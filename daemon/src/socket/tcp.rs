@@ -1,0 +1,112 @@
+//! TCP listeners with errors that say which address, and what to do.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::{BACKLOG, Backoff, BindError};
+
+/// Listens on `address`. Must be called inside the runtime.
+pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
+    listen(address).map_err(|source| BindError::Address { address, source })
+}
+
+/// The next connection, with `TCP_NODELAY` set. Errors are logged and waited out; it never gives
+/// up.
+pub async fn accept_tcp(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut backoff = Backoff::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                // Only a connection that is already gone refuses the option, and its first read
+                // will say so.
+                let _ = stream.set_nodelay(true);
+                return (stream, address);
+            }
+            Err(error) => backoff.rest(&name(listener), &error).await,
+        }
+    }
+}
+
+pub(super) fn remedy(address: SocketAddr, error: &io::Error) -> String {
+    let (ip, port, kind) = (address.ip(), address.port(), error.kind());
+    if kind == ErrorKind::AddrInUse {
+        return format!(
+            "port {port} is in use by another process; stop that process or choose another port"
+        );
+    }
+    if kind == ErrorKind::AddrNotAvailable {
+        return format!("no network interface of this machine has the address {ip}");
+    }
+    if kind == ErrorKind::PermissionDenied {
+        return format!(
+            "this user may not use port {port}; choose one above 1023 or grant CAP_NET_BIND_SERVICE"
+        );
+    }
+    error.to_string()
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Lets a restarted daemon listen although connections of the former one linger in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn name(listener: &TcpListener) -> String {
+    match listener.local_addr() {
+        Ok(address) => address.to_string(),
+        Err(_) => "TCP".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_accepted_without_delay_for_small_writes() {
+        let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (mut server, address) = accept_tcp(&listener).await;
+        assert_eq!(address, client.local_addr().unwrap());
+        assert!(server.nodelay().unwrap());
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(server.read_u8().await.unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_the_remedy() {
+        let first = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.local_addr().unwrap();
+        let error = bind_tcp(address).unwrap_err().to_string();
+        let port = address.port();
+        assert_eq!(
+            error,
+            format!(
+                "cannot listen on {address}: port {port} is in use by another process; stop that process or choose another port"
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_named() {
+        let error = bind_tcp("192.0.2.1:8081".parse().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "cannot listen on 192.0.2.1:8081: no network interface of this machine has the address 192.0.2.1"
+        );
+    }
+}

@@ -1,0 +1,259 @@
+//! Who is trusted: the authorities of each trust domain, and the check of a peer's chain against them.
+//!
+//! webpki builds and verifies the path. It does not know SPIFFE and skips some of RFC 5280 for trust anchors;
+//! what it leaves out is added here: the profile of the leaf, the choice of roots by the leaf's own trust
+//! domain, the validity and path length of roots, and the key usage of intermediates.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use spiffe::{SpiffeId, TrustDomain};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
+
+use crate::bundle::Bundle;
+use crate::crypto;
+use crate::x509::{self, Leaf, ProfileError};
+
+/// The authorities of every trust domain that is trusted.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Trust {
+    domains: HashMap<TrustDomain, Anchors>,
+}
+
+/// What a chain is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// The peer is a TLS client.
+    Client,
+    /// The peer is a TLS server.
+    Server,
+}
+
+/// Authorities that a chain may lead to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Anchors {
+    anchors: Vec<TrustAnchor<'static>>,
+    /// Of the anchor at the same place.
+    limits: Vec<Limits>,
+}
+
+/// Why a chain is not trusted.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum VerifyError {
+    /// No certificate at all.
+    #[error("the peer presented no certificate")]
+    EmptyChain,
+    /// The leaf is no X509-SVID.
+    #[error("the peer's certificate is no X509-SVID: {0}")]
+    Leaf(#[source] ProfileError),
+    /// No authorities for the leaf's trust domain.
+    #[error("no authorities are known for the trust domain of {0}; federate with it to trust it")]
+    UnknownTrustDomain(SpiffeId),
+    /// No path to an authority.
+    #[error("the certificate chain does not lead to a trusted authority: {0}")]
+    Chain(#[source] webpki::Error),
+    /// The authority at the end of the path is not valid now.
+    #[error("the authority that the certificate chain leads to is expired or not valid yet")]
+    AuthorityValidity,
+    /// The authority at the end of the path allows fewer intermediates.
+    #[error(
+        "the authority allows {allowed} intermediate certificates below it, the chain has {found}"
+    )]
+    PathLength {
+        /// By the authority's path length constraint.
+        allowed: u32,
+        /// On the path.
+        found: usize,
+    },
+    /// An intermediate that may not sign.
+    #[error("an intermediate certificate may not sign: {0}")]
+    Intermediate(#[source] ProfileError),
+}
+
+impl Trust {
+    /// Trusts the X.509 authorities of `bundles`, each for its own trust domain. An authority that is no
+    /// certificate authority is not trusted; reading a bundle refuses those.
+    pub fn new<'a>(bundles: impl IntoIterator<Item = &'a Bundle>) -> Self {
+        let domains = bundles.into_iter().map(|bundle| {
+            let authorities = bundle.x509_authorities.iter();
+            let anchors = authorities.filter_map(|authority| Anchor::parse(&authority.der).ok());
+            (bundle.trust_domain.clone(), Anchors::from_iter(anchors))
+        });
+        Self {
+            domains: domains.collect(),
+        }
+    }
+
+    /// Verifies a peer's chain, leaf first, and tells who the peer is.
+    pub fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        usage: Usage,
+        now: SystemTime,
+    ) -> Result<Leaf, VerifyError> {
+        let (leaf, intermediates) = chain.split_first().ok_or(VerifyError::EmptyChain)?;
+        self.verify_parts(leaf, intermediates, usage, now)
+    }
+
+    /// [`Self::verify`] for a chain that is in two parts already.
+    pub(crate) fn verify_parts(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        usage: Usage,
+        now: SystemTime,
+    ) -> Result<Leaf, VerifyError> {
+        let checked = x509::check_svid_leaf(leaf).map_err(VerifyError::Leaf)?;
+        let Some(anchors) = self.anchors(checked.id.trust_domain()) else {
+            return Err(VerifyError::UnknownTrustDomain(checked.id));
+        };
+        let purpose = match usage {
+            Usage::Client => KeyUsage::client_auth(),
+            Usage::Server => KeyUsage::server_auth(),
+        };
+        anchors.verify(leaf, intermediates, purpose, now)?;
+        Ok(checked)
+    }
+
+    /// Whether any authority of `trust_domain` is trusted.
+    pub fn knows(&self, trust_domain: &TrustDomain) -> bool {
+        self.anchors(trust_domain).is_some()
+    }
+
+    fn anchors(&self, trust_domain: &TrustDomain) -> Option<&Anchors> {
+        // X509-SVID §6.2 and SPIFFE bundle §4.1.3: a bundle without authorities trusts nobody.
+        self.domains
+            .get(trust_domain)
+            .filter(|anchors| !anchors.anchors.is_empty())
+    }
+}
+
+impl Anchors {
+    /// Trusts `certificates`, which have to be certificate authorities.
+    pub fn parse(certificates: &[CertificateDer<'_>]) -> Result<Self, ProfileError> {
+        certificates.iter().map(Anchor::parse).collect()
+    }
+
+    /// Verifies a chain, leaf first, of certificates that are no SVIDs, whatever their purpose. Node attestation
+    /// by certificate uses it.
+    pub fn verify_any_purpose(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: SystemTime,
+    ) -> Result<(), VerifyError> {
+        let (leaf, intermediates) = chain.split_first().ok_or(VerifyError::EmptyChain)?;
+        self.verify(leaf, intermediates, AnyPurpose, now)
+    }
+
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        purpose: impl ExtendedKeyUsageValidator,
+        now: SystemTime,
+    ) -> Result<(), VerifyError> {
+        let end_entity = EndEntityCert::try_from(leaf).map_err(VerifyError::Chain)?;
+        // What a candidate path failed for; webpki itself has no words for it.
+        let refusal = Cell::new(None);
+        let acceptable = |path: &VerifiedPath<'_>| {
+            self.check_path(path, now).map_err(|error| {
+                refusal.set(Some(error));
+                webpki::Error::UnknownIssuer
+            })
+        };
+        let algorithms = crypto::provider().signature_verification_algorithms.all;
+        let outcome = end_entity.verify_for_usage(
+            algorithms,
+            &self.anchors,
+            intermediates,
+            unix_time(now),
+            purpose,
+            None,
+            Some(&acceptable),
+        );
+        match outcome {
+            Ok(_path) => Ok(()),
+            Err(error) => Err(refusal.take().unwrap_or(VerifyError::Chain(error))),
+        }
+    }
+
+    fn check_path(&self, path: &VerifiedPath<'_>, now: SystemTime) -> Result<(), VerifyError> {
+        // The path holds a reference into our own list.
+        let mut anchors = self.anchors.iter().zip(&self.limits);
+        let limits = anchors
+            .find(|(anchor, _)| std::ptr::eq(*anchor, path.anchor()))
+            .map(|(_, limits)| limits)
+            .ok_or(VerifyError::Chain(webpki::Error::UnknownIssuer))?;
+        if now < limits.not_before || now > limits.not_after {
+            return Err(VerifyError::AuthorityValidity);
+        }
+        let mut found = 0;
+        for intermediate in path.intermediate_certificates() {
+            x509::check_authority(&intermediate.der()).map_err(VerifyError::Intermediate)?;
+            found += 1;
+        }
+        match limits.path_length {
+            Some(allowed) if usize::try_from(allowed).is_ok_and(|allowed| found > allowed) => {
+                Err(VerifyError::PathLength { allowed, found })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl FromIterator<Anchor> for Anchors {
+    fn from_iter<I: IntoIterator<Item = Anchor>>(iter: I) -> Self {
+        let (anchors, limits) = iter
+            .into_iter()
+            .map(|anchor| (anchor.anchor, anchor.limits))
+            .unzip();
+        Self { anchors, limits }
+    }
+}
+
+struct Anchor {
+    anchor: TrustAnchor<'static>,
+    limits: Limits,
+}
+
+impl Anchor {
+    fn parse(der: &CertificateDer<'_>) -> Result<Self, ProfileError> {
+        let authority = x509::check_authority(der)?;
+        let anchor =
+            webpki::anchor_from_trusted_cert(der).map_err(|_refused| ProfileError::Malformed)?;
+        Ok(Self {
+            anchor: anchor.to_owned(),
+            limits: Limits {
+                not_before: authority.not_before,
+                not_after: authority.not_after,
+                path_length: authority.path_length,
+            },
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Limits {
+    not_before: SystemTime,
+    not_after: SystemTime,
+    path_length: Option<u32>,
+}
+
+struct AnyPurpose;
+
+impl ExtendedKeyUsageValidator for AnyPurpose {
+    fn validate(&self, _purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        Ok(())
+    }
+}
+
+fn unix_time(now: SystemTime) -> UnixTime {
+    // A clock before 1970 finds every certificate not valid yet.
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    UnixTime::since_unix_epoch(since)
+}
+
+#[cfg(test)]
+mod tests;

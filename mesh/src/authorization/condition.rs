@@ -1,0 +1,333 @@
+//! One field of a rule: what it asks of a request.
+//!
+//! Two readings exist where a request can be spelled in more than one way (a port in `Host`, `;parameters` in a path, a
+//! repeated header, `/ns/x/` deeper in a SPIFFE path). Matching more is the safe side for a DENY, matching less for an
+//! ALLOW; for the `not…` forms it is the other way round. So each condition takes the reading that denies.
+
+use std::fmt;
+
+use http::HeaderName;
+
+use super::policy::Action;
+use super::request::{Http, Request};
+use super::template::Template;
+use crate::cidr::Cidr;
+use crate::pattern::Pattern;
+
+/// A condition of a rule, with the name of the field it was written in.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Condition {
+    /// As in `from[0].source.principals`.
+    pub(crate) field: Box<str>,
+    pub(crate) line: u64,
+    /// A `not…` field: none of the values may match.
+    pub(crate) negated: bool,
+    pub(crate) test: Test,
+}
+
+/// What is compared with which values: any of them is enough.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Test {
+    Principal(Vec<Pattern>),
+    Namespace(Vec<Pattern>),
+    ServiceAccount(Vec<ServiceAccount>),
+    TrustDomain(Vec<Pattern>),
+    SourceIp(Vec<Cidr>),
+    DestinationIp(Vec<Cidr>),
+    Port(Vec<u16>),
+    Sni(Vec<Pattern>),
+    Host(Vec<Pattern>),
+    Method(Vec<Pattern>),
+    Path(Vec<PathPattern>),
+    Header(HeaderName, Vec<Pattern>),
+}
+
+/// A Kubernetes service account, in any trust domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceAccount {
+    pub(crate) namespace: Box<str>,
+    pub(crate) name: Box<str>,
+}
+
+/// A path as text or as template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PathPattern {
+    Text(Pattern),
+    Template(Template),
+}
+
+/// What became of a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    Yes,
+    No,
+    /// It asks for something of HTTP, and the connection is not HTTP.
+    NeedsHttp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// One spelling: matches less.
+    Strict,
+    /// Every spelling: matches more.
+    Loose,
+}
+
+impl Condition {
+    pub(crate) fn check(&self, request: &Request<'_>, action: Action) -> Held {
+        let reading = match (action, self.negated) {
+            (Action::Deny, false) | (Action::Allow, true) => Reading::Loose,
+            (Action::Deny, true) | (Action::Allow, false) => Reading::Strict,
+        };
+        match self.test.matches(request, reading) {
+            None => Held::NeedsHttp,
+            Some(matched) if matched != self.negated => Held::Yes,
+            Some(_) => Held::No,
+        }
+    }
+}
+
+impl Test {
+    /// Whether it asks for something that only HTTP has.
+    pub(crate) fn needs_http(&self) -> bool {
+        match self {
+            Self::Host(_) | Self::Method(_) | Self::Path(_) | Self::Header(..) => true,
+            Self::Principal(_)
+            | Self::Namespace(_)
+            | Self::ServiceAccount(_)
+            | Self::TrustDomain(_) => false,
+            Self::SourceIp(_) | Self::DestinationIp(_) | Self::Port(_) | Self::Sni(_) => false,
+        }
+    }
+
+    /// `None` if it cannot be told because the connection is not HTTP.
+    fn matches(&self, request: &Request<'_>, reading: Reading) -> Option<bool> {
+        let Some(http) = request.http else {
+            return if self.needs_http() {
+                None
+            } else {
+                Some(self.matches_connection(request, reading))
+            };
+        };
+        Some(match self {
+            Self::Host(patterns) => patterns
+                .iter()
+                .any(|pattern| host_matches(pattern, http.host, reading)),
+            Self::Method(patterns) => any(patterns, Some(http.method)),
+            Self::Path(patterns) => patterns
+                .iter()
+                .any(|pattern| path_matches(pattern, &http, reading)),
+            Self::Header(name, patterns) => header_matches(name, patterns, &http, reading),
+            Self::Principal(_)
+            | Self::Namespace(_)
+            | Self::ServiceAccount(_)
+            | Self::TrustDomain(_)
+            | Self::SourceIp(_)
+            | Self::DestinationIp(_)
+            | Self::Port(_)
+            | Self::Sni(_) => self.matches_connection(request, reading),
+        })
+    }
+
+    fn matches_connection(&self, request: &Request<'_>, reading: Reading) -> bool {
+        let path = request.source.map(|id| id.path());
+        let trust_domain = request.source.map(|id| id.trust_domain_name());
+        match self {
+            Self::Principal(patterns) => request.source.is_some_and(|id| {
+                let (head, tail) = (id.trust_domain_name().as_bytes(), id.path().as_bytes());
+                patterns
+                    .iter()
+                    .any(|pattern| pattern.matches_joined(head, tail))
+            }),
+            Self::Namespace(patterns) => {
+                path.is_some_and(|path| namespace_matches(patterns, path, reading))
+            }
+            Self::ServiceAccount(accounts) => {
+                path.is_some_and(|path| accounts.iter().any(|account| account.matches(path)))
+            }
+            Self::TrustDomain(patterns) => any(patterns, trust_domain),
+            Self::SourceIp(blocks) => blocks.iter().any(|block| block.contains(request.source_ip)),
+            Self::DestinationIp(blocks) => blocks
+                .iter()
+                .any(|block| block.contains(request.destination_ip)),
+            Self::Port(ports) => ports.contains(&request.destination_port),
+            Self::Sni(patterns) => request.sni.is_some_and(|sni| {
+                patterns
+                    .iter()
+                    .any(|pattern| host_matches(pattern, sni, reading))
+            }),
+            Self::Host(_) | Self::Method(_) | Self::Path(_) | Self::Header(..) => false,
+        }
+    }
+
+    /// What the request has where this test looks, for people.
+    pub(crate) fn found(&self, request: &Request<'_>) -> String {
+        let Some(text) = self.looked_at(request) else {
+            return "nothing".to_owned();
+        };
+        text
+    }
+
+    fn looked_at(&self, request: &Request<'_>) -> Option<String> {
+        match self {
+            Self::Principal(_) => request
+                .source
+                .map(|id| format!("{}{}", id.trust_domain_name(), id.path())),
+            Self::Namespace(_) | Self::ServiceAccount(_) => {
+                request.source.map(|id| id.path().to_owned())
+            }
+            Self::TrustDomain(_) => request.source.map(|id| id.trust_domain_name().to_owned()),
+            Self::SourceIp(_) => Some(request.source_ip.to_string()),
+            Self::DestinationIp(_) => Some(request.destination_ip.to_string()),
+            Self::Port(_) => Some(request.destination_port.to_string()),
+            Self::Sni(_) => request.sni.map(str::to_owned),
+            Self::Host(_) => request.http.map(|http| http.host.to_owned()),
+            Self::Method(_) => request.http.map(|http| http.method.to_owned()),
+            Self::Path(_) => request.http.map(|http| http.path.as_str().to_owned()),
+            // The value may be a credential; that there is one says enough.
+            Self::Header(name, _) => request
+                .http
+                .filter(|http| http.headers.contains_key(name))
+                .map(|_| "another value".to_owned()),
+        }
+    }
+}
+
+impl ServiceAccount {
+    fn matches(&self, path: &str) -> bool {
+        let account = path
+            .strip_prefix("/ns/")
+            .and_then(|rest| rest.strip_prefix(&*self.namespace));
+        account.and_then(|rest| rest.strip_prefix("/sa/")) == Some(&*self.name)
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [", self.field)?;
+        match &self.test {
+            Test::Principal(values)
+            | Test::Namespace(values)
+            | Test::TrustDomain(values)
+            | Test::Sni(values)
+            | Test::Host(values)
+            | Test::Method(values)
+            | Test::Header(_, values) => some(f, values)?,
+            Test::ServiceAccount(values) => some(f, values)?,
+            Test::SourceIp(values) | Test::DestinationIp(values) => some(f, values)?,
+            Test::Port(values) => some(f, values)?,
+            Test::Path(values) => some(f, values)?,
+        }
+        f.write_str("]")
+    }
+}
+
+impl fmt::Display for ServiceAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(pattern) => pattern.fmt(f),
+            Self::Template(template) => template.fmt(f),
+        }
+    }
+}
+
+fn any(patterns: &[Pattern], value: Option<&str>) -> bool {
+    value.is_some_and(|value| {
+        patterns
+            .iter()
+            .any(|pattern| pattern.matches(value.as_bytes()))
+    })
+}
+
+/// The namespace is what follows a leading `/ns/`. Envoy, as Istio sets it up, finds `/ns/x/` anywhere in the path.
+fn namespace_matches(patterns: &[Pattern], path: &str, reading: Reading) -> bool {
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let namespace = segments.peek().copied();
+        if segment == "ns" && path_continues(&segments) && any(patterns, namespace) {
+            return true;
+        }
+        if reading == Reading::Strict {
+            return false;
+        }
+    }
+    false
+}
+
+fn path_continues<'p>(segments: &(impl Iterator<Item = &'p str> + Clone)) -> bool {
+    segments.clone().nth(1).is_some()
+}
+
+/// `api.example.org:8443` and `api.example.org.` name the same host as `api.example.org`.
+fn host_matches(pattern: &Pattern, host: &str, reading: Reading) -> bool {
+    if pattern.matches_host(host) {
+        return true;
+    }
+    if reading == Reading::Strict {
+        return false;
+    }
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    pattern.matches_host(name) || pattern.matches_host(name.trim_end_matches('.'))
+}
+
+fn path_matches(pattern: &PathPattern, http: &Http<'_>, reading: Reading) -> bool {
+    let matches = |path: &[u8]| match pattern {
+        PathPattern::Text(text) => text.matches(path),
+        PathPattern::Template(template) => template.matches(path),
+    };
+    let plain = http.path.plain().filter(|_| reading == Reading::Loose);
+    matches(http.path.as_str().as_bytes()) || plain.is_some_and(matches)
+}
+
+/// Envoy joins the values of a repeated header with commas, so that a second value hides the first one. Here any value
+/// counts where matching more is safe, and every value must match where it is not.
+fn header_matches(
+    name: &HeaderName,
+    patterns: &[Pattern],
+    http: &Http<'_>,
+    reading: Reading,
+) -> bool {
+    let mut values = http
+        .headers
+        .get_all(name)
+        .iter()
+        .map(http::HeaderValue::as_bytes)
+        .peekable();
+    let matches = |value: &[u8]| {
+        patterns
+            .iter()
+            .any(|pattern| *pattern == Pattern::Present || pattern.matches(value))
+    };
+    match reading {
+        Reading::Loose => values.any(|value| {
+            matches(value)
+                || value
+                    .split(|byte| *byte == b',')
+                    .any(|part| matches(part.trim_ascii()))
+        }),
+        Reading::Strict => values.peek().is_some() && values.all(matches),
+    }
+}
+
+/// Lists can be long; a message names the first few values.
+fn some(f: &mut fmt::Formatter<'_>, values: &[impl fmt::Display]) -> fmt::Result {
+    for (index, value) in values.iter().take(SHOWN).enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        write!(f, "{comma}{value}")?;
+    }
+    match values.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => write!(f, ", and {more} more"),
+    }
+}
+
+const SHOWN: usize = 5;

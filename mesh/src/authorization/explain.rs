@@ -1,0 +1,165 @@
+//! A decision with everything that led to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::condition::{Condition, Held};
+use super::decision::{Decision, describe_found};
+use super::policy::{Action, Policy, PolicyName, Rule};
+use super::request::Request;
+
+/// What [`super::WorkloadPolicy::explain`] answers.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The decision itself, made by the same function that decides on requests.
+    pub decision: Decision,
+    /// Every policy of the workload in the order of decision: first DENY, then ALLOW.
+    pub policies: Vec<PolicyTrace>,
+}
+
+/// What became of a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyTrace {
+    /// The policy.
+    pub name: PolicyName,
+    /// What it does if a rule matches.
+    pub action: Action,
+    /// The file it stands in.
+    pub file: Arc<str>,
+    /// The line its document begins on.
+    pub line: u64,
+    /// Its rules in order.
+    pub rules: Vec<RuleTrace>,
+}
+
+/// What became of a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleTrace {
+    /// The line it begins on.
+    pub line: u64,
+    /// Whether it matched.
+    pub outcome: Outcome,
+    /// Conditions of a DENY rule that were left out because the connection is not HTTP.
+    pub left_out: Vec<String>,
+}
+
+/// Whether a rule matched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did.
+    Matched,
+    /// It did not; this is the first condition that failed, in the alternative that came closest.
+    Missed {
+        /// The condition as `field [values]`.
+        condition: String,
+        /// The line of the condition.
+        line: u64,
+        /// What the request has instead.
+        found: String,
+    },
+}
+
+impl Explanation {
+    pub(super) fn new<'p>(
+        decision: Decision,
+        policies: impl Iterator<Item = &'p Arc<Policy>>,
+        request: &Request<'_>,
+    ) -> Self {
+        Self {
+            decision,
+            policies: policies
+                .map(|policy| PolicyTrace::new(policy, request))
+                .collect(),
+        }
+    }
+}
+
+impl PolicyTrace {
+    fn new(policy: &Policy, request: &Request<'_>) -> Self {
+        let rules = policy
+            .rules
+            .iter()
+            .map(|rule| RuleTrace::new(rule, policy.action, request));
+        Self {
+            name: policy.name.clone(),
+            action: policy.action,
+            file: Arc::clone(&policy.file),
+            line: policy.line,
+            rules: rules.collect(),
+        }
+    }
+}
+
+impl RuleTrace {
+    fn new(rule: &Rule, action: Action, request: &Request<'_>) -> Self {
+        let outcome = match rule.check(request, action) {
+            Ok(()) => Outcome::Matched,
+            Err(miss) => Outcome::Missed {
+                condition: miss.condition.to_string(),
+                line: miss.condition.line,
+                found: describe_found(miss.condition, miss.needs_http, request),
+            },
+        };
+        let skipped = |condition: &&Condition| {
+            action == Action::Deny && condition.check(request, action) == Held::NeedsHttp
+        };
+        let left_out = rule
+            .conditions()
+            .filter(skipped)
+            .map(ToString::to_string)
+            .collect();
+        Self {
+            line: rule.line,
+            outcome,
+            left_out,
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.decision)?;
+        for policy in &self.policies {
+            write!(f, "{policy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PolicyTrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} policy {} ({}:{})",
+            self.action, self.name, self.file, self.line
+        )?;
+        if self.rules.is_empty() {
+            writeln!(f, "  no rules: it matches nothing")?;
+        }
+        for (index, rule) in self.rules.iter().enumerate() {
+            writeln!(f, "  rule {index} (line {}): {}", rule.line, rule.outcome)?;
+            for condition in &rule.left_out {
+                writeln!(f, "    not asked on a connection without HTTP: {condition}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Matched => f.write_str("matched"),
+            Self::Missed {
+                condition,
+                line,
+                found,
+            } => {
+                write!(
+                    f,
+                    "did not match: {condition} (line {line}), the request has {found}"
+                )
+            }
+        }
+    }
+}

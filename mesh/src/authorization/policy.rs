@@ -1,0 +1,186 @@
+//! A compiled policy: its rules, and whether one of them matches a request.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::condition::{Condition, Held};
+use super::request::Request;
+
+/// Namespace and name: what identifies a policy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyName {
+    namespace: Box<str>,
+    name: Box<str>,
+}
+
+/// What a matching rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Permits, unless a DENY rule matches too.
+    Allow,
+    /// Denies, whatever else matches.
+    Deny,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) struct Policy {
+    pub(crate) name: PolicyName,
+    pub(crate) file: Arc<str>,
+    pub(crate) line: u64,
+    pub(crate) action: Action,
+    pub(crate) selector: BTreeMap<String, String>,
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// `from`, `to` and `when` must all hold; a part that was not written holds always.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Rule {
+    pub(crate) line: u64,
+    /// One of the sources must hold.
+    pub(crate) from: Vec<Clause>,
+    /// One of the operations must hold.
+    pub(crate) to: Vec<Clause>,
+    /// All of them must hold.
+    pub(crate) when: Clause,
+}
+
+/// Conditions that must all hold.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Clause(pub(crate) Vec<Condition>);
+
+/// Why a rule did not match: the condition that failed, in the alternative that came closest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Miss<'r> {
+    pub(crate) condition: &'r Condition,
+    pub(crate) needs_http: bool,
+    /// How many conditions held before.
+    pub(crate) held: usize,
+}
+
+impl PolicyName {
+    pub(crate) fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    /// The namespace of the policy.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its name within the namespace.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "ALLOW",
+            Self::Deny => "DENY",
+        })
+    }
+}
+
+impl Policy {
+    pub(crate) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.selector
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+impl Rule {
+    /// `Ok` if the rule matches.
+    ///
+    /// Without HTTP an ALLOW rule that asks for anything of HTTP matches nothing, and a DENY rule loses just that
+    /// condition, as in Istio: either way less is permitted.
+    pub(crate) fn check(&self, request: &Request<'_>, action: Action) -> Result<(), Miss<'_>> {
+        if action == Action::Allow && request.http.is_none() {
+            self.refuse_http_conditions()?;
+        }
+        let mut held = one_of(&self.from, request, action, 0)?;
+        held = one_of(&self.to, request, action, held)?;
+        self.when.check(request, action, held)?;
+        Ok(())
+    }
+
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let clauses = self.from.iter().chain(&self.to).chain([&self.when]);
+        clauses.flat_map(|clause| &clause.0)
+    }
+
+    fn refuse_http_conditions(&self) -> Result<(), Miss<'_>> {
+        match self
+            .conditions()
+            .find(|condition| condition.test.needs_http())
+        {
+            Some(condition) => Err(Miss {
+                condition,
+                needs_http: true,
+                held: 0,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Clause {
+    /// `Ok` with the number of conditions that held so far if all of them hold.
+    fn check(
+        &self,
+        request: &Request<'_>,
+        action: Action,
+        mut held: usize,
+    ) -> Result<usize, Miss<'_>> {
+        for condition in &self.0 {
+            match (condition.check(request, action), action) {
+                (Held::Yes, _) => held = held.saturating_add(1),
+                (Held::NeedsHttp, Action::Deny) => {}
+                (Held::No, _) => {
+                    return Err(Miss {
+                        condition,
+                        needs_http: false,
+                        held,
+                    });
+                }
+                (Held::NeedsHttp, Action::Allow) => {
+                    return Err(Miss {
+                        condition,
+                        needs_http: true,
+                        held,
+                    });
+                }
+            }
+        }
+        Ok(held)
+    }
+}
+
+/// Tries the alternatives in turn; without any there is nothing to ask.
+fn one_of<'r>(
+    clauses: &'r [Clause],
+    request: &Request<'_>,
+    action: Action,
+    held: usize,
+) -> Result<usize, Miss<'r>> {
+    let mut nearest: Option<Miss<'r>> = None;
+    for clause in clauses {
+        match clause.check(request, action, held) {
+            Ok(held) => return Ok(held),
+            Err(miss) if nearest.is_none_or(|best| miss.held > best.held) => nearest = Some(miss),
+            Err(_) => {}
+        }
+    }
+    nearest.map_or(Ok(held), Err)
+}

@@ -1,0 +1,102 @@
+//! What is wrong with a document, and what is only suspicious: each with its place and the remedy.
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// Why a document was refused: where, what, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Error)]
+#[error("{file}:{line}: {what}; {remedy}")]
+pub struct PolicyError {
+    /// The name under which the text was given, usually a file name.
+    pub file: Arc<str>,
+    /// The line, counted from 1; 0 when the whole file is meant.
+    pub line: u64,
+    /// What is wrong.
+    pub what: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+/// Something that was accepted but probably does not do what its author wants.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Warning {
+    /// The name under which the text was given, usually a file name.
+    pub file: Arc<str>,
+    /// The line, counted from 1.
+    pub line: u64,
+    /// What is suspicious.
+    pub what: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}:{}: {}; {}",
+            self.file, self.line, self.what, self.remedy
+        )
+    }
+}
+
+/// Collects the problems of all files, so that a person sees every one of them at once. Whoever reports here may
+/// go on with a partial value: one error anywhere and nothing is loaded.
+#[derive(Debug)]
+pub(crate) struct Problems {
+    file: Arc<str>,
+    errors: Vec<PolicyError>,
+    warnings: Vec<Warning>,
+}
+
+impl Problems {
+    pub(crate) fn new() -> Self {
+        Self {
+            file: Arc::from(""),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// From here on problems are in this file.
+    pub(crate) fn enter(&mut self, file: &str) {
+        self.file = Arc::from(file);
+    }
+
+    pub(crate) fn file(&self) -> Arc<str> {
+        Arc::clone(&self.file)
+    }
+
+    pub(crate) fn error(&mut self, line: u64, what: impl Into<String>, remedy: impl Into<String>) {
+        let (what, remedy) = (what.into(), remedy.into());
+        self.errors.push(PolicyError {
+            file: self.file(),
+            line,
+            what,
+            remedy,
+        });
+    }
+
+    pub(crate) fn warn(&mut self, line: u64, what: impl Into<String>, remedy: impl Into<String>) {
+        let (what, remedy) = (what.into(), remedy.into());
+        self.warnings.push(Warning {
+            file: self.file(),
+            line,
+            what,
+            remedy,
+        });
+    }
+
+    /// The warnings if there was no error, else every error, in the order of files and lines.
+    pub(crate) fn finish(mut self) -> Result<Vec<Warning>, Vec<PolicyError>> {
+        self.errors.sort();
+        self.warnings.sort();
+        if self.errors.is_empty() {
+            Ok(self.warnings)
+        } else {
+            Err(self.errors)
+        }
+    }
+}

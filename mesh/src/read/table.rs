@@ -1,0 +1,215 @@
+//! A mapping whose keys are all known: what is read, what is bookkeeping, what is not supported yet. Any other key is
+//! an error with the nearest match.
+
+use super::yaml::{Entry, Node, Value};
+use crate::problem::Problems;
+
+/// The keys that a mapping may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schema {
+    /// Keys that mean something here.
+    pub(crate) read: &'static [&'static str],
+    /// Keys that a cluster writes into an object and that have no meaning for a decision.
+    pub(crate) bookkeeping: &'static [&'static str],
+    /// Keys of Istio's that are not supported yet, each with what to do instead.
+    pub(crate) not_yet: &'static [(&'static str, &'static str)],
+}
+
+/// A mapping that was checked against its schema.
+#[derive(Debug)]
+pub(crate) struct Table<'n> {
+    /// Where the mapping is, as in `spec.rules[0]`; empty at the top.
+    pub(crate) place: String,
+    pub(crate) line: u64,
+    written: &'n [Entry],
+    entries: Vec<&'n Entry>,
+}
+
+impl<'n> Table<'n> {
+    /// Checks every key; keeps those that the schema reads and that have a value.
+    pub(crate) fn open(
+        node: &'n Node,
+        place: &str,
+        schema: Schema,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut table = Self {
+            place: place.to_owned(),
+            line: node.line,
+            written: &[],
+            entries: Vec::new(),
+        };
+        let Value::Map(entries) = &node.value else {
+            wrong_kind(node, place, "a mapping", problems);
+            return table;
+        };
+        table.written = entries;
+        for entry in entries {
+            if table.admits(entry, schema, problems) {
+                table.entries.push(entry);
+            }
+        }
+        table
+    }
+
+    /// The value under `key`, if it was written.
+    pub(crate) fn get(&self, key: &str) -> Option<&'n Node> {
+        self.entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.node)
+    }
+
+    /// As [`Table::get`]; absence is an error. (A key that was refused already has one.)
+    pub(crate) fn need(
+        &self,
+        key: &str,
+        remedy: &str,
+        problems: &mut Problems,
+    ) -> Option<&'n Node> {
+        let node = self.get(key);
+        if node.is_none() && !self.is_written(key) {
+            problems.error(self.line, format!("{} is missing", self.name(key)), remedy);
+        }
+        node
+    }
+
+    /// Every entry that has meaning, in the order it was written.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &'n Entry> {
+        self.entries.iter().copied()
+    }
+
+    /// Whether there was nothing in it at all, not even something that was refused.
+    pub(crate) fn was_empty(&self) -> bool {
+        self.written.is_empty()
+    }
+
+    /// `spec.rules` for the key `rules` of `spec`.
+    pub(crate) fn name(&self, key: &str) -> String {
+        if self.place.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.place)
+        }
+    }
+
+    fn is_written(&self, key: &str) -> bool {
+        self.written.iter().any(|entry| entry.key == key)
+    }
+
+    fn admits(&self, entry: &Entry, schema: Schema, problems: &mut Problems) -> bool {
+        let name = self.name(&entry.key);
+        if schema.bookkeeping.contains(&entry.key.as_str()) {
+            return false;
+        }
+        if let Some((_, remedy)) = schema.not_yet.iter().find(|(key, _)| *key == entry.key) {
+            problems.error(entry.line, format!("{name} is not supported yet"), *remedy);
+            return false;
+        }
+        if !schema.read.contains(&entry.key.as_str()) {
+            problems.error(
+                entry.line,
+                format!("{name} is not a known field"),
+                suggestion(&entry.key, schema),
+            );
+            return false;
+        }
+        if let Some(first) = self.entries.iter().find(|other| other.key == entry.key) {
+            let what = format!("{name} is given twice, first on line {}", first.line);
+            problems.error(entry.line, what, "keep one of them");
+            return false;
+        }
+        if entry.node.value == Value::Null {
+            problems.error(
+                entry.line,
+                format!("{name} has no value"),
+                "give it one, or remove the key",
+            );
+            return false;
+        }
+        true
+    }
+}
+
+/// The text of a scalar that must be a string.
+pub(crate) fn text<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> Option<&'n str> {
+    match &node.value {
+        Value::Text(text) if text.is_empty() => {
+            problems.error(
+                node.line,
+                format!("{place} is an empty string"),
+                "write a value, or remove it",
+            );
+            None
+        }
+        Value::Text(text) if text.trim() != text || text.contains(char::is_control) => {
+            let what =
+                format!("{place} {text:?} has white space around it or control characters in it");
+            problems.error(node.line, what, "remove them");
+            None
+        }
+        Value::Text(text) => Some(text),
+        Value::Number(number) => {
+            let remedy = format!("write it in quotes: \"{number}\"");
+            problems.error(
+                node.line,
+                format!("{place} must be a string, but is a number"),
+                remedy,
+            );
+            None
+        }
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+            wrong_kind(node, place, "a string", problems);
+            None
+        }
+    }
+}
+
+/// The items of a list that must have some: for Istio an empty list means the same as none at all, which in a source
+/// is "everyone"; so whoever means that has to leave the key out.
+pub(crate) fn list<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> &'n [Node] {
+    match &node.value {
+        Value::List(items) if items.is_empty() => {
+            let what = format!("{place} is an empty list");
+            problems.error(
+                node.line,
+                what,
+                "list something, or remove the key if it shall not restrict anything",
+            );
+            &[]
+        }
+        Value::List(items) => items,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
+            wrong_kind(node, place, "a list", problems);
+            &[]
+        }
+    }
+}
+
+fn wrong_kind(node: &Node, place: &str, wanted: &str, problems: &mut Problems) {
+    let place = if place.is_empty() {
+        "the document"
+    } else {
+        place
+    };
+    let what = format!("{place} must be {wanted}, but is {}", node.kind());
+    problems.error(node.line, what, format!("write {wanted}"));
+}
+
+fn suggestion(key: &str, schema: Schema) -> String {
+    let nearest = schema
+        .read
+        .iter()
+        .map(|known| {
+            (
+                strsim::damerau_levenshtein(&key.to_lowercase(), &known.to_lowercase()),
+                known,
+            )
+        })
+        .filter(|(distance, known)| *distance * 3 <= known.len().max(3))
+        .min();
+    match nearest {
+        Some((_, known)) => format!("did you mean `{known}`?"),
+        None => format!("known here: {}", schema.read.join(", ")),
+    }
+}

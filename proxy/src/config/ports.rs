@@ -1,0 +1,117 @@
+//! Checks the ports of a configuration file.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use signet_identity::SpiffeId;
+
+use super::{
+    Inbound, Outbound, Protocol, Target,
+    file::{InboundPort, OutboundPort},
+};
+
+pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
+    let place = format!("inbound `{}`", port.name);
+    let forward = target(&port.forward).with_context(|| place.clone())?;
+    let policy_port = match (&forward, port.port) {
+        (_, Some(number)) => number,
+        (Target::Tcp(address), None) => address.port(),
+        (Target::Unix(_), None) => bail!(
+            "{place}: port is missing; state the port number that policies shall see for the \
+             socket `{}`",
+            port.forward
+        ),
+    };
+    Ok(Inbound {
+        listen: listen(&port.listen).with_context(|| place.clone())?,
+        protocol: protocol(&port.protocol).with_context(|| place)?,
+        name: port.name,
+        forward,
+        policy_port,
+    })
+}
+
+pub(super) fn outbound(port: OutboundPort) -> anyhow::Result<Outbound> {
+    let place = format!("outbound `{}`", port.name);
+    ensure!(
+        !port.expect.is_empty(),
+        "{place}: expect is empty; list the SPIFFE IDs that the destination may have"
+    );
+    let expect = port
+        .expect
+        .iter()
+        .map(|id| {
+            SpiffeId::new(id).with_context(|| format!("{place}: expect `{id}` is not a SPIFFE ID"))
+        })
+        .collect::<Result<_, _>>()?;
+    ensure!(
+        host_and_port(&port.connect),
+        "{place}: connect `{}` is not host:port",
+        port.connect
+    );
+    Ok(Outbound {
+        listen: listen(&port.listen).with_context(|| place.clone())?,
+        protocol: protocol(&port.protocol).with_context(|| place)?,
+        name: port.name,
+        connect: port.connect,
+        expect,
+    })
+}
+
+/// Two ports on one address, or of one name, cannot both be meant.
+pub(super) fn check_together(inbound: &[Inbound], outbound: &[Outbound]) -> anyhow::Result<()> {
+    ensure!(
+        !inbound.is_empty() || !outbound.is_empty(),
+        "neither inbound nor outbound ports are configured; add at least one"
+    );
+    let mut addresses = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    let ports = inbound.iter().map(|port| (&port.name, port.listen));
+    for (name, listen) in ports.chain(outbound.iter().map(|port| (&port.name, port.listen))) {
+        ensure!(
+            names.insert(name, listen).is_none(),
+            "the name `{name}` is used twice"
+        );
+        let other = (listen.port() != 0)
+            .then(|| addresses.insert(listen, name))
+            .flatten();
+        if let Some(other) = other {
+            bail!("`{other}` and `{name}` both listen on {listen}");
+        }
+    }
+    Ok(())
+}
+
+fn listen(text: &str) -> anyhow::Result<SocketAddr> {
+    text.parse()
+        .with_context(|| format!("listen `{text}` is not an IP address and port"))
+}
+
+fn protocol(text: &str) -> anyhow::Result<Protocol> {
+    Ok(match text {
+        "HTTP" => Protocol::Http,
+        "HTTP2" | "GRPC" => Protocol::Http2,
+        "TCP" => Protocol::Tcp,
+        _ => bail!("protocol `{text}` is not one of HTTP, HTTP2, GRPC, TCP"),
+    })
+}
+
+fn target(text: &str) -> anyhow::Result<Target> {
+    if let Some(path) = text.strip_prefix("unix://") {
+        ensure!(
+            path.starts_with('/'),
+            "forward `{text}` must be unix:///absolute/path"
+        );
+        return Ok(Target::Unix(PathBuf::from(path)));
+    }
+    let address = text
+        .parse()
+        .with_context(|| format!("forward `{text}` is neither IP:port nor unix:///path"))?;
+    Ok(Target::Tcp(address))
+}
+
+fn host_and_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+    })
+}

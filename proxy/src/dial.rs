@@ -1,0 +1,112 @@
+//! Connects to the next hop: the application itself, or the destination's proxy over mTLS.
+
+use std::{io, sync::Arc, time::Duration};
+
+use rustls::{ClientConfig, pki_types::ServerName};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use crate::config::Target;
+
+/// A stream to the next hop.
+pub(crate) type NextHop = Box<dyn Stream>;
+
+/// Bytes both ways.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Where a port's connections go.
+#[derive(Clone, Debug)]
+pub(crate) enum Route {
+    /// The application behind an inbound port.
+    Application(Target),
+    /// The proxy of an outbound port's destination.
+    Peer {
+        /// `host:port`.
+        connect: String,
+        /// Checks that the other end is one of the expected SPIFFE IDs.
+        tls: Arc<ClientConfig>,
+    },
+}
+
+/// Why the next hop cannot be had.
+#[derive(Debug, Error)]
+pub(crate) enum DialError {
+    #[error("{place} cannot be connected to")]
+    Connect { place: String, source: io::Error },
+    #[error("{place} did not answer within {DIAL:?}")]
+    Timeout { place: String },
+    #[error("the identity of {place} is not accepted")]
+    Identity { place: String, source: io::Error },
+}
+
+impl Route {
+    /// Connects, within ten seconds.
+    ///
+    /// # Errors
+    /// The next hop cannot be reached, or is not who is expected.
+    pub(crate) async fn dial(&self) -> Result<NextHop, DialError> {
+        timeout(DIAL, self.connect())
+            .await
+            .map_err(|_elapsed| DialError::Timeout {
+                place: self.place(),
+            })?
+    }
+
+    /// The next hop, for logs.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Self::Application(Target::Tcp(address)) => address.to_string(),
+            Self::Application(Target::Unix(path)) => format!("unix://{}", path.display()),
+            Self::Peer { connect, .. } => connect.clone(),
+        }
+    }
+
+    async fn connect(&self) -> Result<NextHop, DialError> {
+        let unreachable = |source| DialError::Connect {
+            place: self.place(),
+            source,
+        };
+        match self {
+            Self::Application(Target::Tcp(address)) => {
+                Ok(Box::new(tcp(address).await.map_err(unreachable)?))
+            }
+            Self::Application(Target::Unix(path)) => Ok(Box::new(
+                UnixStream::connect(path).await.map_err(unreachable)?,
+            )),
+            Self::Peer { connect, tls } => {
+                let stream = tcp(connect).await.map_err(unreachable)?;
+                let name = server_name(connect).map_err(unreachable)?;
+                let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, stream);
+                let stream = handshake.await.map_err(|source| DialError::Identity {
+                    place: connect.clone(),
+                    source,
+                })?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+async fn tcp(address: impl tokio::net::ToSocketAddrs) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The SNI only; who the other end is, its SPIFFE ID says.
+fn server_name(connect: &str) -> io::Result<ServerName<'static>> {
+    let host = connect.rsplit_once(':').map_or(connect, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    ServerName::try_from(host.to_owned())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// Istio's `connectTimeout`.
+const DIAL: Duration = Duration::from_secs(10);

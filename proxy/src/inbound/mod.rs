@@ -1,0 +1,124 @@
+//! Ports that other proxies connect to: accept → authenticate → authorize → forward, each
+//! step made of the one before.
+
+mod http;
+mod tcp;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use signet_identity::tls::{self, Clients};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    accept,
+    config::{Inbound, Protocol},
+    dial::Route,
+    http::pool::Pool,
+    peer::Peer,
+    standing::{self, Standing},
+};
+
+/// One inbound port on one thread.
+#[derive(Debug)]
+pub(crate) struct Port {
+    name: Arc<str>,
+    config: Inbound,
+    acceptor: Acceptor,
+    standing: Standing,
+    route: Route,
+    pool: Arc<Pool>,
+    shutdown: CancellationToken,
+}
+
+/// A connection whose client has proven a SPIFFE ID.
+#[derive(Debug)]
+struct Authenticated {
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+}
+
+impl Port {
+    /// A port of the configuration; connections to the application run on `tasks`.
+    ///
+    /// # Errors
+    /// TLS that cannot be set up.
+    pub(crate) fn new(
+        config: Inbound,
+        standing: Standing,
+        tasks: &TaskTracker,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Arc<Self>> {
+        let alpn: &[&[u8]] = if config.protocol.is_http() {
+            &[b"h2", b"http/1.1"]
+        } else {
+            &[]
+        };
+        let (identity, trust) = (standing.identity.clone(), standing.trust.clone());
+        let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
+        let route = Route::Application(config.forward.clone());
+        Ok(Arc::new(Self {
+            name: config.name.as_str().into(),
+            acceptor: Acceptor(tls.into()),
+            standing,
+            pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
+            route,
+            config,
+            shutdown,
+        }))
+    }
+
+    /// Accepts from the first identity on until shutdown.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        limit: usize,
+        tasks: TaskTracker,
+    ) {
+        let mut own = self.standing.identity.clone();
+        if self
+            .shutdown
+            .run_until_cancelled(standing::identity(&mut own))
+            .await
+            .is_none()
+        {
+            return;
+        }
+        info!(port = &*self.name, listen = %self.config.listen, "accepting connections");
+        let handle = |stream, client| Arc::clone(&self).carry(stream, client);
+        accept::serve(listener, limit, &self.shutdown, &tasks, handle).await;
+    }
+
+    async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {
+        match self.authenticate(stream).await {
+            Ok(authenticated) => match self.config.protocol {
+                Protocol::Tcp => self.carry_tcp(authenticated).await,
+                Protocol::Http | Protocol::Http2 => self.carry_http(authenticated).await,
+            },
+            Err(error) => {
+                warn!(port = &*self.name, %client, "connection refused, not authenticated: {error:#}");
+            }
+        }
+    }
+
+    async fn authenticate(&self, stream: TcpStream) -> anyhow::Result<Authenticated> {
+        let stream = timeout(HANDSHAKE, self.acceptor.0.accept(stream)).await??;
+        let peer = Peer::of(&stream)?;
+        Ok(Authenticated { stream, peer })
+    }
+}
+
+struct Acceptor(TlsAcceptor);
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("TlsAcceptor")
+    }
+}
+
+const HANDSHAKE: Duration = Duration::from_secs(10);

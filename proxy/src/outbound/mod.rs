@@ -1,0 +1,124 @@
+//! Local ports whose connections go, over mTLS, to a destination that must have one of
+//! the stated SPIFFE IDs.
+
+mod http;
+mod tcp;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use signet_identity::tls::{self, Expect};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
+
+use crate::{
+    accept,
+    config::{Outbound, Protocol},
+    dial::Route,
+    http::pool::Pool,
+    standing::{self, Standing},
+};
+
+/// One outbound port on one thread.
+#[derive(Debug)]
+pub(crate) struct Port {
+    name: Arc<str>,
+    config: Outbound,
+    standing: Standing,
+    route: Route,
+    pool: Arc<Pool>,
+    shutdown: CancellationToken,
+}
+
+impl Port {
+    /// A port of the configuration; connections to the destination run on `tasks`.
+    ///
+    /// # Errors
+    /// TLS that cannot be set up.
+    pub(crate) fn new(
+        config: Outbound,
+        standing: Standing,
+        tasks: &TaskTracker,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Arc<Self>> {
+        let alpn: &[&[u8]] = match config.protocol {
+            Protocol::Http => &[b"http/1.1"],
+            Protocol::Http2 => &[b"h2"],
+            Protocol::Tcp => &[],
+        };
+        let identity = Some(standing.identity.clone());
+        let expect = Expect::Exactly(config.expect.clone());
+        let tls = tls::client_config(identity, standing.trust.clone(), expect, alpn)?;
+        let route = Route::Peer {
+            connect: config.connect.clone(),
+            tls,
+        };
+        Ok(Arc::new(Self {
+            name: config.name.as_str().into(),
+            standing,
+            pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
+            route,
+            config,
+            shutdown,
+        }))
+    }
+
+    /// Accepts from the first identity on until shutdown.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        limit: usize,
+        tasks: TaskTracker,
+    ) {
+        let mut own = self.standing.identity.clone();
+        if self
+            .shutdown
+            .run_until_cancelled(standing::identity(&mut own))
+            .await
+            .is_none()
+        {
+            return;
+        }
+        info!(port = &*self.name, listen = %self.config.listen, "accepting connections");
+        tasks.spawn(Arc::clone(&self).renew_connections());
+        let handle = |stream, client| Arc::clone(&self).carry(stream, client);
+        accept::serve(listener, limit, &self.shutdown, &tasks, handle).await;
+    }
+
+    async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {
+        match self.config.protocol {
+            Protocol::Tcp => self.carry_tcp(stream, client).await,
+            Protocol::Http | Protocol::Http2 => self.carry_http(stream, client).await,
+        }
+    }
+
+    /// New requests go over connections of the current identity and trust.
+    async fn renew_connections(self: Arc<Self>) {
+        let Standing {
+            mut identity,
+            mut trust,
+            ..
+        } = self.standing.clone();
+        let renewing = async {
+            loop {
+                tokio::select! {
+                    () = standing::change(&mut identity) => {}
+                    () = standing::change(&mut trust) => {}
+                }
+                self.pool.renew();
+            }
+        };
+        self.shutdown
+            .run_until_cancelled(renewing)
+            .await
+            .unwrap_or(());
+    }
+
+    /// Ready when the proxy's own identity is withdrawn: nothing may speak for it then.
+    async fn withdrawn(&self) {
+        let mut identity = self.standing.identity.clone();
+        if identity.wait_for(Option::is_none).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

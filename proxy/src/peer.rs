@@ -1,0 +1,56 @@
+//! Who is at the other end of an inbound connection, as the handshake proved it.
+
+use std::net::SocketAddr;
+
+use rustls::pki_types::CertificateDer;
+use signet_identity::{crypto, tls, x509::Leaf};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// The verified client of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The client's certificate, read.
+    pub(crate) leaf: Leaf,
+    /// The chain it presented.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Its address.
+    pub(crate) address: SocketAddr,
+    /// Our address on this connection.
+    pub(crate) local: SocketAddr,
+    /// The server name it asked for.
+    pub(crate) sni: Option<String>,
+}
+
+/// The handshake ended without a SPIFFE ID; the verifier makes this impossible.
+#[derive(Debug, Error)]
+#[error("the client proved no SPIFFE ID")]
+pub(crate) struct Unproven;
+
+impl Peer {
+    /// Reads who the client of a finished handshake is.
+    ///
+    /// # Errors
+    /// No verified SPIFFE ID, or a socket that is gone.
+    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> anyhow::Result<Self> {
+        let (socket, session) = stream.get_ref();
+        let chain = session.peer_certificates().ok_or(Unproven)?;
+        Ok(Self {
+            leaf: tls::peer_leaf(Some(chain))?.ok_or(Unproven)?,
+            chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
+            address: socket.peer_addr()?,
+            local: socket.local_addr()?,
+            sni: session.server_name().map(str::to_owned),
+        })
+    }
+
+    /// The SHA-256 of the client's certificate, in hexadecimal.
+    pub(crate) fn certificate_hash(&self) -> String {
+        let leaf = self.chain.first().map(AsRef::as_ref).unwrap_or_default();
+        crypto::sha256(leaf)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}

@@ -1,0 +1,180 @@
+//! The layer in front of all services: every request passes the rules, and handlers find the
+//! [`Caller`](super::Caller) on it.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use prost::Message as _;
+use signet_daemon::socket::Peer;
+use signet_proto::{
+    google::rpc,
+    spire::api::types::{PermissionDeniedDetails, permission_denied_details::Reason},
+};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+use tracing::{debug, info, warn};
+
+use super::{Denied, Granted, Promotion, Rules, TlsPeer};
+use crate::{clock, store::Store};
+
+/// Puts the rules in front of a service.
+#[derive(Clone, Debug)]
+pub(crate) struct Authorize {
+    rules: Arc<Rules>,
+    store: Store,
+}
+
+impl Authorize {
+    pub(crate) fn new(rules: Rules, store: Store) -> Self {
+        Self {
+            rules: Arc::new(rules),
+            store,
+        }
+    }
+
+    fn judge<B>(&self, request: &Request<B>) -> Result<Granted, Denied> {
+        let method = request.uri().path();
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            return Rules::local(method, peer.clone());
+        }
+        match request.extensions().get::<TlsPeer>() {
+            Some(peer) => self.rules.remote(method, peer, clock::now()),
+            None => Err(Denied(None)),
+        }
+    }
+
+    /// The first use of a renewed certificate makes it the agent's current one. If that cannot
+    /// be stored now, the next call tries again; the agent is who it is either way.
+    async fn promote(&self, promotion: Promotion) {
+        let Promotion { agent, serial } = promotion;
+        match self.store.promote_agent_serial(agent.clone(), serial).await {
+            Ok(written) => {
+                self.rules.directory.caught_up(written.change).await;
+            }
+            Err(error) => warn!(agent.id = %agent, error = &error as &dyn std::error::Error, "the first use of a renewed agent SVID could not be noted"),
+        }
+    }
+}
+
+impl<S> Layer<S> for Authorize {
+    type Service = Authorized<S>;
+
+    fn layer(&self, inner: S) -> Authorized<S> {
+        Authorized {
+            inner,
+            authorize: self.clone(),
+        }
+    }
+}
+
+/// A service behind the rules.
+#[derive(Clone)]
+pub(crate) struct Authorized<S> {
+    inner: S,
+    authorize: Authorize,
+}
+
+impl<S> fmt::Debug for Authorized<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorized").finish_non_exhaustive()
+    }
+}
+
+impl<S, B> Service<Request<B>> for Authorized<S>
+where
+    S: Service<Request<B>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let granted = match self.authorize.judge(&request) {
+            Ok(granted) => granted,
+            Err(denied) => {
+                let status = denied.status(&request);
+                return Box::pin(async move { Ok(status.into_http()) });
+            }
+        };
+        debug!(method = request.uri().path(), caller = %granted.caller, "a call");
+        request.extensions_mut().insert(granted.caller);
+        // The service that is ready is the one to call; its clone takes its place.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let Some(promotion) = granted.promote else {
+            return Box::pin(inner.call(request));
+        };
+        let authorize = self.authorize.clone();
+        Box::pin(async move {
+            authorize.promote(promotion).await;
+            inner.call(request).await
+        })
+    }
+}
+
+impl Denied {
+    fn status<B>(self, request: &Request<B>) -> Status {
+        let method = request.uri().path();
+        let peer = request.extensions().get::<TlsPeer>();
+        let caller = peer.and_then(|peer| peer.leaf.as_ref()).map(|leaf| leaf.id.to_string());
+        let address = peer.map(|peer| peer.address.to_string());
+        info!(
+            method,
+            caller.id = caller,
+            caller.address = address,
+            reason = self.0.map(|reason| reason.as_str_name()),
+            "refused a call"
+        );
+        permission_denied(format!("authorization denied for method {method}"), self.0)
+    }
+}
+
+/// PermissionDenied, with the reason where an agent looks for it: a `google.rpc.Status` in the
+/// `grpc-status-details-bin` trailer.
+pub(crate) fn permission_denied(message: String, reason: Option<Reason>) -> Status {
+    let Some(reason) = reason else {
+        return Status::permission_denied(message);
+    };
+    let details = PermissionDeniedDetails {
+        reason: reason.into(),
+    };
+    let status = rpc::Status {
+        code: Code::PermissionDenied.into(),
+        message: message.clone(),
+        details: vec![prost_types::Any {
+            type_url: DETAILS_TYPE.to_owned(),
+            value: details.encode_to_vec(),
+        }],
+    };
+    Status::with_details(Code::PermissionDenied, message, status.encode_to_vec().into())
+}
+
+const DETAILS_TYPE: &str = "type.googleapis.com/spire.api.types.PermissionDeniedDetails";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_denial_reads_back() {
+        let status = permission_denied("no".to_owned(), Some(Reason::AgentBanned));
+        let decoded = rpc::Status::decode(status.details()).unwrap();
+        assert_eq!(decoded.code, i32::from(Code::PermissionDenied));
+        let detail = decoded.details.first().unwrap();
+        assert_eq!(detail.type_url, DETAILS_TYPE);
+        let detail = PermissionDeniedDetails::decode(&detail.value[..]).unwrap();
+        assert_eq!(detail.reason(), Reason::AgentBanned);
+        assert!(permission_denied("no".to_owned(), None).details().is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! The filters of ListEntries and CountEntries.
+
+use signet_identity::selector::Selectors;
+use signet_identity::{SpiffeId, id};
+use signet_proto::spire::api::server::entry::v1::{count_entries_request, list_entries_request};
+use signet_proto::spire::api::types::{
+    FederatesWithMatch, SelectorMatch, Spiffeid, federates_with_match, selector_match,
+};
+use tonic::Status;
+
+use crate::api::status::invalid;
+use crate::registration::{Filter, How, Match};
+
+pub(super) fn of_list(filter: Option<list_entries_request::Filter>) -> Result<Filter, Status> {
+    let Some(filter) = filter else { return Ok(Filter::default()) };
+    Ok(Filter {
+        spiffe_id: spiffe_id("SPIFFE ID", filter.by_spiffe_id.as_ref())?,
+        parent_id: spiffe_id("parent ID", filter.by_parent_id.as_ref())?,
+        selectors: filter.by_selectors.as_ref().map(selectors).transpose()?,
+        federates_with: filter.by_federates_with.as_ref().map(federates_with).transpose()?,
+        hint: filter.by_hint,
+        downstream: filter.by_downstream,
+    })
+}
+
+/// The same fields under another name.
+pub(super) fn of_count(filter: Option<count_entries_request::Filter>) -> Result<Filter, Status> {
+    of_list(filter.map(|filter| list_entries_request::Filter {
+        by_spiffe_id: filter.by_spiffe_id,
+        by_parent_id: filter.by_parent_id,
+        by_selectors: filter.by_selectors,
+        by_federates_with: filter.by_federates_with,
+        by_hint: filter.by_hint,
+        by_downstream: filter.by_downstream,
+    }))
+}
+
+/// Selectors to match, of entries or agents. An empty set matches nothing anybody means.
+pub(crate) fn selectors(wanted: &SelectorMatch) -> Result<Match<Selectors>, Status> {
+    let set = Selectors::from_proto(&wanted.selectors)
+        .map_err(|error| invalid(format!("malformed selectors filter: {error}")))?;
+    if set.is_empty() {
+        return Err(invalid("malformed selectors filter: empty selector set"));
+    }
+    let how = match selector_match::MatchBehavior::try_from(wanted.r#match) {
+        Ok(selector_match::MatchBehavior::MatchExact) => How::Exact,
+        Ok(selector_match::MatchBehavior::MatchSubset) => How::Subset,
+        Ok(selector_match::MatchBehavior::MatchSuperset) => How::Superset,
+        Ok(selector_match::MatchBehavior::MatchAny) => How::Any,
+        Err(unknown) => return Err(invalid(format!("malformed selectors filter: {unknown}"))),
+    };
+    Ok(Match { set, how })
+}
+
+fn federates_with(wanted: &FederatesWithMatch) -> Result<Match<Names>, Status> {
+    let set: Names = wanted
+        .trust_domains
+        .iter()
+        .map(|name| id::parse_trust_domain(name))
+        .collect::<Result<_, _>>()
+        .map_err(|error| invalid(format!("malformed federates with filter: {error}")))?;
+    if set.is_empty() {
+        return Err(invalid("malformed federates with filter: empty trust domain set"));
+    }
+    let how = match federates_with_match::MatchBehavior::try_from(wanted.r#match) {
+        Ok(federates_with_match::MatchBehavior::MatchExact) => How::Exact,
+        Ok(federates_with_match::MatchBehavior::MatchSubset) => How::Subset,
+        Ok(federates_with_match::MatchBehavior::MatchSuperset) => How::Superset,
+        Ok(federates_with_match::MatchBehavior::MatchAny) => How::Any,
+        Err(unknown) => return Err(invalid(format!("malformed federates with filter: {unknown}"))),
+    };
+    Ok(Match { set, how })
+}
+
+fn spiffe_id(field: &str, given: Option<&Spiffeid>) -> Result<Option<SpiffeId>, Status> {
+    let Some(given) = given else { return Ok(None) };
+    let parsed = id::from_proto(Some(given))
+        .map_err(|error| invalid(format!("malformed {field} filter: {error}")))?;
+    Ok(Some(parsed))
+}
+
+type Names = std::collections::BTreeSet<signet_identity::TrustDomain>;

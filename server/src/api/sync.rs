@@ -1,0 +1,213 @@
+//! `signet.server.sync.v1.Sync`: an agent's view, pushed as it changes.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use prost::Message as _;
+use signet_identity::SpiffeId;
+use signet_proto::signet::server::sync::v1::sync_server::Sync;
+use signet_proto::signet::server::sync::v1::{WatchRequest, WatchResponse};
+use signet_proto::spire::api::types::permission_denied_details::Reason;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::calling_agent;
+use super::caller::permission_denied;
+use crate::clock;
+use crate::directory::{Directory, Follow, Step};
+
+/// The service.
+#[derive(Debug, Clone)]
+pub(crate) struct SyncService {
+    directory: Directory,
+    shutdown: CancellationToken,
+}
+
+impl SyncService {
+    /// Streams end when `shutdown` is cancelled; they would hold up the end of the server
+    /// otherwise.
+    pub(crate) fn new(directory: Directory, shutdown: CancellationToken) -> Self {
+        Self { directory, shutdown }
+    }
+}
+
+#[tonic::async_trait]
+impl Sync for SyncService {
+    type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let agent = calling_agent(&request)?;
+        let token = request.into_inner().resume_token;
+        let Some(follow) = self.directory.follow(&agent, &token) else {
+            return Err(refusal(&self.directory, &agent).unwrap_or_else(ended));
+        };
+        let watch = Watch {
+            follow,
+            agent,
+            directory: self.directory.clone(),
+            parts: VecDeque::new(),
+        };
+        let parts = stream::try_unfold(watch, |mut watch| async move {
+            let part = watch.next().await?;
+            Ok(Some((part, watch)))
+        });
+        let stopped = self.shutdown.clone().cancelled_owned();
+        Ok(Response::new(parts.take_until(stopped).boxed()))
+    }
+}
+
+struct Watch {
+    follow: Follow,
+    agent: SpiffeId,
+    directory: Directory,
+    /// What is left of the present step.
+    parts: VecDeque<WatchResponse>,
+}
+
+impl Watch {
+    async fn next(&mut self) -> Result<WatchResponse, Status> {
+        loop {
+            if let Some(part) = self.parts.pop_front() {
+                return Ok(part);
+            }
+            // The stream was opened with a certificate that ends, whether or not anything
+            // changes: looked at again after a while.
+            let step = timeout(RECHECK, self.follow.next()).await;
+            if let Some(refused) = refusal(&self.directory, &self.agent) {
+                return Err(refused);
+            }
+            match step {
+                Err(_elapsed) => {}
+                Ok(Some(step)) => self.parts = parts(step),
+                Ok(None) => return Err(ended()),
+            }
+        }
+    }
+}
+
+/// Why this agent is told nothing any more.
+fn refusal(directory: &Directory, agent: &SpiffeId) -> Option<Status> {
+    let reason = match directory.agent(agent) {
+        None => Reason::AgentNotAttested,
+        Some(agent) if agent.banned => Reason::AgentBanned,
+        Some(agent) => {
+            let newest = agent.renewed.as_ref().map_or(agent.not_after, |renewed| renewed.not_after);
+            if newest > clock::now() {
+                return None;
+            }
+            Reason::AgentExpired
+        }
+    };
+    let message = format!("authorization denied for method {METHOD}");
+    Some(permission_denied(message, Some(reason)))
+}
+
+/// The agent was deleted and attested again in between: it is to start anew.
+fn ended() -> Status {
+    Status::unavailable("the agent was attested anew; watch again")
+}
+
+/// The messages of one step, each below what gRPC clients accept.
+fn parts(step: Step) -> VecDeque<WatchResponse> {
+    let mut parts = Parts { done: VecDeque::new(), part: WatchResponse::default(), bytes: 0 };
+    parts.part.reset = step.reset;
+    for bundle in &step.bundles {
+        let bundle = bundle.to_proto(None);
+        parts.make_room(bundle.encoded_len());
+        parts.part.bundles.push(bundle);
+    }
+    for trust_domain in &step.removed_bundles {
+        parts.make_room(trust_domain.as_str().len());
+        parts.part.removed_trust_domains.push(trust_domain.to_string());
+    }
+    for entry in &step.entries {
+        let entry = entry.to_proto(None);
+        parts.make_room(entry.encoded_len());
+        parts.part.entries.push(entry);
+    }
+    for id in &step.removed_entries {
+        parts.make_room(id.as_str().len());
+        parts.part.removed_entry_ids.push(id.to_string());
+    }
+    parts.part.resume_token = step.resume_token;
+    parts.done.push_back(parts.part);
+    parts.done
+}
+
+struct Parts {
+    done: VecDeque<WatchResponse>,
+    part: WatchResponse,
+    bytes: usize,
+}
+
+impl Parts {
+    /// Starts another message if the present one cannot take an item of this size.
+    fn make_room(&mut self, item: usize) {
+        let item = item.saturating_add(OVERHEAD);
+        if self.bytes > 0 && self.bytes.saturating_add(item) > PART_BYTES {
+            self.part.more = true;
+            self.done.push_back(std::mem::take(&mut self.part));
+            self.bytes = 0;
+        }
+        self.bytes = self.bytes.saturating_add(item);
+    }
+}
+
+const METHOD: &str = "/signet.server.sync.v1.Sync/Watch";
+/// gRPC clients refuse messages above 4 MiB.
+const PART_BYTES: usize = 3 * 1024 * 1024;
+/// Tag and length of an item within its message.
+const OVERHEAD: usize = 8;
+const RECHECK: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::directory::testing::entry;
+
+    #[test]
+    fn a_small_step_is_one_message() {
+        let step = Step {
+            reset: true,
+            entries: vec![Arc::new(entry("e1", "/spire/agent/x", "/w"))],
+            resume_token: "t".to_owned(),
+            ..Step::default()
+        };
+        let parts = parts(step);
+        assert_eq!(parts.len(), 1);
+        let part = parts.front().expect("a part");
+        assert!(part.reset && !part.more);
+        assert_eq!((part.entries.len(), part.resume_token.as_str()), (1, "t"));
+    }
+
+    #[test]
+    fn a_large_step_is_split_and_only_its_end_has_the_token() {
+        let big = |n: usize| {
+            let mut entry = entry(&format!("e{n}"), "/spire/agent/x", "/w");
+            entry.dns_names = vec!["x".repeat(250); 4000];
+            Arc::new(entry)
+        };
+        let step = Step {
+            reset: true,
+            entries: (0..10).map(big).collect(),
+            resume_token: "t".to_owned(),
+            ..Step::default()
+        };
+        let parts = parts(step);
+        assert!(parts.len() > 1);
+        assert!(parts.iter().all(|part| part.encoded_len() < 4 * 1024 * 1024));
+        assert_eq!(parts.iter().map(|part| part.entries.len()).sum::<usize>(), 10);
+        let more: Vec<_> = parts.iter().map(|part| (part.reset, part.more)).collect();
+        assert_eq!(more.first(), Some(&(true, true)));
+        assert_eq!(more.last(), Some(&(false, false)));
+        let tokens: Vec<_> = parts.iter().filter(|part| !part.resume_token.is_empty()).collect();
+        assert_eq!(tokens.len(), 1);
+    }
+}

@@ -1,0 +1,406 @@
+//! The loop that turns the CA's keys: asks [`Slots`](super::slots::Slots) what is due, does it,
+//! and asks again.
+//!
+//! A new authority is in the bundle, stored and known to the directory before anything is signed
+//! with it. A step that fails leaves everything as it was and is tried again at the next tick.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use signet_identity::{
+    TrustDomain,
+    bundle::{Bundle, JwtAuthority, X509Authority},
+    crypto,
+    key::{KeyError, KeyType, PrivateKey},
+    x509::ProfileError,
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    task, time,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{
+    Authorities, Ca, CaSubject, JwtMaterial, KeyManager, KeyManagerError, Lifetimes, X509Error,
+    X509Material,
+    journal::{Document, Present, jwt_key_id, x509_key_id},
+    slots::{Authority, Lifetime, Slot, Slots, Step},
+    whole_seconds,
+    x509::{self, Issuer},
+};
+use crate::{
+    clock,
+    directory::Directory,
+    store::{ChangeId, Journal, Store, StoreError},
+};
+
+/// Why a step of the rotation failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RotationError {
+    /// The key manager refused.
+    #[error(transparent)]
+    Keys(#[from] KeyManagerError),
+    /// The new authority's certificate could not be made.
+    #[error("the new authority's certificate cannot be made")]
+    X509(#[from] X509Error),
+    /// The new authority does not keep the profile.
+    #[error("the new authority's certificate is not fit for the bundle")]
+    Profile(#[from] ProfileError),
+    /// There is no randomness.
+    #[error("no key id can be made")]
+    Random(#[from] KeyError),
+    /// The journal could not be encoded.
+    #[error("the journal of the authorities cannot be encoded")]
+    Encode(#[from] serde_json::Error),
+    /// The stored journal cannot be read.
+    #[error("the journal of the authorities in the database is damaged; restore the database")]
+    Journal(#[source] serde_json::Error),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The thread that made a key died.
+    #[error("making a key was interrupted")]
+    Interrupted,
+}
+
+/// What the configuration says of the CA.
+#[derive(Clone, Debug)]
+pub(crate) struct RotationSettings {
+    pub(crate) trust_domain: TrustDomain,
+    pub(crate) ca_ttl: Duration,
+    pub(crate) ca_key_type: KeyType,
+    pub(crate) jwt_key_type: KeyType,
+    pub(crate) ca_subject: CaSubject,
+    pub(crate) jwt_issuer: Option<String>,
+    pub(crate) lifetimes: Lifetimes,
+}
+
+/// The owner of the CA's state.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    settings: RotationSettings,
+    keys: Arc<KeyManager>,
+    store: Store,
+    directory: Directory,
+    authorities: watch::Sender<Arc<Authorities>>,
+    /// The name under which the journal is stored.
+    authority_set: Option<String>,
+}
+
+impl Rotation {
+    /// Goes on with the authorities of before, or makes the first ones. When this returns, the
+    /// CA can sign.
+    pub(crate) async fn start(
+        settings: RotationSettings,
+        keys: KeyManager,
+        (store, directory): (Store, Directory),
+        now: SystemTime,
+    ) -> Result<(Self, Ca), RotationError> {
+        let (authority_set, authorities) = restore(&settings, &keys, (&store, &directory), now).await?;
+        let (authorities, follow) = watch::channel(Arc::new(authorities));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let ca = Ca {
+            trust_domain: settings.trust_domain.clone(),
+            lifetimes: Arc::new(settings.lifetimes.clone()),
+            jwt_issuer: settings.jwt_issuer.as_deref().map(Arc::from),
+            authorities: follow,
+            threads: Arc::new(Semaphore::new(cores)),
+        };
+        let mut rotation = Self {
+            settings,
+            keys: Arc::new(keys),
+            store,
+            directory,
+            authorities,
+            authority_set,
+        };
+        rotation.converge(now).await?;
+        Ok((rotation, ca))
+    }
+
+    /// Looks every ten seconds whether a step is due.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut ticks = time::interval(TICK);
+        ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut until_pruning = 0_u32;
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            let now = clock::now();
+            if let Err(error) = self.converge(now).await {
+                error!(error = &error as &dyn std::error::Error, "the CA's keys could not be turned; trying again");
+            }
+            match until_pruning.checked_sub(1) {
+                Some(left) => until_pruning = left,
+                None => {
+                    until_pruning = TICKS_BETWEEN_PRUNING;
+                    self.prune(now).await;
+                    self.forget_journals(now).await;
+                }
+            }
+        }
+    }
+
+    /// Does what is due, until nothing is.
+    async fn converge(&mut self, now: SystemTime) -> Result<(), RotationError> {
+        for _ in 0..MOST_STEPS {
+            let current = Arc::clone(&self.authorities.borrow());
+            match current.x509.due(now) {
+                Step::Prepare(slot) => self.prepare_x509(&current, slot, now).await?,
+                Step::Activate => self.activate_x509(&current).await?,
+                Step::Nothing { .. } => break,
+            }
+        }
+        for _ in 0..MOST_STEPS {
+            let current = Arc::clone(&self.authorities.borrow());
+            match current.jwt.due(now) {
+                Step::Prepare(slot) => self.prepare_jwt(&current, slot, now).await?,
+                Step::Activate => self.activate_jwt(&current).await?,
+                Step::Nothing { .. } => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare_x509(
+        &mut self,
+        current: &Authorities,
+        slot: Slot,
+        now: SystemTime,
+    ) -> Result<(), RotationError> {
+        let key = self.generate(x509_key_id(slot), self.settings.ca_key_type).await?;
+        let profile = (&self.settings.ca_subject, self.settings.ca_ttl);
+        let signed = x509::self_signed(&key, &self.settings.trust_domain, profile, now)?;
+        let published = X509Authority::parse(signed.der.clone(), false)?;
+        let authority = Authority {
+            id: hex::encode(key.subject_key_id()),
+            slot,
+            lifetime: Lifetime {
+                issued_at: whole_seconds(now),
+                not_after: signed.not_after,
+            },
+            material: X509Material {
+                issuer: Issuer::new(&signed.der, key)?,
+                certificate: signed.der,
+            },
+        };
+        info!(authority.id = %authority.id, slot = ?slot, "prepared an X.509 authority");
+        let next = Authorities {
+            x509: current.x509.prepared(authority),
+            jwt: current.jwt.clone(),
+        };
+        self.publish(next, move |bundle| bundle.x509_authorities.push(published)).await
+    }
+
+    async fn prepare_jwt(
+        &mut self,
+        current: &Authorities,
+        slot: Slot,
+        now: SystemTime,
+    ) -> Result<(), RotationError> {
+        let key = self.generate(jwt_key_id(slot), self.settings.jwt_key_type).await?;
+        let issued_at = whole_seconds(now);
+        let not_after = issued_at
+            .checked_add(self.settings.ca_ttl)
+            .ok_or(X509Error::NoLifetime)?;
+        let id = random_key_id()?;
+        let published = JwtAuthority {
+            key_id: id.clone(),
+            spki_der: key.spki_der().to_vec(),
+            expires_at: Some(not_after),
+            tainted: false,
+        };
+        info!(authority.id = %id, slot = ?slot, "prepared a JWT authority");
+        let authority = Authority {
+            id,
+            slot,
+            lifetime: Lifetime { issued_at, not_after },
+            material: JwtMaterial { key },
+        };
+        let next = Authorities {
+            x509: current.x509.clone(),
+            jwt: current.jwt.prepared(authority),
+        };
+        self.publish(next, move |bundle| bundle.jwt_authorities.push(published)).await
+    }
+
+    async fn activate_x509(&mut self, current: &Authorities) -> Result<(), RotationError> {
+        let next = Authorities {
+            x509: current.x509.activated(),
+            jwt: current.jwt.clone(),
+        };
+        let id = next.x509.active.as_ref().map(|active| active.id.clone());
+        self.save(next).await?;
+        info!(authority.id = id, "activated an X.509 authority");
+        Ok(())
+    }
+
+    async fn activate_jwt(&mut self, current: &Authorities) -> Result<(), RotationError> {
+        let next = Authorities {
+            x509: current.x509.clone(),
+            jwt: current.jwt.activated(),
+        };
+        let id = next.jwt.active.as_ref().map(|active| active.id.clone());
+        self.save(next).await?;
+        info!(authority.id = id, "activated a JWT authority");
+        Ok(())
+    }
+
+    async fn generate(&self, id: &'static str, kind: KeyType) -> Result<PrivateKey, RotationError> {
+        let keys = Arc::clone(&self.keys);
+        // An RSA key takes seconds, and the file a disk sync.
+        let made = task::spawn_blocking(move || keys.generate(id, kind)).await;
+        Ok(made.map_err(|_joining| RotationError::Interrupted)??)
+    }
+
+    /// Stores bundle and journal together, waits until the directory serves that bundle, and
+    /// lets the CA have the authorities.
+    async fn publish(
+        &mut self,
+        next: Authorities,
+        edit: impl FnOnce(&mut Bundle) + Send + 'static,
+    ) -> Result<(), RotationError> {
+        let journal = self.journal(&next)?;
+        let name = journal.authority_set.clone();
+        let trust_domain = self.settings.trust_domain.clone();
+        let written = self.store.save_authority(journal, trust_domain, edit).await?;
+        self.stored(next, name, written.change).await
+    }
+
+    async fn save(&mut self, next: Authorities) -> Result<(), RotationError> {
+        let journal = self.journal(&next)?;
+        let name = journal.authority_set.clone();
+        let written = self.store.save_ca_journal(journal).await?;
+        self.stored(next, name, written.change).await
+    }
+
+    async fn stored(
+        &mut self,
+        next: Authorities,
+        name: String,
+        change: ChangeId,
+    ) -> Result<(), RotationError> {
+        self.authority_set = Some(name);
+        self.directory.caught_up(change).await;
+        self.authorities.send_replace(Arc::new(next));
+        Ok(())
+    }
+
+    /// The journal is named after the active X.509 authority, or the first one to become it.
+    fn journal(&self, authorities: &Authorities) -> Result<Journal, RotationError> {
+        let authority_set = authorities.x509.name().unwrap_or_default().to_owned();
+        let before = self.authority_set.clone();
+        Ok(Journal {
+            replaces: before.filter(|before| *before != authority_set),
+            authority_set,
+            document: Document::of(authorities).encode()?,
+        })
+    }
+
+    /// Takes authorities out of the bundle that ended more than a day ago.
+    async fn prune(&self, now: SystemTime) {
+        let Some(before) = now.checked_sub(KEPT_AFTER_END) else {
+            return;
+        };
+        let trust_domain = self.settings.trust_domain.clone();
+        let edit = move |bundle: &mut Bundle| {
+            let lives = |at: Option<SystemTime>| at.is_none_or(|at| at >= before);
+            let end = |ca: &X509Authority| ca.details().ok().map(|details| details.not_after);
+            bundle.x509_authorities.retain(|ca| lives(end(ca)));
+            bundle.jwt_authorities.retain(|key| lives(key.expires_at));
+        };
+        let pruned = self.directory.bundle(&trust_domain).is_some_and(|bundle| {
+            let mut pruned = Bundle::clone(&bundle);
+            edit(&mut pruned);
+            !pruned.same_content(&bundle)
+        });
+        if !pruned {
+            return;
+        }
+        match self.store.amend_bundle(trust_domain, edit).await {
+            Ok(_written) => info!("removed authorities that ended more than a day ago from the bundle"),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "expired authorities could not be removed from the bundle"),
+        }
+    }
+}
+
+impl Rotation {
+    /// Forgets the journals of servers whose authorities all ended two weeks ago.
+    async fn forget_journals(&self, now: SystemTime) {
+        let Some(before) = now.checked_sub(JOURNALS_KEPT) else {
+            return;
+        };
+        let outdated = |document: &[u8]| {
+            Document::decode(document).is_ok_and(|document| document.ended_before(before))
+        };
+        let journals = match self.store.ca_journals().await {
+            Ok(journals) => journals,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "the journals of other servers could not be read");
+                return;
+            }
+        };
+        for (name, document) in journals {
+            if self.authority_set.as_deref() == Some(&name) || !outdated(&document) {
+                continue;
+            }
+            match self.store.delete_ca_journal(name).await {
+                Ok(_) => info!("removed the journal of a server that is gone"),
+                Err(error) => warn!(error = &error as &dyn std::error::Error, "an outdated journal could not be removed"),
+            }
+        }
+    }
+}
+
+async fn restore(
+    settings: &RotationSettings,
+    keys: &KeyManager,
+    (store, directory): (&Store, &Directory),
+    now: SystemTime,
+) -> Result<(Option<String>, Authorities), RotationError> {
+    let nothing = Authorities {
+        x509: Slots::empty(),
+        jwt: Slots::empty(),
+    };
+    let Some(bundle) = directory.bundle(&settings.trust_domain) else {
+        return Ok((None, nothing));
+    };
+    for (authority_set, document) in store.ca_journals().await? {
+        let document = Document::decode(&document).map_err(RotationError::Journal)?;
+        if document.belongs_to(keys) {
+            let present = Present {
+                keys,
+                bundle: &bundle,
+                now,
+            };
+            return Ok((Some(authority_set), document.restore(present)));
+        }
+    }
+    Ok((None, nothing))
+}
+
+/// 32 random letters and digits, as SPIRE names its JWT keys.
+fn random_key_id() -> Result<String, KeyError> {
+    let mut id = String::new();
+    while id.len() < KEY_ID {
+        let text = BASE64_URL_SAFE_NO_PAD.encode(crypto::random::<32>()?);
+        id.extend(text.chars().filter(char::is_ascii_alphanumeric));
+    }
+    id.truncate(KEY_ID);
+    Ok(id)
+}
+
+const TICK: Duration = Duration::from_secs(10);
+/// Six hours of ticks.
+const TICKS_BETWEEN_PRUNING: u32 = 6 * 360;
+const KEPT_AFTER_END: Duration = Duration::from_secs(24 * 60 * 60);
+const JOURNALS_KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// Replacing both slots takes four steps.
+const MOST_STEPS: usize = 4;
+const KEY_ID: usize = 32;
+
+#[cfg(test)]
+#[path = "rotation_tests.rs"]
+mod tests;

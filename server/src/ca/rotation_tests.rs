@@ -1,0 +1,222 @@
+use std::{path::Path, time::UNIX_EPOCH};
+
+use signet_identity::{
+    SpiffeId, jwt,
+    trust::{Trust, Usage},
+    x509::check_svid_leaf,
+};
+
+use super::*;
+use crate::{
+    ca::{IssueError, Jti, JwtSvidRequest, X509Svid, X509SvidRequest},
+    directory::testing::TestDirectory,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_900_000_000)
+}
+
+fn settings() -> RotationSettings {
+    RotationSettings {
+        trust_domain: TrustDomain::new("example.org").unwrap(),
+        ca_ttl: HOUR * 24,
+        ca_key_type: KeyType::EcP256,
+        jwt_key_type: KeyType::EcP256,
+        ca_subject: CaSubject::default(),
+        jwt_issuer: Some("https://issuer.example.org".to_owned()),
+        lifetimes: Lifetimes {
+            x509_svid: HOUR,
+            jwt_svid: Duration::from_secs(300),
+            agent: HOUR,
+            downstream_ca: HOUR * 24,
+        },
+    }
+}
+
+async fn rotation(world: &TestDirectory, keys: KeyManager, now: SystemTime) -> (Rotation, Ca) {
+    let handles = (world.store.store.clone(), world.directory.clone());
+    Rotation::start(settings(), keys, handles, now).await.unwrap()
+}
+
+fn disk(folder: &Path) -> KeyManager {
+    KeyManager::disk(&folder.join("keys.json")).unwrap()
+}
+
+fn web() -> SpiffeId {
+    SpiffeId::new("spiffe://example.org/web").unwrap()
+}
+
+fn sign(ca: &Ca, now: SystemTime) -> Result<X509Svid, IssueError> {
+    let key = PrivateKey::generate(KeyType::EcP256).unwrap();
+    let request = X509SvidRequest {
+        id: web(),
+        spki_der: key.spki_der().to_vec(),
+        ttl: None,
+        dns_names: Vec::new(),
+        subject: None,
+    };
+    ca.sign_x509(&request, now)
+}
+
+fn sign_jwt(ca: &Ca, ttl: Option<Duration>, now: SystemTime) -> crate::ca::JwtSvid {
+    let request = JwtSvidRequest {
+        id: web(),
+        audience: vec!["db".to_owned()],
+        ttl,
+        jti: Jti::Unique,
+    };
+    ca.sign_jwt(&request, now).unwrap()
+}
+
+fn active(rotation: &Rotation) -> (String, String) {
+    let authorities = rotation.authorities.borrow();
+    let x509 = authorities.x509.active.as_ref().unwrap().id.clone();
+    (x509, authorities.jwt.active.as_ref().unwrap().id.clone())
+}
+
+fn bundle(world: &TestDirectory) -> Arc<Bundle> {
+    world.directory.bundle(&settings().trust_domain).unwrap()
+}
+
+#[tokio::test]
+async fn a_new_server_signs_at_once_and_its_bundle_vouches_for_it() {
+    let world = TestDirectory::new().await;
+    let (_rotation, ca) = rotation(&world, KeyManager::memory(), start()).await;
+    let svid = sign(&ca, start()).unwrap();
+    let bundle = bundle(&world);
+    let verified = Trust::new([bundle.as_ref()]).verify(&svid.chain, Usage::Client, start());
+    assert_eq!(verified.unwrap().id, web());
+    let token = sign_jwt(&ca, None, start());
+    let valid = jwt::validate(&token.token, "db", |_| Some(Arc::clone(&bundle)), start()).unwrap();
+    assert_eq!(valid.id, web());
+    assert_eq!(valid.claims["iss"], "https://issuer.example.org");
+    assert!(valid.claims.contains_key("jti"));
+    assert_eq!(token.expires_at, start() + Duration::from_secs(300));
+}
+
+#[tokio::test]
+async fn the_next_authority_is_known_long_before_it_signs() {
+    let world = TestDirectory::new().await;
+    let (mut rotation, _ca) = rotation(&world, KeyManager::memory(), start()).await;
+    let first = active(&rotation);
+    rotation.converge(start() + HOUR * 11).await.unwrap();
+    assert_eq!(bundle(&world).x509_authorities.len(), 1);
+    rotation.converge(start() + HOUR * 12).await.unwrap();
+    assert_eq!(bundle(&world).x509_authorities.len(), 2);
+    assert_eq!(bundle(&world).jwt_authorities.len(), 2);
+    assert_eq!(active(&rotation), first);
+    rotation.converge(start() + HOUR * 20).await.unwrap();
+    let second = active(&rotation);
+    assert!(second.0 != first.0 && second.1 != first.1);
+    assert_eq!(bundle(&world).x509_authorities.len(), 2);
+}
+
+#[tokio::test]
+async fn svids_of_both_authorities_are_trusted_while_they_change() {
+    let world = TestDirectory::new().await;
+    let (mut rotation, ca) = rotation(&world, KeyManager::memory(), start()).await;
+    rotation.converge(start() + HOUR * 12).await.unwrap();
+    let change = start() + HOUR * 20;
+    let before = sign(&ca, change).unwrap();
+    rotation.converge(change).await.unwrap();
+    let after = sign(&ca, change).unwrap();
+    let trust = Trust::new([bundle(&world).as_ref()]);
+    let mut issuers = Vec::new();
+    for svid in [before, after] {
+        trust.verify(&svid.chain, Usage::Server, change).unwrap();
+        issuers.push(check_svid_leaf(&svid.chain[0]).unwrap().authority_key_id);
+    }
+    assert_ne!(issuers[0], issuers[1]);
+}
+
+#[tokio::test]
+async fn a_restarted_server_goes_on_with_its_authorities() {
+    let world = TestDirectory::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, _) = rotation(&world, disk(folder.path()), start()).await;
+    first.converge(start() + HOUR * 12).await.unwrap();
+    let before = active(&first);
+    drop(first);
+    let (mut second, ca) = rotation(&world, disk(folder.path()), start() + HOUR * 13).await;
+    assert_eq!(active(&second), before);
+    assert_eq!(bundle(&world).x509_authorities.len(), 2);
+    assert!(sign(&ca, start() + HOUR * 13).is_ok());
+    second.converge(start() + HOUR * 20).await.unwrap();
+    assert_eq!(bundle(&world).x509_authorities.len(), 2, "the prepared one is used");
+    assert_ne!(active(&second), before);
+    assert_eq!(world.store.store.ca_journals().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_keys_makes_new_authorities_and_keeps_the_old_ones_trusted() {
+    let world = TestDirectory::new().await;
+    let (first, ca) = rotation(&world, KeyManager::memory(), start()).await;
+    let before = active(&first);
+    let old = sign(&ca, start()).unwrap();
+    drop(first);
+    let (second, _) = rotation(&world, KeyManager::memory(), start() + HOUR / 2).await;
+    assert_ne!(active(&second), before);
+    assert_eq!(bundle(&world).x509_authorities.len(), 2);
+    let trust = Trust::new([bundle(&world).as_ref()]);
+    assert!(trust.verify(&old.chain, Usage::Client, start() + HOUR / 2).is_ok());
+}
+
+#[tokio::test]
+async fn an_authority_that_is_not_in_the_bundle_does_not_come_back() {
+    let world = TestDirectory::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (first, _) = rotation(&world, disk(folder.path()), start()).await;
+    let before = active(&first);
+    drop(first);
+    let revoke = |bundle: &mut Bundle| bundle.x509_authorities.clear();
+    let trust_domain = settings().trust_domain;
+    let written = world.store.store.amend_bundle(trust_domain, revoke).await.unwrap();
+    world.directory.caught_up(written.change).await;
+    let (second, _) = rotation(&world, disk(folder.path()), start()).await;
+    let after = active(&second);
+    assert_ne!(after.0, before.0);
+    assert_eq!(after.1, before.1, "the JWT authority is still in the bundle");
+}
+
+#[tokio::test]
+async fn a_server_that_was_down_for_days_has_new_authorities_at_once() {
+    let world = TestDirectory::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (first, _) = rotation(&world, disk(folder.path()), start()).await;
+    drop(first);
+    let later = start() + HOUR * 24 * 5;
+    let (second, ca) = rotation(&world, disk(folder.path()), later).await;
+    assert!(sign(&ca, later).is_ok());
+    second.prune(later).await;
+    let stored = world.store.store.snapshot().await.unwrap();
+    assert_eq!(stored.bundles[0].x509_authorities.len(), 1, "the expired one is gone");
+    assert_eq!(stored.bundles[0].jwt_authorities.len(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_does_not_stop_the_signing() {
+    let world = TestDirectory::new().await;
+    let (mut rotation, ca) = rotation(&world, KeyManager::memory(), start()).await;
+    let before = active(&rotation);
+    let back = start() - HOUR * 48;
+    rotation.converge(back).await.unwrap();
+    assert_eq!(active(&rotation), before);
+    assert!(sign(&ca, back).is_ok());
+}
+
+#[tokio::test]
+async fn a_token_never_outlives_its_key() {
+    let world = TestDirectory::new().await;
+    let (_rotation, ca) = rotation(&world, KeyManager::memory(), start()).await;
+    let token = sign_jwt(&ca, Some(HOUR * 100), start());
+    assert_eq!(token.expires_at, start() + HOUR * 24);
+}
+
+#[test]
+fn key_ids_are_letters_and_digits() {
+    let id = random_key_id().unwrap();
+    assert_eq!(id.len(), 32);
+    assert!(id.chars().all(|letter| letter.is_ascii_alphanumeric()));
+}

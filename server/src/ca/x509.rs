@@ -1,0 +1,435 @@
+//! Every X.509 certificate that the server signs, written out in full.
+//!
+//! This is the only file that names an X.509 extension. A certificate is assembled as DER around
+//! the raw bytes of its issuer's name and of the subject's public key, so both come out exactly
+//! as they went in. Profiles: X509-SVID §3–4 and RFC 5280 §4.
+
+use std::time::{Duration, SystemTime};
+
+use rustls::pki_types::CertificateDer;
+use signet_identity::{
+    SpiffeId, TrustDomain, crypto,
+    key::{KeyError, KeyType, PrivateKey},
+    x509::Serial,
+};
+use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo, X509Certificate};
+
+use super::{
+    der::{self, tag},
+    whole_seconds,
+};
+
+/// Why a certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum X509Error {
+    /// The subject's public key cannot be read.
+    #[error("the public key is not a valid SubjectPublicKeyInfo")]
+    PublicKey,
+    /// A DNS name cannot be written into a certificate.
+    #[error("DNS name {0:?} is empty or has characters other than printable ASCII")]
+    DnsName(String),
+    /// The requested subject is not a distinguished name.
+    #[error("the subject is not a valid distinguished name")]
+    Subject,
+    /// The certificate of an authority lacks what an issuer needs.
+    #[error("the authority's certificate is unusable: {0}")]
+    Authority(&'static str),
+    /// The authority has expired, or the lifetime asked for is empty.
+    #[error("nothing can be signed: the authority or the requested lifetime has ended")]
+    NoLifetime,
+    /// The key could not sign, or no randomness was to be had.
+    #[error("signing failed")]
+    Key(#[from] KeyError),
+}
+
+/// The name that the server's own authorities carry, `ca_subject` in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CaSubject {
+    /// Countries, two letters each.
+    pub(crate) country: Vec<String>,
+    /// Organizations.
+    pub(crate) organization: Vec<String>,
+    /// Common name, or empty for none.
+    pub(crate) common_name: String,
+}
+
+impl Default for CaSubject {
+    fn default() -> Self {
+        Self {
+            country: vec!["US".to_owned()],
+            organization: vec!["SPIFFE".to_owned()],
+            common_name: String::new(),
+        }
+    }
+}
+
+/// What is asked of a leaf SVID.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeafRequest<'a> {
+    /// The one URI name.
+    pub(crate) id: &'a SpiffeId,
+    /// The subject's public key, copied as it is.
+    pub(crate) spki_der: &'a [u8],
+    /// Wanted lifetime; the authority's own end caps it.
+    pub(crate) ttl: Duration,
+    /// DNS names, in order; the first one becomes the common name.
+    pub(crate) dns_names: &'a [String],
+    /// A name in DER that takes the place of the usual subject.
+    pub(crate) subject: Option<&'a [u8]>,
+}
+
+/// A signed certificate and its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub(crate) der: CertificateDer<'static>,
+    pub(crate) serial: Serial,
+    pub(crate) not_after: SystemTime,
+}
+
+/// An authority that signs: its key and the parts that its certificates have in common.
+#[derive(Debug)]
+pub(crate) struct Issuer {
+    key: PrivateKey,
+    subject: Vec<u8>,
+    not_after: SystemTime,
+    authority_key_id: Vec<u8>,
+    leaf_usage: Vec<u8>,
+}
+
+impl Issuer {
+    /// Takes name, key id and end from the authority's own certificate.
+    pub(crate) fn new(certificate: &[u8], key: PrivateKey) -> Result<Self, X509Error> {
+        let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+            return Err(X509Error::Authority("it is not a certificate"));
+        };
+        if parsed.public_key().raw != key.spki_der() {
+            return Err(X509Error::Authority("it is for another key"));
+        }
+        let not_after = u64::try_from(parsed.validity().not_after.timestamp())
+            .ok()
+            .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+            .ok_or(X509Error::Authority("its end is out of range"))?;
+        let key_id = stated_key_id(&parsed).ok_or(X509Error::Authority("it has no key id"))?;
+        Ok(Self {
+            subject: parsed.subject().as_raw().to_vec(),
+            not_after,
+            authority_key_id: authority_key_id(key_id),
+            leaf_usage: leaf_usage(),
+            key,
+        })
+    }
+
+    /// Signs a leaf SVID (X509-SVID §4).
+    pub(crate) fn leaf(
+        &self,
+        request: &LeafRequest<'_>,
+        now: SystemTime,
+    ) -> Result<Signed, X509Error> {
+        let subject = match request.subject {
+            Some(subject) => checked_name(subject)?.to_vec(),
+            None => leaf_subject(request.dns_names.first()),
+        };
+        let extensions = [
+            &self.leaf_usage[..],
+            &subject_key_id(request.spki_der)?,
+            &self.authority_key_id,
+            &alternative_names(request.dns_names, &request.id.to_string())?,
+        ]
+        .concat();
+        self.sign(&subject, request.spki_der, request.ttl, (&extensions, now))
+    }
+
+    /// Signs the CA certificate of a downstream server, which is in the same trust domain.
+    pub(crate) fn downstream_ca(
+        &self,
+        trust_domain: &TrustDomain,
+        (spki_der, ttl): (&[u8], Duration),
+        now: SystemTime,
+    ) -> Result<Signed, X509Error> {
+        let (_, issuer_rdns) = der::contents(&self.subject).ok_or(X509Error::Subject)?;
+        let unit = attribute(oid::ORGANIZATIONAL_UNIT, &der::text("DOWNSTREAM-1"));
+        let subject = der::sequence(&[issuer_rdns, &unit]);
+        let extensions = [
+            &authority_usage()[..],
+            &subject_key_id(spki_der)?,
+            &self.authority_key_id,
+            &alternative_names(&[], &trust_domain.id_string())?,
+        ]
+        .concat();
+        self.sign(&subject, spki_der, ttl, (&extensions, now))
+    }
+
+    fn sign(
+        &self,
+        subject: &[u8],
+        spki_der: &[u8],
+        ttl: Duration,
+        (extensions, now): (&[u8], SystemTime),
+    ) -> Result<Signed, X509Error> {
+        let not_after = now.checked_add(ttl).map(whole_seconds);
+        let not_after = not_after.map_or(self.not_after, |end| end.min(self.not_after));
+        if not_after <= now {
+            return Err(X509Error::NoLifetime);
+        }
+        let serial = random_serial()?;
+        let parts = Parts {
+            serial: &serial,
+            issuer: &self.subject,
+            not_before: backdated(now),
+            not_after,
+            subject,
+            spki_der,
+            extensions,
+        };
+        let der = parts.signed_by(&self.key)?;
+        let serial = Serial::from_bytes(&serial);
+        Ok(Signed { der, serial, not_after })
+    }
+}
+
+/// Makes a self-signed authority for the trust domain (X509-SVID §3).
+pub(crate) fn self_signed(
+    key: &PrivateKey,
+    trust_domain: &TrustDomain,
+    (subject, lifetime): (&CaSubject, Duration),
+    now: SystemTime,
+) -> Result<Signed, X509Error> {
+    let serial = random_serial()?;
+    let name = authority_subject(subject, &serial);
+    let not_after = now.checked_add(lifetime).map(whole_seconds);
+    let not_after = not_after.ok_or(X509Error::NoLifetime)?;
+    let extensions = [
+        authority_usage(),
+        subject_key_id(key.spki_der())?,
+        alternative_names(&[], &trust_domain.id_string())?,
+    ]
+    .concat();
+    let parts = Parts {
+        serial: &serial,
+        issuer: &name,
+        not_before: backdated(now),
+        not_after,
+        subject: &name,
+        spki_der: key.spki_der(),
+        extensions: &extensions,
+    };
+    let der = parts.signed_by(key)?;
+    let serial = Serial::from_bytes(&serial);
+    Ok(Signed { der, serial, not_after })
+}
+
+fn stated_key_id<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
+    certificate
+        .iter_extensions()
+        .find(|extension| extension.oid.as_bytes() == oid::SUBJECT_KEY_ID)
+        .and_then(|extension| der::contents(extension.value))
+        .map(|(_, key_id)| key_id)
+}
+
+/// All that stands in a certificate (RFC 5280 §4.1), each part as DER or a time.
+struct Parts<'a> {
+    serial: &'a [u8],
+    issuer: &'a [u8],
+    not_before: SystemTime,
+    not_after: SystemTime,
+    subject: &'a [u8],
+    spki_der: &'a [u8],
+    extensions: &'a [u8],
+}
+
+impl Parts<'_> {
+    fn signed_by(&self, key: &PrivateKey) -> Result<CertificateDer<'static>, X509Error> {
+        let algorithm = signature_algorithm(key.key_type());
+        let tbs = der::sequence(&[
+            VERSION_3,
+            &der::unsigned(self.serial),
+            &algorithm,
+            self.issuer,
+            &der::sequence(&[&der::time(self.not_before), &der::time(self.not_after)]),
+            self.subject,
+            self.spki_der,
+            &der::value(CONTEXT_3, &[&der::sequence(&[self.extensions])]),
+        ]);
+        let signature = der::bit_string(&key.sign(&tbs)?);
+        Ok(CertificateDer::from(der::sequence(&[
+            &tbs, &algorithm, &signature,
+        ])))
+    }
+}
+
+/// Clocks differ a little between machines: a new certificate is valid at once everywhere.
+fn backdated(now: SystemTime) -> SystemTime {
+    now.checked_sub(BACKDATE).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// 127 random bits, never zero: a positive number of at most 16 bytes.
+fn random_serial() -> Result<[u8; 16], KeyError> {
+    let mut serial = crypto::random::<16>()?;
+    serial[0] &= 0x7f;
+    if serial == [0; 16] {
+        serial[15] = 1;
+    }
+    Ok(serial)
+}
+
+fn signature_algorithm(key_type: KeyType) -> Vec<u8> {
+    match key_type {
+        KeyType::EcP256 => der::sequence(&[&object(oid::ECDSA_WITH_SHA256)]),
+        KeyType::EcP384 => der::sequence(&[&object(oid::ECDSA_WITH_SHA384)]),
+        KeyType::Rsa2048 | KeyType::Rsa4096 => {
+            der::sequence(&[&object(oid::SHA256_WITH_RSA), NULL])
+        }
+    }
+}
+
+fn authority_subject(subject: &CaSubject, serial: &[u8]) -> Vec<u8> {
+    let mut rdns = Vec::new();
+    for country in &subject.country {
+        rdns.push(attribute(oid::COUNTRY, &der::text(country)));
+    }
+    for organization in &subject.organization {
+        rdns.push(attribute(oid::ORGANIZATION, &der::text(organization)));
+    }
+    if !subject.common_name.is_empty() {
+        rdns.push(attribute(oid::COMMON_NAME, &der::text(&subject.common_name)));
+    }
+    // The serial makes the name unique, so that a verifier finds the right one of several.
+    rdns.push(attribute(oid::SERIAL_NUMBER, &der::text(&Serial::from_bytes(serial).to_string())));
+    der::sequence(&[&rdns.concat()])
+}
+
+fn leaf_subject(common_name: Option<&String>) -> Vec<u8> {
+    let country = attribute(oid::COUNTRY, &der::text("US"));
+    let organization = attribute(oid::ORGANIZATION, &der::text("SPIRE"));
+    // X.520: a common name has at most 64 letters; a longer DNS name stands in the SAN only.
+    let common_name = common_name
+        .filter(|name| name.len() <= 64)
+        .map(|name| attribute(oid::COMMON_NAME, &der::text(name)))
+        .unwrap_or_default();
+    der::sequence(&[&country, &organization, &common_name])
+}
+
+fn checked_name(name: &[u8]) -> Result<&[u8], X509Error> {
+    match x509_parser::x509::X509Name::from_der(name) {
+        Ok((rest, parsed)) if rest.is_empty() && parsed.iter_rdn().next().is_some() => Ok(name),
+        Ok(_) | Err(_) => Err(X509Error::Subject),
+    }
+}
+
+fn attribute(oid: &[u8], text: &[u8]) -> Vec<u8> {
+    let pair = der::sequence(&[&object(oid), text]);
+    der::value(tag::SET, &[&pair])
+}
+
+/// Key usage, extended key usage and basic constraints of a leaf SVID (X509-SVID §4.1–4.4).
+fn leaf_usage() -> Vec<u8> {
+    let purposes = der::sequence(&[&object(oid::SERVER_AUTH), &object(oid::CLIENT_AUTH)]);
+    [
+        critical(
+            oid::KEY_USAGE,
+            &der::named_bits(DIGITAL_SIGNATURE | KEY_ENCIPHERMENT | KEY_AGREEMENT),
+        ),
+        plain(oid::EXTENDED_KEY_USAGE, &purposes),
+        critical(oid::BASIC_CONSTRAINTS, &der::sequence(&[])),
+    ]
+    .concat()
+}
+
+/// Key usage and basic constraints of an authority; no path length (X509-SVID §4.1).
+fn authority_usage() -> Vec<u8> {
+    let is_ca = der::value(tag::BOOLEAN, &[&[0xff]]);
+    [
+        critical(oid::KEY_USAGE, &der::named_bits(KEY_CERT_SIGN | CRL_SIGN)),
+        critical(oid::BASIC_CONSTRAINTS, &der::sequence(&[&is_ca])),
+    ]
+    .concat()
+}
+
+/// RFC 5280 §4.2.1.2 method 1: SHA-1 over the bits of the public key.
+fn subject_key_id(spki_der: &[u8]) -> Result<Vec<u8>, X509Error> {
+    let bits = match SubjectPublicKeyInfo::from_der(spki_der) {
+        Ok((rest, spki)) if rest.is_empty() => crypto::sha1(&spki.subject_public_key.data),
+        Ok(_) | Err(_) => return Err(X509Error::PublicKey),
+    };
+    Ok(plain(
+        oid::SUBJECT_KEY_ID,
+        &der::value(tag::OCTET_STRING, &[&bits]),
+    ))
+}
+
+fn authority_key_id(key_id: &[u8]) -> Vec<u8> {
+    let key_id = der::value(CONTEXT_0_PRIMITIVE, &[key_id]);
+    plain(oid::AUTHORITY_KEY_ID, &der::sequence(&[&key_id]))
+}
+
+fn alternative_names(dns_names: &[String], uri: &str) -> Result<Vec<u8>, X509Error> {
+    let mut names = Vec::new();
+    for name in dns_names {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(X509Error::DnsName(name.clone()));
+        }
+        names.push(der::value(SAN_DNS, &[name.as_bytes()]));
+    }
+    names.push(der::value(SAN_URI, &[uri.as_bytes()]));
+    let names = der::sequence(&[&names.concat()]);
+    Ok(plain(oid::SUBJECT_ALTERNATIVE_NAME, &names))
+}
+
+fn critical(oid: &[u8], contents: &[u8]) -> Vec<u8> {
+    let yes = der::value(tag::BOOLEAN, &[&[0xff]]);
+    let contents = der::value(tag::OCTET_STRING, &[contents]);
+    der::sequence(&[&object(oid), &yes, &contents])
+}
+
+fn plain(oid: &[u8], contents: &[u8]) -> Vec<u8> {
+    let contents = der::value(tag::OCTET_STRING, &[contents]);
+    der::sequence(&[&object(oid), &contents])
+}
+
+fn object(oid: &[u8]) -> Vec<u8> {
+    der::value(tag::OID, &[oid])
+}
+
+const BACKDATE: Duration = Duration::from_secs(10);
+
+/// `[0] EXPLICIT INTEGER 2`.
+const VERSION_3: &[u8] = &[0xa0, 0x03, 0x02, 0x01, 0x02];
+const NULL: &[u8] = &[0x05, 0x00];
+const CONTEXT_3: u8 = 0xa3;
+const CONTEXT_0_PRIMITIVE: u8 = 0x80;
+const SAN_DNS: u8 = 0x82;
+const SAN_URI: u8 = 0x86;
+
+// Named bits of KeyUsage (RFC 5280 §4.2.1.3): bit 0 is the highest.
+const DIGITAL_SIGNATURE: u8 = 0x80;
+const KEY_ENCIPHERMENT: u8 = 0x20;
+const KEY_AGREEMENT: u8 = 0x08;
+const KEY_CERT_SIGN: u8 = 0x04;
+const CRL_SIGN: u8 = 0x02;
+
+mod oid {
+    pub(super) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+    pub(super) const SUBJECT_KEY_ID: &[u8] = &[0x55, 0x1d, 0x0e];
+    pub(super) const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1d, 0x23];
+    pub(super) const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+
+    pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+    pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+
+    pub(super) const COMMON_NAME: &[u8] = &[0x55, 4, 3];
+    pub(super) const SERIAL_NUMBER: &[u8] = &[0x55, 4, 5];
+    pub(super) const COUNTRY: &[u8] = &[0x55, 4, 6];
+    pub(super) const ORGANIZATION: &[u8] = &[0x55, 4, 10];
+    pub(super) const ORGANIZATIONAL_UNIT: &[u8] = &[0x55, 4, 11];
+
+    pub(super) const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    pub(super) const ECDSA_WITH_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
+    pub(super) const SHA256_WITH_RSA: &[u8] =
+        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b];
+}
+
+#[cfg(test)]
+#[path = "x509_tests.rs"]
+mod tests;

@@ -1,0 +1,308 @@
+//! The server's configuration: SPIRE's `server.conf` in HCL or JSON, and the flags that override
+//! it. [`Config`] is checked; everything that is wrong is said with the place and the remedy.
+
+mod file;
+mod flags;
+mod plugins;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use anyhow::bail;
+use signet_daemon::{
+    config::{Document, Period},
+    health::HealthConfig,
+    log::{Destination, LogConfig},
+};
+use signet_identity::{TrustDomain, id, key::KeyType};
+
+pub use flags::RunFlags;
+pub(crate) use plugins::{AttestorSettings, KeyManagerSettings};
+
+use crate::{
+    api::caller::{LimitSwitches, Switch},
+    ca::{CaSubject, Lifetimes, RotationSettings, longest_svid},
+};
+
+/// A configuration that the server can start with.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) log: LogConfig,
+    pub(crate) health: HealthConfig,
+    pub(crate) bind: SocketAddr,
+    pub(crate) socket_path: PathBuf,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) database: PathBuf,
+    pub(crate) ca: RotationSettings,
+    pub(crate) key_manager: KeyManagerSettings,
+    pub(crate) attestors: Vec<AttestorSettings>,
+    pub(crate) admin_ids: BTreeSet<String>,
+    pub(crate) limits: LimitSwitches,
+}
+
+impl Config {
+    /// Reads the file and puts the flags over it.
+    pub fn load(flags: &RunFlags) -> anyhow::Result<Self> {
+        if !flags.config.exists() {
+            bail!(
+                "there is no configuration file {}; name it with --config",
+                flags.config.display()
+            );
+        }
+        let document = Document::read(&flags.config, flags.expand_env)?;
+        Self::from_document(&document, flags)
+    }
+
+    /// How and where to log; for the caller, as the log is the process's.
+    pub fn log(&self) -> &LogConfig {
+        &self.log
+    }
+
+    /// What is allowed but will not work as one might expect, one sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let lifetimes = &self.ca.lifetimes;
+        let mut warnings = Vec::new();
+        for (setting, ttl) in [
+            ("default_x509_svid_ttl", lifetimes.x509_svid),
+            ("agent_ttl", lifetimes.agent),
+            ("default_jwt_svid_ttl", lifetimes.jwt_svid),
+        ] {
+            if ttl > longest_svid(self.ca.ca_ttl) {
+                warnings.push(format!(
+                    "{setting} ({} s) is longer than the CA can always honour, so some SVIDs will end sooner: {}",
+                    ttl.as_secs(),
+                    remedy(ttl)
+                ));
+            }
+        }
+        warnings
+    }
+
+    fn from_document(document: &Document, flags: &RunFlags) -> anyhow::Result<Self> {
+        document.check(schema::SERVER_CONF)?;
+        let server: file::Server = document.section("server")?;
+        let read = Reader { document, flags };
+        read.refuse_unsupported(&server)?;
+        let data_dir = read.data_dir(&server)?;
+        Ok(Self {
+            log: read.log(&server)?,
+            health: document.section("health_checks")?,
+            bind: read.bind(&server)?,
+            socket_path: read.socket_path(&server),
+            database: plugins::database(document, &data_dir)?,
+            key_manager: plugins::key_manager(document, &data_dir)?,
+            attestors: plugins::attestors(document)?,
+            ca: read.ca(&server)?,
+            admin_ids: read.admin_ids(&server)?,
+            limits: LimitSwitches {
+                attestation: switch(server.ratelimit.attestation),
+                signing: switch(server.ratelimit.signing),
+            },
+            data_dir,
+        })
+    }
+}
+
+/// Reads settings that stand in the file or in a flag.
+struct Reader<'a> {
+    document: &'a Document,
+    flags: &'a RunFlags,
+}
+
+impl Reader<'_> {
+    fn trust_domain(&self, server: &file::Server) -> anyhow::Result<TrustDomain> {
+        let given = self.flags.trust_domain.as_ref();
+        let Some(text) = given.or(server.trust_domain.as_ref()) else {
+            bail!(self.problem("trust_domain", "is missing; name the trust domain, such as \"example.org\""));
+        };
+        let wrong = |what: String| self.wrong(given.is_some(), "trust_domain", what);
+        let trust_domain = id::parse_trust_domain(text).map_err(|error| wrong(error.to_string()))?;
+        if trust_domain.as_str().len() > LONGEST_TRUST_DOMAIN {
+            return Err(wrong(format!("is longer than {LONGEST_TRUST_DOMAIN} characters")));
+        }
+        Ok(trust_domain)
+    }
+
+    fn data_dir(&self, server: &file::Server) -> anyhow::Result<PathBuf> {
+        match self.flags.data_dir.as_ref().or(server.data_dir.as_ref()) {
+            Some(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
+            Some(_) | None => bail!(self.problem(
+                "data_dir",
+                "is missing; name a directory that only this server uses"
+            )),
+        }
+    }
+
+    fn socket_path(&self, server: &file::Server) -> PathBuf {
+        let given = self.flags.socket_path.as_ref().or(server.socket_path.as_ref());
+        given.cloned().unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+    }
+
+    fn bind(&self, server: &file::Server) -> anyhow::Result<SocketAddr> {
+        let given = self.flags.bind_address.as_ref();
+        let address = match given.or(server.bind_address.as_ref()) {
+            Some(text) => file::address(text)
+                .map_err(|what| self.wrong(given.is_some(), "bind_address", what))?,
+            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let port = self.flags.server_port.or(server.bind_port).unwrap_or(DEFAULT_PORT);
+        Ok(SocketAddr::new(address, port))
+    }
+
+    fn log(&self, server: &file::Server) -> anyhow::Result<LogConfig> {
+        let flags = self.flags;
+        let destination = match flags.log_file.as_ref().or(server.log_file.as_ref()) {
+            Some(path) => Destination::File(path.clone()),
+            None => Destination::Stdout,
+        };
+        Ok(LogConfig {
+            level: self.parsed("log_level", (&flags.log_level, &server.log_level))?,
+            format: self.parsed("log_format", (&flags.log_format, &server.log_format))?,
+            destination,
+            source_location: flags.log_source_location || server.log_source_location,
+        })
+    }
+
+    fn ca(&self, server: &file::Server) -> anyhow::Result<RotationSettings> {
+        let ca_key_type = self.key_type("ca_key_type", server.ca_key_type.as_ref())?;
+        let jwt_key_type = self.key_type("jwt_key_type", server.jwt_key_type.as_ref())?;
+        let ca_ttl = self.ttl("ca_ttl", server.ca_ttl)?.unwrap_or(DEFAULT_CA_TTL);
+        if ca_ttl < SHORTEST_CA_TTL {
+            bail!(self.problem("ca_ttl", "is too short to be rotated; use at least 1m"));
+        }
+        let x509_svid = self.ttl("default_x509_svid_ttl", server.default_x509_svid_ttl)?;
+        let x509_svid = x509_svid.unwrap_or(DEFAULT_X509_SVID_TTL);
+        let jwt_svid = self.ttl("default_jwt_svid_ttl", server.default_jwt_svid_ttl)?;
+        let agent = self.ttl("agent_ttl", server.agent_ttl)?;
+        Ok(RotationSettings {
+            trust_domain: self.trust_domain(server)?,
+            ca_ttl,
+            ca_key_type: ca_key_type.unwrap_or(KeyType::EcP256),
+            jwt_key_type: jwt_key_type.or(ca_key_type).unwrap_or(KeyType::EcP256),
+            ca_subject: subject(server.ca_subject.as_ref()),
+            jwt_issuer: server.jwt_issuer.clone().filter(|issuer| !issuer.is_empty()),
+            lifetimes: Lifetimes {
+                x509_svid,
+                jwt_svid: jwt_svid.unwrap_or(DEFAULT_JWT_SVID_TTL),
+                agent: agent.unwrap_or(x509_svid),
+                downstream_ca: ca_ttl,
+            },
+        })
+    }
+
+    fn admin_ids(&self, server: &file::Server) -> anyhow::Result<BTreeSet<String>> {
+        let parse = |text: &String| match id::parse(text) {
+            Ok(id) => Ok(id.to_string()),
+            Err(error) => Err(self.problem("admin_ids", error)),
+        };
+        server.admin_ids.iter().map(parse).collect()
+    }
+
+    fn key_type(&self, setting: &str, text: Option<&String>) -> anyhow::Result<Option<KeyType>> {
+        let parsed = text.map(|text| text.parse()).transpose();
+        parsed.map_err(|error: signet_identity::key::KeyError| self.problem(setting, error))
+    }
+
+    fn ttl(&self, setting: &str, period: Option<Period>) -> anyhow::Result<Option<Duration>> {
+        match period {
+            // Certificates and tokens count in whole seconds.
+            Some(period) if period.0 < Duration::from_secs(1) => {
+                Err(self.problem(setting, "is shorter than a second"))
+            }
+            Some(period) if period.0 > LONGEST_TTL => {
+                Err(self.problem(setting, "is longer than a hundred years"))
+            }
+            Some(period) => Ok(Some(period.0)),
+            None => Ok(None),
+        }
+    }
+
+    /// A setting that is read from text, or its default.
+    fn parsed<T>(
+        &self,
+        setting: &str,
+        (flag, file): (&Option<String>, &Option<String>),
+    ) -> anyhow::Result<T>
+    where
+        T: FromStr<Err: Display> + Default,
+    {
+        match flag.as_ref().or(file.as_ref()) {
+            Some(text) => {
+                text.parse().map_err(|error| self.wrong(flag.is_some(), setting, error))
+            }
+            None => Ok(T::default()),
+        }
+    }
+
+    /// Settings that may be written down as off, but not be switched on yet.
+    fn refuse_unsupported(&self, server: &file::Server) -> anyhow::Result<()> {
+        for (setting, on) in [
+            ("audit_log_enabled", server.audit_log_enabled),
+            ("disable_jwt_svids", server.disable_jwt_svids),
+            ("profiling_enabled", server.profiling_enabled),
+        ] {
+            if on {
+                bail!(self.problem(setting, "is not supported yet; set it to false"));
+            }
+        }
+        Ok(())
+    }
+
+    /// An error about a setting of the file.
+    fn problem(&self, setting: &str, what: impl Display) -> anyhow::Error {
+        let path = format!("server.{setting}");
+        self.document.problem(&path, what.to_string()).into()
+    }
+
+    /// An error about a setting that came from a flag, or else from the file.
+    fn wrong(&self, from_flag: bool, setting: &str, what: impl Display) -> anyhow::Error {
+        if from_flag {
+            return anyhow::anyhow!("--{}: {what}", setting.replace('_', "-"));
+        }
+        self.problem(setting, what)
+    }
+}
+
+fn subject(given: Option<&file::Subject>) -> CaSubject {
+    given.map_or_else(CaSubject::default, |given| CaSubject {
+        country: given.country.clone(),
+        organization: given.organization.clone(),
+        common_name: given.common_name.clone(),
+    })
+}
+
+fn switch(given: Option<bool>) -> Switch {
+    match given {
+        Some(false) => Switch::Off,
+        Some(true) | None => Switch::On,
+    }
+}
+
+/// What to change so that an SVID of this lifetime is always honoured.
+fn remedy(ttl: Duration) -> String {
+    let needed = ttl.saturating_mul(6);
+    if longest_svid(needed) < ttl {
+        return "use at most 168h".to_owned();
+    }
+    format!("set ca_ttl to {}s or more, or shorten it", needed.as_secs())
+}
+
+const DEFAULT_SOCKET: &str = "/tmp/spire-server/private/api.sock";
+const DEFAULT_PORT: u16 = 8081;
+const HOUR: Duration = Duration::from_secs(3600);
+const DEFAULT_CA_TTL: Duration = HOUR.saturating_mul(24);
+const DEFAULT_X509_SVID_TTL: Duration = HOUR;
+const DEFAULT_JWT_SVID_TTL: Duration = Duration::from_secs(5 * 60);
+/// The rotation looks every ten seconds, so a sixth of a life has to be ten seconds at least.
+const SHORTEST_CA_TTL: Duration = Duration::from_secs(60);
+const LONGEST_TTL: Duration = HOUR.saturating_mul(24 * 365 * 100);
+const LONGEST_TRUST_DOMAIN: usize = 255;

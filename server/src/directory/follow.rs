@@ -1,0 +1,158 @@
+//! One agent's view as it changes: everything first, or what it missed, then each change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use signet_identity::bundle::Bundle;
+use signet_identity::entry::{Entry, EntryId};
+use signet_identity::{SpiffeId, TrustDomain};
+use tokio::sync::watch;
+
+use super::Directory;
+use super::history::Since;
+use super::state::State;
+use crate::store::ChangeId;
+
+/// The step from one state of an agent's view to the next.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Step {
+    /// All that the agent held before is void.
+    pub(crate) reset: bool,
+    /// New or changed entries.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// Entries that are gone, or not the agent's any more.
+    pub(crate) removed_entries: Vec<EntryId>,
+    /// New or changed bundles.
+    pub(crate) bundles: Vec<Arc<Bundle>>,
+    /// Trust domains whose bundle is gone.
+    pub(crate) removed_bundles: Vec<TrustDomain>,
+    /// Names the state after this step.
+    pub(crate) resume_token: String,
+}
+
+/// Follows one agent.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    directory: Directory,
+    agent: SpiffeId,
+    position: Option<ChangeId>,
+    wake: watch::Receiver<()>,
+    started: bool,
+}
+
+impl Directory {
+    /// Starts from `resume_token`, or anew if that is not known here (any more). `None` if
+    /// there is no such agent.
+    pub(crate) fn follow(&self, agent: &SpiffeId, resume_token: &str) -> Option<Follow> {
+        let wake = self.lock().agents.get(agent)?.wake.subscribe();
+        Some(Follow {
+            directory: self.clone(),
+            agent: agent.clone(),
+            position: self.position(resume_token),
+            wake,
+            started: false,
+        })
+    }
+
+    /// Tokens are good for this process only: the next one may read a database that was
+    /// restored from a backup.
+    fn resume_token(&self, position: ChangeId) -> String {
+        format!("{:016x}-{}", self.epoch(), position.0)
+    }
+
+    fn position(&self, resume_token: &str) -> Option<ChangeId> {
+        let (epoch, position) = resume_token.split_once('-')?;
+        let known = u64::from_str_radix(epoch, 16).ok()? == self.epoch();
+        known.then(|| position.parse().ok()).flatten().map(ChangeId)
+    }
+}
+
+impl Follow {
+    /// Waits for the next step; the first one comes at once. `None` when the agent is gone or
+    /// banned.
+    pub(crate) async fn next(&mut self) -> Option<Step> {
+        loop {
+            // Marked as seen before the state is read: a change in between wakes us again.
+            self.wake.mark_unchanged();
+            let (step, position) = self.directory.step(&self.agent, self.position)?;
+            self.position = Some(position);
+            if !step.is_empty() || !self.started {
+                self.started = true;
+                return Some(step);
+            }
+            self.wake.changed().await.ok()?;
+        }
+    }
+}
+
+impl Directory {
+    /// The step from `since` to now; `None` if the agent is gone or banned.
+    pub(super) fn step(&self, agent: &SpiffeId, since: Option<ChangeId>) -> Option<(Step, ChangeId)> {
+        let state = self.lock();
+        let known = state.agents.get(agent).filter(|known| !known.agent.banned)?;
+        let touched = since.filter(|since| *since <= state.at);
+        let mut step = match touched.and_then(|since| known.history.since(since)) {
+            Some(touched) => delta(&state, agent, touched),
+            None => whole(&state, agent, self.trust_domain()),
+        };
+        step.resume_token = self.resume_token(state.at);
+        Some((step, state.at))
+    }
+}
+
+impl Step {
+    fn is_empty(&self) -> bool {
+        !self.reset
+            && self.entries.is_empty()
+            && self.removed_entries.is_empty()
+            && self.bundles.is_empty()
+            && self.removed_bundles.is_empty()
+    }
+}
+
+fn whole(state: &State, agent: &SpiffeId, own: &TrustDomain) -> Step {
+    let entries = state.authorized(agent);
+    let mut bundles = federated(state, &entries);
+    if let Some(bundle) = state.bundles.get(own) {
+        bundles.insert(own, Arc::clone(bundle));
+    }
+    Step { reset: true, bundles: bundles.into_values().collect(), entries, ..Step::default() }
+}
+
+fn delta(state: &State, agent: &SpiffeId, touched: Since) -> Step {
+    let mut entries = Vec::new();
+    let mut removed_entries = Vec::new();
+    for id in touched.entries {
+        match state.authorized_entry(agent, &id) {
+            Some(entry) => entries.push(Arc::clone(entry)),
+            None => removed_entries.push(id),
+        }
+    }
+    // An entry may bring a trust domain that the agent has not met.
+    let mut bundles = federated(state, &entries);
+    let mut removed_bundles = BTreeSet::new();
+    for trust_domain in &touched.bundles {
+        match state.bundles.get(trust_domain) {
+            Some(bundle) => {
+                bundles.insert(trust_domain, Arc::clone(bundle));
+            }
+            None => {
+                removed_bundles.insert(trust_domain.clone());
+            }
+        }
+    }
+    let bundles = bundles.into_values().collect();
+    let removed_bundles = removed_bundles.into_iter().collect();
+    Step { entries, removed_entries, bundles, removed_bundles, ..Step::default() }
+}
+
+fn federated<'a>(
+    state: &State,
+    entries: &'a [Arc<Entry>],
+) -> BTreeMap<&'a TrustDomain, Arc<Bundle>> {
+    entries
+        .iter()
+        .flat_map(|entry| &entry.federates_with)
+        .filter_map(|trust_domain| Some((trust_domain, Arc::clone(state.bundles.get(trust_domain)?))))
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! Bundles: the own one, to which authorities are added, and those of the trust domains that
+//! this one federates with.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use signet_identity::TrustDomain;
+use signet_identity::bundle::{Bundle, JwtAuthority, X509Authority};
+
+use crate::directory::Directory;
+use crate::store::{DeleteBundle, DeleteMode, Store, StoreError, Written};
+
+/// The bundles that this server keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct Federation {
+    store: Store,
+    directory: Directory,
+}
+
+/// Why something about a bundle was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FederationError {
+    /// The own bundle is not a federated one.
+    #[error("{0} a federated bundle for the server's own trust domain is not allowed")]
+    Own(Action),
+    /// There is none.
+    #[error("bundle not found")]
+    NotFound,
+    /// There is one already.
+    #[error("bundle already exists")]
+    Exists,
+    /// So many entries federate with it.
+    #[error("cannot delete bundle; federated with {0} registration entries; choose mode DELETE or DISSOCIATE to delete it with them or to end their federation")]
+    InUse(usize),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What was to be done to a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Reading it.
+    Getting,
+    /// Storing a new one.
+    Creating,
+    /// Changing it.
+    Updating,
+    /// Storing it, new or not.
+    Setting,
+    /// Deleting it.
+    Removing,
+}
+
+impl Federation {
+    pub(crate) fn new(store: Store, directory: Directory) -> Self {
+        Self { store, directory }
+    }
+
+    /// The own bundle.
+    pub(crate) fn own(&self) -> Option<Arc<Bundle>> {
+        self.directory.bundle(self.directory.trust_domain())
+    }
+
+    /// How many bundles there are, the own one included.
+    pub(crate) fn count(&self) -> usize {
+        self.directory.bundles().len()
+    }
+
+    /// Adds authorities to the own bundle. One that it has already stays as it is: adding does
+    /// not take a taint away.
+    pub(crate) async fn append(
+        &self,
+        x509: Vec<X509Authority>,
+        jwt: Vec<JwtAuthority>,
+    ) -> Result<Bundle, StoreError> {
+        let own = self.directory.trust_domain().clone();
+        let written = self
+            .store
+            .amend_bundle(own, move |bundle| {
+                for authority in x509 {
+                    if !bundle.x509_authorities.iter().any(|known| known.der == authority.der) {
+                        bundle.x509_authorities.push(authority);
+                    }
+                }
+                for authority in jwt {
+                    if !bundle.jwt_authorities.iter().any(|known| known.key_id == authority.key_id) {
+                        bundle.jwt_authorities.push(authority);
+                    }
+                }
+            })
+            .await?;
+        Ok(self.seen(written).await)
+    }
+
+    /// The federated bundles after `after`, at most `size`; and whether there are more.
+    pub(crate) fn list(&self, after: Option<&TrustDomain>, size: usize) -> (Vec<Arc<Bundle>>, bool) {
+        let own = self.directory.trust_domain();
+        let mut rest = self.directory.bundles().into_iter().filter(|bundle| {
+            bundle.trust_domain != *own && after.is_none_or(|after| bundle.trust_domain > *after)
+        });
+        let page = rest.by_ref().take(size).collect();
+        (page, rest.next().is_some())
+    }
+
+    /// The bundle of a trust domain that we federate with.
+    pub(crate) fn get(&self, trust_domain: &TrustDomain) -> Result<Arc<Bundle>, FederationError> {
+        self.check(trust_domain, Action::Getting)?;
+        self.directory.bundle(trust_domain).ok_or(FederationError::NotFound)
+    }
+
+    /// Stores a bundle where there was none.
+    pub(crate) async fn create(&self, bundle: Bundle) -> Result<Bundle, FederationError> {
+        self.check(&bundle.trust_domain, Action::Creating)?;
+        let written = self.store.create_bundle(bundle.clone()).await?;
+        if !self.seen(written).await {
+            return Err(FederationError::Exists);
+        }
+        log(&bundle.trust_domain, "created");
+        Ok(bundle)
+    }
+
+    /// Stores a bundle, whether or not there was one.
+    pub(crate) async fn set(&self, bundle: Bundle) -> Result<Bundle, FederationError> {
+        self.check(&bundle.trust_domain, Action::Setting)?;
+        let written = self.store.set_bundle(bundle.clone()).await?;
+        self.seen(written).await;
+        log(&bundle.trust_domain, "set");
+        Ok(bundle)
+    }
+
+    /// Changes a bundle that there is.
+    pub(crate) async fn update(
+        &self,
+        trust_domain: TrustDomain,
+        edit: impl FnOnce(&mut Bundle) + Send + 'static,
+    ) -> Result<Bundle, FederationError> {
+        self.check(&trust_domain, Action::Updating)?;
+        let written = self.store.update_bundle(trust_domain.clone(), edit).await?;
+        let bundle = self.seen(written).await.ok_or(FederationError::NotFound)?;
+        log(&trust_domain, "updated");
+        Ok(bundle)
+    }
+
+    /// Deletes a bundle.
+    pub(crate) async fn delete(
+        &self,
+        trust_domain: TrustDomain,
+        mode: DeleteMode,
+    ) -> Result<(), FederationError> {
+        self.check(&trust_domain, Action::Removing)?;
+        let written = self.store.delete_bundle(trust_domain.clone(), mode).await?;
+        match self.seen(written).await {
+            DeleteBundle::Deleted => {}
+            DeleteBundle::NotFound => return Err(FederationError::NotFound),
+            DeleteBundle::InUse(entries) => return Err(FederationError::InUse(entries.len())),
+        }
+        log(&trust_domain, "deleted");
+        Ok(())
+    }
+
+    fn check(&self, trust_domain: &TrustDomain, action: Action) -> Result<(), FederationError> {
+        if trust_domain == self.directory.trust_domain() {
+            return Err(FederationError::Own(action));
+        }
+        Ok(())
+    }
+
+    async fn seen<T>(&self, written: Written<T>) -> T {
+        self.directory.caught_up(written.change).await;
+        written.value
+    }
+}
+
+fn log(trust_domain: &TrustDomain, what: &'static str) {
+    tracing::info!(trust_domain = %trust_domain, "{what} the bundle of {trust_domain}");
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Getting => "getting",
+            Self::Creating => "creating",
+            Self::Updating => "updating",
+            Self::Setting => "setting",
+            Self::Removing => "removing",
+        })
+    }
+}

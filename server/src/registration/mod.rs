@@ -1,0 +1,157 @@
+//! Registration entries: made, changed, deleted and looked up. Reading is from memory; writing
+//! goes to the store and comes back when the directory has seen it.
+
+mod filter;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use signet_identity::TrustDomain;
+use signet_identity::entry::{Draft, Entry, EntryError, EntryId, EntryIdError};
+use uuid::Uuid;
+
+pub(crate) use filter::{Filter, How, Match};
+
+use crate::directory::Directory;
+use crate::store::{CreateEntry, Store, StoreError, UpdateEntry};
+
+/// The registration entries of this server.
+#[derive(Debug, Clone)]
+pub(crate) struct Registration {
+    store: Store,
+    directory: Directory,
+}
+
+/// Why an entry was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    /// This one has the same SPIFFE ID, parent and selectors.
+    #[error("similar entry already exists")]
+    Similar(Box<Entry>),
+    /// The chosen id belongs to another entry.
+    #[error("an entry with the ID {0} already exists; choose another one, or none")]
+    IdTaken(EntryId),
+    /// It federates with somebody unknown.
+    #[error("unable to find federated bundle {0:?}; store that bundle first")]
+    NoBundle(TrustDomain),
+    /// A random id that is no id.
+    #[error("no entry ID could be made")]
+    Id(#[from] EntryIdError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an entry was not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpdateError {
+    /// There is none.
+    #[error("entry not found")]
+    NotFound,
+    /// It would have become like this one.
+    #[error("similar entry already exists")]
+    Similar(Box<Entry>),
+    /// It would federate with somebody unknown.
+    #[error("unable to find federated bundle {0:?}; store that bundle first")]
+    NoBundle(TrustDomain),
+    /// What it would become is not an entry.
+    #[error("failed to convert entry: {0}")]
+    Invalid(#[source] EntryError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One page of a list, and where the next one starts if there is more.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// In the order of their ids.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// The last entry of this page.
+    pub(crate) next: Option<EntryId>,
+}
+
+impl Registration {
+    pub(crate) fn new(store: Store, directory: Directory) -> Self {
+        Self { store, directory }
+    }
+
+    /// Makes an entry, with an id of ours unless the draft has one.
+    pub(crate) async fn create(&self, draft: Draft, now: SystemTime) -> Result<Entry, CreateError> {
+        let id = match &draft.id {
+            Some(id) => id.clone(),
+            None => Uuid::new_v4().to_string().parse()?,
+        };
+        let entry = draft.into_entry(id, now);
+        let written = self.store.create_entry(entry.clone()).await?;
+        match written.value {
+            CreateEntry::Created => {}
+            CreateEntry::Similar(similar) => return Err(CreateError::Similar(similar)),
+            CreateEntry::IdTaken => return Err(CreateError::IdTaken(entry.id)),
+            CreateEntry::NoBundle(trust_domain) => return Err(CreateError::NoBundle(trust_domain)),
+        }
+        self.directory.caught_up(written.change).await;
+        tracing::info!(entry.id = %entry.id, spiffe_id = %entry.spiffe_id, parent.id = %entry.parent_id, "created entry {}", entry.id);
+        Ok(entry)
+    }
+
+    /// Changes an entry to what `edit` makes of its present form.
+    pub(crate) async fn update(
+        &self,
+        id: EntryId,
+        edit: impl FnOnce(Entry) -> Result<Entry, EntryError> + Send + 'static,
+    ) -> Result<Entry, UpdateError> {
+        let written = self.store.update_entry(id, edit).await?;
+        let entry = match written.value {
+            UpdateEntry::Updated(entry) => *entry,
+            UpdateEntry::NotFound => return Err(UpdateError::NotFound),
+            UpdateEntry::Similar(similar) => return Err(UpdateError::Similar(similar)),
+            UpdateEntry::NoBundle(trust_domain) => return Err(UpdateError::NoBundle(trust_domain)),
+            UpdateEntry::Refused(error) => return Err(UpdateError::Invalid(error)),
+        };
+        self.directory.caught_up(written.change).await;
+        tracing::info!(entry.id = %entry.id, entry.revision = entry.revision, "updated entry {}", entry.id);
+        Ok(entry)
+    }
+
+    /// Deletes an entry; false if there was none.
+    pub(crate) async fn delete(&self, id: EntryId) -> Result<bool, StoreError> {
+        let written = self.store.delete_entry(id.clone()).await?;
+        if written.value {
+            self.directory.caught_up(written.change).await;
+            tracing::info!(entry.id = %id, "deleted entry {id}");
+        }
+        Ok(written.value)
+    }
+
+    /// The entry with this id.
+    pub(crate) fn get(&self, id: &EntryId) -> Option<Arc<Entry>> {
+        self.directory.entry(id)
+    }
+
+    /// At most `size` entries after `after` that pass the filter.
+    pub(crate) fn list(&self, filter: &Filter, after: Option<&EntryId>, size: usize) -> Page {
+        // One more than asked for tells whether this is the last page.
+        let more = size.saturating_add(1);
+        let among = filter.among();
+        let mut entries = self.directory.entries(&among, after, more, |entry| filter.accepts(entry));
+        let next = if entries.len() > size {
+            entries.truncate(size);
+            entries.last().map(|last| last.id.clone())
+        } else {
+            None
+        };
+        Page { entries, next }
+    }
+
+    /// How many entries pass the filter.
+    pub(crate) fn count(&self, filter: &Filter) -> usize {
+        if filter.is_empty() {
+            return self.directory.entry_count();
+        }
+        let among = filter.among();
+        self.directory.entries(&among, None, usize::MAX, |entry| filter.accepts(entry)).len()
+    }
+}

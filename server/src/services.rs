@@ -1,0 +1,154 @@
+//! All services of the API, and the two places where they are served: TLS for agents and remote
+//! administrators, the Unix socket for local ones.
+
+use std::{collections::BTreeSet, future::Future, io, sync::Arc, time::Duration};
+
+use futures_util::Stream;
+use signet_daemon::socket::PeerStream;
+use signet_proto::{
+    signet::server::sync::v1::sync_server::SyncServer,
+    spire::api::server::{
+        agent::v1::agent_server::AgentServer, bundle::v1::bundle_server::BundleServer,
+        debug::v1::debug_server::DebugServer, entry::v1::entry_server::EntryServer,
+        logger::v1::logger_server::LoggerServer, svid::v1::svid_server::SvidServer,
+    },
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::Server,
+};
+
+use crate::{
+    Ground,
+    api::{
+        agent::AgentService,
+        bundle::BundleService,
+        caller::{Authorize, LimitSwitches, Limits, Rules},
+        debug::DebugService,
+        entry::EntryService,
+        local::LoggerService,
+        svid::SvidService,
+        sync::SyncService,
+    },
+    federation::Federation,
+    listener::Connection,
+    registration::Registration,
+};
+
+/// The services, ready to be served in both places.
+pub(crate) struct Services {
+    ground: Ground,
+    authorize: Authorize,
+    limits: Arc<Limits>,
+    started: Instant,
+}
+
+impl Services {
+    pub(crate) fn new(
+        ground: Ground,
+        admin_ids: BTreeSet<String>,
+        limits: LimitSwitches,
+        started: Instant,
+    ) -> Self {
+        let rules = Rules {
+            admin_ids,
+            directory: ground.directory.clone(),
+        };
+        Self {
+            authorize: Authorize::new(rules, ground.store.clone()),
+            limits: Arc::new(Limits::new(limits)),
+            ground,
+            started,
+        }
+    }
+
+    /// Serves TLS connections until told to stop. Connections are aged, so that clients spread
+    /// over servers and their certificates are looked at again.
+    pub(crate) fn remote<C>(
+        &self,
+        connections: C,
+        stop: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<C>
+    where
+        C: Stream<Item = io::Result<Connection>> + Send + 'static,
+    {
+        let mut server = server()
+            .max_connection_age(LONGEST_CONNECTION)
+            .max_connection_age_grace(GRACE)
+            .layer(self.authorize.clone());
+        let router = server.add_routes(self.shared(&stop));
+        async move {
+            let served = router.serve_with_incoming_shutdown(connections, stop.cancelled_owned());
+            Ok(served.await?)
+        }
+    }
+
+    /// Serves the local socket until told to stop.
+    pub(crate) fn local<C>(
+        &self,
+        connections: C,
+        stop: CancellationToken,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + use<C>
+    where
+        C: Stream<Item = io::Result<PeerStream>> + Send + 'static,
+    {
+        let Ground { directory, identity, .. } = &self.ground;
+        let debug = DebugService::new(directory.clone(), identity.clone(), self.started.into());
+        let (_reporter, health) = tonic_health::server::health_reporter();
+        let routes = self
+            .shared(&stop)
+            .add_service(LoggerServer::new(LoggerService))
+            .add_service(DebugServer::new(debug))
+            .add_service(health);
+        let mut server = server().layer(self.authorize.clone());
+        let router = server.add_routes(routes);
+        async move {
+            let served = router.serve_with_incoming_shutdown(connections, stop.cancelled_owned());
+            Ok(served.await?)
+        }
+    }
+
+    /// What is served in both places.
+    fn shared(&self, stop: &CancellationToken) -> Routes {
+        let Ground { store, directory, ca, attestors, .. } = &self.ground;
+        let registration = Registration::new(store.clone(), directory.clone());
+        let federation = Federation::new(store.clone(), directory.clone());
+        let agent = AgentService {
+            ca: ca.clone(),
+            attestors: Arc::clone(attestors),
+            store: store.clone(),
+            directory: directory.clone(),
+            limits: Arc::clone(&self.limits),
+        };
+        let svid = SvidService {
+            ca: ca.clone(),
+            directory: directory.clone(),
+            limits: Arc::clone(&self.limits),
+        };
+        let entry = EntryService::new(registration, directory.clone());
+        let bundle = BundleService::new(federation, directory.clone());
+        let sync = SyncService::new(directory.clone(), stop.clone());
+        Routes::new(AgentServer::new(agent))
+            .add_service(SvidServer::new(svid))
+            .add_service(EntryServer::new(entry))
+            .add_service(BundleServer::new(bundle))
+            .add_service(SyncServer::new(sync))
+    }
+}
+
+fn server() -> Server {
+    Server::builder()
+        .max_concurrent_streams(MOST_STREAMS)
+        .http2_max_header_list_size(MOST_HEADER_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+}
+
+const LONGEST_CONNECTION: Duration = Duration::from_secs(3 * 60);
+const GRACE: Duration = Duration::from_secs(10);
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Requests at a time on one connection.
+const MOST_STREAMS: u32 = 128;
+const MOST_HEADER_BYTES: u32 = 16 * 1024;

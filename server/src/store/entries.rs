@@ -1,0 +1,398 @@
+//! Registration entries.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use signet_identity::entry::{Attributes, Entry, EntryId, Rights};
+use signet_identity::{TrustDomain, unix};
+use sqlx::SqliteConnection;
+
+use super::changes::{ChangeId, Changed};
+use super::error::StoreError;
+use super::row::{self, Row};
+use super::writer::Transaction;
+use super::{Store, Written};
+
+/// What became of a new entry.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum CreateEntry {
+    /// It is stored.
+    Created,
+    /// This one has the same SPIFFE ID, parent and selectors; nothing was stored.
+    Similar(Box<Entry>),
+    /// Another entry has this id; nothing was stored.
+    IdTaken,
+    /// No bundle of this trust domain is stored, so nothing can federate with it.
+    NoBundle(TrustDomain),
+}
+
+/// What became of a change to an entry. `E` is why the new form was refused.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum UpdateEntry<E> {
+    /// Stored as this, one revision later.
+    Updated(Box<Entry>),
+    /// There is no entry with this id.
+    NotFound,
+    /// It would have become similar to this one; nothing was stored.
+    Similar(Box<Entry>),
+    /// No bundle of this trust domain is stored.
+    NoBundle(TrustDomain),
+    /// The edit itself was refused.
+    Refused(E),
+}
+
+impl Store {
+    /// Stores a new entry.
+    pub(crate) async fn create_entry(
+        &self,
+        entry: Entry,
+    ) -> Result<Written<CreateEntry>, StoreError> {
+        self.write(move |tx| Box::pin(async move { create(tx, &entry).await })).await
+    }
+
+    /// Reads the entry, lets `edit` make the new form of it and stores that, all in one
+    /// transaction, so that two updates at once cannot lose one another. The revision is
+    /// counted here; `edit` cannot change the id.
+    pub(crate) async fn update_entry<E: Send + 'static>(
+        &self,
+        id: EntryId,
+        edit: impl FnOnce(Entry) -> Result<Entry, E> + Send + 'static,
+    ) -> Result<Written<UpdateEntry<E>>, StoreError> {
+        self.write(move |tx| Box::pin(async move { update(tx, &id, edit).await })).await
+    }
+
+    /// Deletes an entry; false if there was none.
+    pub(crate) async fn delete_entry(&self, id: EntryId) -> Result<Written<bool>, StoreError> {
+        self.write(move |tx| Box::pin(async move { delete(tx, &id).await })).await
+    }
+
+    /// Deletes the entries that expired at `now` or before, a bounded number at a time.
+    pub(crate) async fn prune_expired_entries(
+        &self,
+        now: SystemTime,
+    ) -> Result<Vec<EntryId>, StoreError> {
+        let now = unix::seconds(now);
+        let written = self
+            .write(move |tx| {
+                Box::pin(async move {
+                    let ids: Vec<String> = sqlx::query_scalar(
+                        "SELECT entry_id FROM entries WHERE expires_at <= $1 LIMIT $2",
+                    )
+                    .bind(now)
+                    .bind(PRUNE)
+                    .fetch_all(tx.conn())
+                    .await?;
+                    let mut gone = Vec::with_capacity(ids.len());
+                    for id in ids {
+                        let id = entry_id(&id)?;
+                        delete(tx, &id).await?;
+                        gone.push(id);
+                    }
+                    Ok(gone)
+                })
+            })
+            .await?;
+        Ok(written.value)
+    }
+}
+
+/// All entries.
+pub(super) async fn load(conn: &mut SqliteConnection) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query_as(select!("ORDER BY e.entry_id")).fetch_all(conn).await?;
+    fold(rows)
+}
+
+/// The entries that a stretch of the change log names, as they are now.
+pub(super) async fn load_changed(
+    conn: &mut SqliteConnection,
+    since: ChangeId,
+    upto: ChangeId,
+) -> Result<Vec<Entry>, StoreError> {
+    let rows = sqlx::query_as(select!(
+        "WHERE e.entry_id IN (SELECT key FROM changes
+             WHERE change_id > $1 AND change_id <= $2 AND kind = 'entry')
+         ORDER BY e.entry_id"
+    ))
+    .bind(since.0)
+    .bind(upto.0)
+    .fetch_all(conn)
+    .await?;
+    fold(rows)
+}
+
+/// Stores a new entry within a transaction; agents get their alias entry with this.
+pub(super) async fn create(tx: &mut Transaction, entry: &Entry) -> Result<CreateEntry, StoreError> {
+    if let Some(missing) = without_bundle(tx.conn(), &entry.federates_with).await? {
+        return Ok(CreateEntry::NoBundle(missing));
+    }
+    if let Some(similar) = similar_to(tx.conn(), entry).await? {
+        return Ok(CreateEntry::Similar(Box::new(similar)));
+    }
+    if !insert(tx.conn(), entry).await? {
+        return Ok(CreateEntry::IdTaken);
+    }
+    federate(tx.conn(), entry).await?;
+    tx.log(Changed::Entry(&entry.id)).await?;
+    Ok(CreateEntry::Created)
+}
+
+/// Deletes one entry within a transaction; its federations go with it.
+pub(super) async fn delete(tx: &mut Transaction, id: &EntryId) -> Result<bool, StoreError> {
+    let gone = sqlx::query("DELETE FROM entries WHERE entry_id = $1")
+        .bind(id.as_str())
+        .execute(tx.conn())
+        .await?
+        .rows_affected();
+    if gone == 0 {
+        return Ok(false);
+    }
+    tx.log(Changed::Entry(id)).await?;
+    Ok(true)
+}
+
+/// The entries that federate with a trust domain.
+pub(super) async fn federating_with(
+    conn: &mut SqliteConnection,
+    trust_domain: &TrustDomain,
+) -> Result<Vec<EntryId>, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar(
+        "SELECT entry_id FROM entry_federations WHERE trust_domain = $1 ORDER BY entry_id",
+    )
+    .bind(trust_domain.as_str())
+    .fetch_all(conn)
+    .await?;
+    ids.iter().map(|id| entry_id(id)).collect()
+}
+
+/// Ends the federation of one entry with a trust domain, which counts as an update of it.
+pub(super) async fn dissociate(
+    tx: &mut Transaction,
+    id: &EntryId,
+    trust_domain: &TrustDomain,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM entry_federations WHERE entry_id = $1 AND trust_domain = $2")
+        .bind(id.as_str())
+        .bind(trust_domain.as_str())
+        .execute(tx.conn())
+        .await?;
+    sqlx::query("UPDATE entries SET revision = revision + 1 WHERE entry_id = $1")
+        .bind(id.as_str())
+        .execute(tx.conn())
+        .await?;
+    tx.log(Changed::Entry(id)).await
+}
+
+async fn update<E>(
+    tx: &mut Transaction,
+    id: &EntryId,
+    edit: impl FnOnce(Entry) -> Result<Entry, E>,
+) -> Result<UpdateEntry<E>, StoreError> {
+    let rows = sqlx::query_as(select!("WHERE e.entry_id = $1"))
+        .bind(id.as_str())
+        .fetch_all(tx.conn())
+        .await?;
+    let Some(current) = fold(rows)?.pop() else { return Ok(UpdateEntry::NotFound) };
+    let revision = current.revision.saturating_add(1);
+    let mut next = match edit(current) {
+        Ok(next) => next,
+        Err(refusal) => return Ok(UpdateEntry::Refused(refusal)),
+    };
+    next.id = id.clone();
+    next.revision = revision;
+    if let Some(missing) = without_bundle(tx.conn(), &next.federates_with).await? {
+        return Ok(UpdateEntry::NoBundle(missing));
+    }
+    if let Some(similar) = similar_to(tx.conn(), &next).await? {
+        return Ok(UpdateEntry::Similar(Box::new(similar)));
+    }
+    overwrite(tx.conn(), &next).await?;
+    sqlx::query("DELETE FROM entry_federations WHERE entry_id = $1")
+        .bind(id.as_str())
+        .execute(tx.conn())
+        .await?;
+    federate(tx.conn(), &next).await?;
+    tx.log(Changed::Entry(id)).await?;
+    Ok(UpdateEntry::Updated(Box::new(next)))
+}
+
+/// Another entry with the same SPIFFE ID, parent and selectors.
+async fn similar_to(
+    conn: &mut SqliteConnection,
+    entry: &Entry,
+) -> Result<Option<Entry>, StoreError> {
+    let selectors = row::selectors_json(&entry.selectors);
+    let rows = sqlx::query_as(select!("WHERE e.similarity = $1 AND e.entry_id <> $2"))
+        .bind(row::similarity(&entry.spiffe_id, &entry.parent_id, &selectors))
+        .bind(entry.id.as_str())
+        .fetch_all(conn)
+        .await?;
+    Ok(fold(rows)?.pop())
+}
+
+/// The first of these trust domains whose bundle is not stored.
+async fn without_bundle(
+    conn: &mut SqliteConnection,
+    trust_domains: &[TrustDomain],
+) -> Result<Option<TrustDomain>, StoreError> {
+    for trust_domain in trust_domains {
+        let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM bundles WHERE trust_domain = $1")
+            .bind(trust_domain.as_str())
+            .fetch_one(&mut *conn)
+            .await?;
+        if found == 0 {
+            return Ok(Some(trust_domain.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// False if the id is taken.
+async fn insert(conn: &mut SqliteConnection, entry: &Entry) -> Result<bool, StoreError> {
+    let insert = sqlx::query(
+        "INSERT INTO entries (entry_id, spiffe_id, parent_id, selectors, similarity,
+             x509_svid_ttl, jwt_svid_ttl, admin, downstream, store_svid,
+             disable_x509_svid_prefetch, jwt_svid_include_jti, dns_names, hint, expires_at,
+             revision, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+         ON CONFLICT (entry_id) DO NOTHING",
+    );
+    Ok(bind(insert, entry).execute(conn).await?.rows_affected() == 1)
+}
+
+async fn overwrite(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), StoreError> {
+    let update = sqlx::query(
+        "UPDATE entries SET spiffe_id = $2, parent_id = $3, selectors = $4, similarity = $5,
+             x509_svid_ttl = $6, jwt_svid_ttl = $7, admin = $8, downstream = $9,
+             store_svid = $10, disable_x509_svid_prefetch = $11, jwt_svid_include_jti = $12,
+             dns_names = $13, hint = $14, expires_at = $15, revision = $16, created_at = $17
+         WHERE entry_id = $1",
+    );
+    bind(update, entry).execute(conn).await?;
+    Ok(())
+}
+
+/// Binds all columns in the order that `insert` and `overwrite` number them.
+fn bind<'q>(query: Query<'q>, entry: &Entry) -> Query<'q> {
+    let selectors = row::selectors_json(&entry.selectors);
+    let similarity = row::similarity(&entry.spiffe_id, &entry.parent_id, &selectors);
+    let dns_names = serde_json::Value::from_iter(entry.dns_names.iter().cloned()).to_string();
+    query
+        .bind(entry.id.as_str().to_owned())
+        .bind(entry.spiffe_id.to_string())
+        .bind(entry.parent_id.to_string())
+        .bind(selectors)
+        .bind(similarity)
+        .bind(entry.x509_svid_ttl.map(row::lifetime))
+        .bind(entry.jwt_svid_ttl.map(row::lifetime))
+        .bind(entry.rights.admin)
+        .bind(entry.rights.downstream)
+        .bind(entry.store_svid)
+        .bind(entry.attributes.disable_x509_svid_prefetch)
+        .bind(entry.attributes.jwt_svid_include_jti)
+        .bind(dns_names)
+        .bind(entry.hint.clone())
+        .bind(entry.expires_at.map(unix::seconds))
+        .bind(entry.revision)
+        .bind(unix::seconds(entry.created_at))
+}
+
+async fn federate(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), StoreError> {
+    let distinct: BTreeSet<_> = entry.federates_with.iter().collect();
+    for trust_domain in distinct {
+        sqlx::query("INSERT INTO entry_federations (entry_id, trust_domain) VALUES ($1, $2)")
+            .bind(entry.id.as_str())
+            .bind(trust_domain.as_str())
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// One row for each trust domain that an entry federates with, one if there is none.
+#[derive(Debug, sqlx::FromRow)]
+struct EntryRow {
+    entry_id: String,
+    spiffe_id: String,
+    parent_id: String,
+    selectors: String,
+    x509_svid_ttl: Option<i64>,
+    jwt_svid_ttl: Option<i64>,
+    admin: bool,
+    downstream: bool,
+    store_svid: bool,
+    disable_x509_svid_prefetch: bool,
+    jwt_svid_include_jti: bool,
+    dns_names: String,
+    hint: String,
+    expires_at: Option<i64>,
+    revision: i64,
+    created_at: i64,
+    trust_domain: Option<String>,
+}
+
+/// Rows of one entry stand together.
+fn fold(rows: Vec<EntryRow>) -> Result<Vec<Entry>, StoreError> {
+    let mut entries: Vec<Entry> = Vec::with_capacity(rows.len());
+    for mut row in rows {
+        let trust_domain = row.trust_domain.take();
+        let row_id = row.entry_id.clone();
+        if entries.last().is_none_or(|last| last.id.as_str() != row_id) {
+            entries.push(row.entry()?);
+        }
+        if let (Some(trust_domain), Some(entry)) = (trust_domain, entries.last_mut()) {
+            let at = Row { table: "entry_federations", key: &row_id };
+            let trust_domain = TrustDomain::new(trust_domain).map_err(|error| at.bad(error))?;
+            entry.federates_with.push(trust_domain);
+        }
+    }
+    Ok(entries)
+}
+
+impl EntryRow {
+    fn entry(self) -> Result<Entry, StoreError> {
+        let at = Row { table: "entries", key: &self.entry_id };
+        Ok(Entry {
+            id: entry_id(&self.entry_id)?,
+            spiffe_id: at.spiffe_id(&self.spiffe_id)?,
+            parent_id: at.spiffe_id(&self.parent_id)?,
+            selectors: at.selectors(&self.selectors)?,
+            x509_svid_ttl: self.x509_svid_ttl.map(|ttl| at.lifetime(ttl)).transpose()?,
+            jwt_svid_ttl: self.jwt_svid_ttl.map(|ttl| at.lifetime(ttl)).transpose()?,
+            federates_with: Vec::new(),
+            rights: Rights { admin: self.admin, downstream: self.downstream },
+            store_svid: self.store_svid,
+            attributes: Attributes {
+                disable_x509_svid_prefetch: self.disable_x509_svid_prefetch,
+                jwt_svid_include_jti: self.jwt_svid_include_jti,
+            },
+            dns_names: at.strings(&self.dns_names)?,
+            hint: self.hint.clone(),
+            expires_at: self.expires_at.map(|time| at.time(time)).transpose()?,
+            revision: self.revision,
+            created_at: at.time(self.created_at)?,
+        })
+    }
+}
+
+fn entry_id(text: &str) -> Result<EntryId, StoreError> {
+    text.parse().map_err(|error| row::unreadable("entries", text, error))
+}
+
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT e.entry_id, e.spiffe_id, e.parent_id, e.selectors, e.x509_svid_ttl,
+                 e.jwt_svid_ttl, e.admin, e.downstream, e.store_svid,
+                 e.disable_x509_svid_prefetch, e.jwt_svid_include_jti, e.dns_names, e.hint,
+                 e.expires_at, e.revision, e.created_at, f.trust_domain
+             FROM entries e LEFT JOIN entry_federations f ON f.entry_id = e.entry_id ",
+            $which
+        )
+    };
+}
+use select;
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+/// Entries deleted in one transaction when they expire.
+const PRUNE: i64 = 500;

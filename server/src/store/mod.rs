@@ -1,0 +1,64 @@
+//! Everything that lasts, in one SQLite file, and the only SQL of the server. A file per family
+//! of tables; one method is one intention and one transaction.
+//!
+//! One task writes ([`Writer`]) and commits what waits together. Whatever changes an entry, an
+//! agent or a bundle appends to the change log in the same transaction; the directory follows
+//! that log and answers the calls, so nothing here is on the path of an SVID.
+
+mod agents;
+mod bundles;
+mod ca_journal;
+mod changes;
+mod entries;
+mod error;
+mod join_tokens;
+mod open;
+mod reading;
+mod row;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod writer;
+
+use std::future::Future;
+
+use futures_util::future::BoxFuture;
+use sqlx::SqlitePool;
+use tokio::sync::watch;
+
+pub(crate) use agents::{Agent, Attest, Attestation, Renewed};
+pub(crate) use bundles::{DeleteBundle, DeleteMode};
+pub(crate) use ca_journal::Journal;
+pub(crate) use changes::ChangeId;
+pub(crate) use entries::{CreateEntry, UpdateEntry};
+pub(crate) use error::{OpenProblem, StoreError};
+pub(crate) use join_tokens::{JoinToken, TokenHash};
+pub(crate) use reading::{Changes, Snapshot};
+pub(crate) use upkeep::upkeep;
+pub(crate) use writer::{Writer, Written};
+
+/// A handle on the database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    readers: SqlitePool,
+    queue: writer::Queue,
+    committed: watch::Receiver<ChangeId>,
+}
+
+impl Store {
+    fn read(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    fn write<T, W>(&self, work: W) -> impl Future<Output = Result<Written<T>, StoreError>> + Send + use<'_, T, W>
+    where
+        T: Send + 'static,
+        W: for<'t> FnOnce(&'t mut writer::Transaction) -> BoxFuture<'t, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        self.queue.write(work)
+    }
+}

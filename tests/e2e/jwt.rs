@@ -1,0 +1,91 @@
+//! JWT-SVIDs: issued, validated, refused.
+
+use crate::testbed::{Agent, Bed, Server, my_user};
+
+#[test]
+fn a_jwt_svid_is_issued_for_its_audience_and_validated_by_the_agent() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let agent = Agent::join(&server);
+    server.entry(&agent.id, "spiffe://example.org/web", &my_user(), &[]);
+    agent.serves("spiffe://example.org/web");
+    let token = fetch(&agent, &["--audience", "orders,billing"]);
+    for audience in ["orders", "billing"] {
+        let printed = validate(&agent, audience, &token).ok();
+        assert!(printed.contains("SVID is valid."), "{printed}");
+        assert!(printed.contains("spiffe://example.org/web"), "{printed}");
+    }
+    let refused = validate(&agent, "shipping", &token);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+}
+
+#[test]
+fn a_token_that_was_tampered_with_is_refused() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let agent = Agent::join(&server);
+    server.entry(&agent.id, "spiffe://example.org/web", &my_user(), &[]);
+    agent.serves("spiffe://example.org/web");
+    let token = fetch(&agent, &["--audience", "orders"]);
+    let (rest, signature) = token.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{rest}.{other}{}", &signature[1..]);
+    assert_eq!(validate(&agent, "orders", &forged).code, Some(1));
+}
+
+#[test]
+fn the_agent_serves_a_cached_token_again_and_goes_on_while_the_server_is_away() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let agent = Agent::join(&server);
+    server.entry(&agent.id, "spiffe://example.org/web", &my_user(), &[]);
+    agent.serves("spiffe://example.org/web");
+    let first = fetch(&agent, &["--audience", "orders"]);
+    server.process.kill();
+    assert_eq!(fetch(&agent, &["--audience", "orders"]), first);
+    assert!(
+        agent
+            .run(&["api", "fetch", "x509"])
+            .ok()
+            .contains("spiffe://example.org/web")
+    );
+}
+
+#[test]
+fn a_token_minted_by_the_server_is_valid_for_the_agent() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let agent = Agent::join(&server);
+    server.entry(&agent.id, "spiffe://example.org/web", &my_user(), &[]);
+    agent.serves("spiffe://example.org/web");
+    let id = "spiffe://example.org/legacy";
+    let minted = server
+        .run(&["jwt", "mint", "--spiffe-id", id, "--audience", "orders"])
+        .ok();
+    let printed = validate(&agent, "orders", minted.trim()).ok();
+    assert!(printed.contains(id), "{printed}");
+}
+
+fn fetch(agent: &Agent<'_>, flags: &[&str]) -> String {
+    let printed = agent.run(&[&["api", "fetch", "jwt"], flags].concat()).ok();
+    let mut lines = printed
+        .lines()
+        .skip_while(|line| !line.starts_with("token("));
+    lines
+        .nth(1)
+        .unwrap_or_else(|| panic!("no token in {printed}"))
+        .trim()
+        .to_owned()
+}
+
+fn validate(agent: &Agent<'_>, audience: &str, token: &str) -> crate::testbed::Run {
+    agent.run(&[
+        "api",
+        "validate",
+        "jwt",
+        "--audience",
+        audience,
+        "--svid",
+        token,
+    ])
+}

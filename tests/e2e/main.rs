@@ -1,0 +1,25 @@
+//! End to end: real processes of this checkout, in directories and on ports of their own.
+//!
+//! `testbed` starts them; every other module is a theme, and every test a sentence.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::missing_docs_in_private_items,
+    reason = "tests, and the helpers of tests"
+)]
+
+mod cli;
+mod demo;
+mod deploy;
+mod evict_and_ban;
+mod join_token;
+mod jwt;
+mod policy;
+mod quickstart;
+mod restart;
+mod rotation;
+mod testbed;
+mod workload_api;
+mod x509pop;

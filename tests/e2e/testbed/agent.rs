@@ -1,0 +1,163 @@
+//! An agent of a test, and what a person asks it.
+
+use std::path::PathBuf;
+
+use super::{Bed, Process, Run, Server, TRUST_DOMAIN, eventually};
+
+/// A running agent.
+pub(crate) struct Agent<'a> {
+    pub(crate) bed: &'a Bed,
+    pub(crate) process: Process,
+    pub(crate) socket: PathBuf,
+    pub(crate) id: String,
+    flags: Vec<String>,
+    name: String,
+}
+
+impl<'a> Agent<'a> {
+    /// An agent that attests with a join token.
+    #[track_caller]
+    pub(crate) fn join(server: &Server<'a>) -> Self {
+        let token = server.token(&[]);
+        let id = format!("spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}");
+        let agent = Self::start(server, "agent", JOIN_TOKEN, &["--join-token", &token], id);
+        agent.is_healthy();
+        agent
+    }
+
+    /// An agent with a node attestor and flags of the test's own; it may fail.
+    pub(crate) fn start(
+        server: &Server<'a>,
+        name: &str,
+        attestor: &str,
+        flags: &[&str],
+        id: String,
+    ) -> Self {
+        let bed = server.bed;
+        server.bundle_file();
+        let config = bed.write(
+            &format!("{name}.conf"),
+            &configuration(server, name, attestor),
+        );
+        let mut arguments = vec!["agent", "run", "--config", config.to_str().unwrap()];
+        arguments.extend(flags);
+        Self {
+            bed,
+            process: bed.start(name, &arguments),
+            socket: bed.path(&format!("{name}.sock")),
+            id,
+            flags: arguments.into_iter().map(str::to_owned).collect(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Starts the agent again on the same files.
+    pub(crate) fn restart(self) -> Self {
+        let Self {
+            bed,
+            process,
+            socket,
+            id,
+            flags,
+            name,
+        } = self;
+        process.stop();
+        let arguments: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let process = bed.start(&name, &arguments);
+        Self {
+            bed,
+            process,
+            socket,
+            id,
+            flags,
+            name,
+        }
+    }
+
+    /// Starts an agent again that has ended by itself.
+    pub(crate) fn restart_ended(self) -> Self {
+        let Self {
+            bed,
+            process,
+            socket,
+            id,
+            flags,
+            name,
+        } = self;
+        drop(process);
+        let arguments: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let process = bed.start(&name, &arguments);
+        Self {
+            bed,
+            process,
+            socket,
+            id,
+            flags,
+            name,
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn is_healthy(&self) {
+        eventually(
+            &format!("the agent is healthy:\n{}", self.process.log()),
+            || (self.run(&["healthcheck"]).code == Some(0)).then_some(()),
+        );
+    }
+
+    /// Runs a command against this agent.
+    pub(crate) fn run(&self, verb: &[&str]) -> Run {
+        let socket = ["--socket-path", self.socket.to_str().unwrap()];
+        self.bed.signet(&[&["agent"], verb, &socket].concat())
+    }
+
+    /// Waits until this test's own user is given an identity.
+    #[track_caller]
+    pub(crate) fn serves(&self, id: &str) {
+        eventually(
+            &format!("the agent serves {id}:\n{}", self.process.log()),
+            || {
+                let fetched = self.run(&["api", "fetch", "x509"]);
+                fetched.stdout.contains(id).then_some(())
+            },
+        );
+    }
+}
+
+/// The selector that every process of this test's user has.
+pub(crate) fn my_user() -> String {
+    format!("unix:uid:{}", nix::unistd::getuid())
+}
+
+/// The node attestor block for join tokens.
+pub(crate) const JOIN_TOKEN: &str = "NodeAttestor \"join_token\" {\n    plugin_data {}\n  }";
+
+fn configuration(server: &Server<'_>, name: &str, attestor: &str) -> String {
+    let root = server.bed.path("").display().to_string();
+    let port = server.port;
+    format!(
+        r#"agent {{
+  trust_domain = "{TRUST_DOMAIN}"
+  server_address = "127.0.0.1"
+  server_port = "{port}"
+  socket_path = "{root}{name}.sock"
+  data_dir = "{root}{name}"
+  trust_bundle_path = "{root}bundle.pem"
+  log_level = "DEBUG"
+}}
+plugins {{
+  KeyManager "disk" {{
+    plugin_data {{
+      directory = "{root}{name}"
+    }}
+  }}
+  {attestor}
+  WorkloadAttestor "unix" {{
+    plugin_data {{
+      discover_workload_path = true
+    }}
+  }}
+}}
+"#
+    )
+}

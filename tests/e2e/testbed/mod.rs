@@ -1,0 +1,179 @@
+//! A bed for tests: one directory, its processes, and the commands that talk to them.
+
+mod agent;
+pub(crate) mod grpc;
+mod process;
+mod proxy;
+mod server;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+pub(crate) use self::{
+    agent::{Agent, JOIN_TOKEN, my_user},
+    process::Process,
+    proxy::Proxy,
+    server::Server,
+};
+
+/// The trust domain of the tests.
+pub(crate) const TRUST_DOMAIN: &str = "example.org";
+
+/// A directory of a test's own; it goes, with its processes, when the test ends.
+pub(crate) struct Bed {
+    directory: TempDir,
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Bed {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("signet-e2e-")
+            .tempdir()
+            .unwrap();
+        Self { directory }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file of the test's directory and returns its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs a command of ours to its end.
+    pub(crate) fn signet(&self, arguments: &[&str]) -> Run {
+        self.run(Command::new(signet()).args(arguments))
+    }
+
+    /// Runs any command to its end, in the test's directory.
+    pub(crate) fn run(&self, command: &mut Command) -> Run {
+        let output = command
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Run::from(output)
+    }
+
+    /// Starts a command of ours in the background; its output goes to `NAME.log`.
+    pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> Process {
+        Process::start(signet(), arguments, self.path(&format!("{name}.log")))
+    }
+
+    /// A program of another path that is this one, so that the agent tells it apart.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        if fs::hard_link(signet(), &path).is_err() {
+            fs::copy(signet(), &path).unwrap();
+        }
+        path
+    }
+}
+
+impl Run {
+    /// The standard output of a command that succeeded.
+    #[track_caller]
+    pub(crate) fn ok(self) -> String {
+        assert_eq!(
+            self.code,
+            Some(0),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
+        self.stdout
+    }
+
+    /// The standard error of a command that failed as commands do.
+    #[track_caller]
+    pub(crate) fn refused(self) -> String {
+        assert_eq!(
+            self.code,
+            Some(1),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
+        self.stderr
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The `signet` command of this checkout, built once.
+pub(crate) fn signet() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = std::env::current_exe().unwrap();
+        let folder = folder.parent().and_then(Path::parent).unwrap().to_owned();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--workspace", "--bins", "--locked", "--quiet"]);
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        let built = build
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(built.success(), "the signet command does not build");
+        folder.join("signet")
+    })
+}
+
+/// A port of the loopback address that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// Waits until `probe` has something, for ten seconds at most.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(
+            started.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
+        thread::sleep(PAUSE);
+    }
+}
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(20);

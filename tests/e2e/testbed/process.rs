@@ -1,0 +1,95 @@
+//! A process in the background, killed when the test lets go of it.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::eventually;
+
+/// A running process and its log.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    pub(crate) fn start(program: &Path, arguments: &[&str], log: PathBuf) -> Self {
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        let child = Command::new(program)
+            .args(arguments)
+            .current_dir(log.parent().unwrap())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until the log says `text`.
+    #[track_caller]
+    pub(crate) fn says(&mut self, text: &str) {
+        eventually(&format!("the log says {text:?}:\n{}", self.log()), || {
+            self.log().contains(text).then_some(())
+        });
+    }
+
+    /// Waits until the process ends by itself.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> ExitStatus {
+        eventually(&format!("the process ends:\n{}", self.log()), || {
+            self.child.try_wait().unwrap()
+        })
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.id()).unwrap()), signal).unwrap();
+    }
+
+    /// Asks the process to stop, and checks that it does so cleanly.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.ends();
+        assert!(status.success(), "{status}:\n{}", self.log());
+    }
+
+    /// Ends the process as a crash does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,177 @@
+//! A server of a test, and its administrator.
+
+use std::{fs, path::PathBuf};
+
+use super::{Bed, Process, Run, TRUST_DOMAIN, eventually, free_port};
+
+/// A running server.
+pub(crate) struct Server<'a> {
+    pub(crate) bed: &'a Bed,
+    pub(crate) process: Process,
+    pub(crate) port: u16,
+    pub(crate) socket: PathBuf,
+    pub(crate) config: PathBuf,
+}
+
+/// What a test's server has beyond the ordinary.
+#[derive(Default)]
+pub(crate) struct Options<'a> {
+    /// Lines of the `server` block.
+    pub(crate) settings: &'a str,
+    /// Blocks of `plugins` besides join tokens.
+    pub(crate) plugins: &'a str,
+}
+
+impl<'a> Server<'a> {
+    /// A server with join tokens and a SQLite store.
+    pub(crate) fn start(bed: &'a Bed) -> Self {
+        Self::start_with(bed, &Options::default())
+    }
+
+    pub(crate) fn start_with(bed: &'a Bed, options: &Options<'_>) -> Self {
+        let port = free_port();
+        let config = bed.write("server.conf", &configuration(bed, port, options));
+        let server = Self {
+            process: bed.start(
+                "server",
+                &["server", "run", "--config", config.to_str().unwrap()],
+            ),
+            socket: bed.path("server.sock"),
+            bed,
+            port,
+            config,
+        };
+        server.is_healthy();
+        server
+    }
+
+    /// Starts the server again on the same files.
+    pub(crate) fn restart(self) -> Self {
+        let Self {
+            bed,
+            process,
+            port,
+            socket,
+            config,
+        } = self;
+        process.stop();
+        Self::resume(bed, port, socket, config)
+    }
+
+    /// Starts the server again after a crash.
+    pub(crate) fn crash_and_restart(self) -> Self {
+        let Self {
+            bed,
+            process,
+            port,
+            socket,
+            config,
+        } = self;
+        process.kill();
+        Self::resume(bed, port, socket, config)
+    }
+
+    fn resume(bed: &'a Bed, port: u16, socket: PathBuf, config: PathBuf) -> Self {
+        let process = bed.start(
+            "server",
+            &["server", "run", "--config", config.to_str().unwrap()],
+        );
+        let server = Self {
+            bed,
+            process,
+            port,
+            socket,
+            config,
+        };
+        server.is_healthy();
+        server
+    }
+
+    #[track_caller]
+    pub(crate) fn is_healthy(&self) {
+        eventually(
+            &format!("the server is healthy:\n{}", self.process.log()),
+            || (self.run(&["healthcheck"]).code == Some(0)).then_some(()),
+        );
+    }
+
+    /// Runs an administrative command against this server.
+    pub(crate) fn run(&self, verb: &[&str]) -> Run {
+        let socket = ["--socket-path", self.socket.to_str().unwrap()];
+        self.bed.signet(&[&["server"], verb, &socket].concat())
+    }
+
+    /// A new join token.
+    #[track_caller]
+    pub(crate) fn token(&self, flags: &[&str]) -> String {
+        let printed = self.run(&[&["token", "generate"], flags].concat()).ok();
+        printed
+            .lines()
+            .find_map(|line| line.strip_prefix("Token: "))
+            .unwrap()
+            .trim()
+            .to_owned()
+    }
+
+    /// The bundle, in a file for agents to start from.
+    pub(crate) fn bundle_file(&self) -> PathBuf {
+        let path = self.bed.path("bundle.pem");
+        fs::write(&path, self.run(&["bundle", "show"]).ok()).unwrap();
+        path
+    }
+
+    /// Creates an entry and returns its id.
+    #[track_caller]
+    pub(crate) fn entry(&self, parent: &str, id: &str, selector: &str, more: &[&str]) -> String {
+        let flags = [
+            "entry",
+            "create",
+            "--parent-id",
+            parent,
+            "--spiffe-id",
+            id,
+            "--selector",
+            selector,
+        ];
+        let printed = self.run(&[&flags, more].concat()).ok();
+        let line = printed
+            .lines()
+            .find(|line| line.starts_with("Entry ID"))
+            .unwrap();
+        line.rsplit(' ').next().unwrap().to_owned()
+    }
+}
+
+fn configuration(bed: &Bed, port: u16, options: &Options<'_>) -> String {
+    let root = bed.path("").display().to_string();
+    let Options { settings, plugins } = options;
+    format!(
+        r#"server {{
+  trust_domain = "{TRUST_DOMAIN}"
+  bind_address = "127.0.0.1"
+  bind_port = "{port}"
+  socket_path = "{root}server.sock"
+  data_dir = "{root}server"
+  log_level = "DEBUG"
+  {settings}
+}}
+plugins {{
+  DataStore "sql" {{
+    plugin_data {{
+      database_type = "sqlite3"
+      connection_string = "{root}server/datastore.sqlite3"
+    }}
+  }}
+  KeyManager "disk" {{
+    plugin_data {{
+      keys_path = "{root}server/keys.json"
+    }}
+  }}
+  NodeAttestor "join_token" {{
+    plugin_data {{}}
+  }}
+  {plugins}
+}}
+"#
+    )
+}

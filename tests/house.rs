@@ -1,0 +1,244 @@
+//! The walls of the house: who may import whom, how long a file may be, where SQL, crypto
+//! and X.509 may stand. `ARCHITECTURE.md` says why.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of a test"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Each room, and the rooms that it may import.
+const ROOMS: [(&str, &[&str]); 8] = [
+    ("proto", &[]),
+    ("identity", &["proto"]),
+    ("mesh", &["identity", "proto"]),
+    ("daemon", &["proto"]),
+    ("server", &["mesh", "identity", "daemon", "proto"]),
+    ("agent", &["identity", "daemon", "proto"]),
+    ("proxy", &["mesh", "identity", "daemon", "proto"]),
+    (
+        "cli",
+        &[
+            "server", "agent", "proxy", "mesh", "identity", "daemon", "proto",
+        ],
+    ),
+];
+
+/// The server's floors, from the roof down; a floor may import only what lies below.
+const FLOORS: [&[&str]; 4] = [
+    &["api"],
+    &[
+        "ca",
+        "attest",
+        "registration",
+        "federation",
+        "control_plane",
+    ],
+    &["directory"],
+    &["store"],
+];
+
+/// Lines of a file without its tests.
+const LONGEST_FILE: usize = 600;
+
+#[test]
+fn rooms_import_only_what_they_may() {
+    for (room, allowed) in ROOMS {
+        let manifest = read(&root().join(room).join("Cargo.toml"));
+        let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+        let dependencies = dependencies.split("\n[").next().unwrap_or_default();
+        for line in dependencies.lines() {
+            let Some(import) = line.strip_prefix("signet-") else {
+                continue;
+            };
+            let import = import.split(['.', ' ']).next().unwrap_or_default();
+            assert!(allowed.contains(&import), "{room} must not import {import}");
+        }
+    }
+}
+
+#[test]
+fn the_server_imports_downward_only() {
+    for (height, floor) in FLOORS.iter().enumerate() {
+        for room in *floor {
+            let above: Vec<&str> = FLOORS[..height].concat();
+            for file in rust_files(&root().join("server/src").join(room)) {
+                let text = without_tests(&file);
+                for upper in &above {
+                    let import = format!("crate::{upper}::");
+                    assert!(
+                        !text.contains(&import),
+                        "{} imports {upper}",
+                        file.display()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for file in all_rust_files() {
+        assert!(
+            read(&file).starts_with("//!"),
+            "{} opens without `//!`",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    for file in all_rust_files() {
+        let lines = without_tests(&file).lines().count();
+        assert!(
+            lines <= LONGEST_FILE,
+            "{} has {lines} lines without its tests",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn sql_stands_in_the_store_alone() {
+    stands_only_in(&["sqlx::", "sqlx::query"], &["server/src/store"]);
+}
+
+#[test]
+fn crypto_is_named_in_one_place() {
+    stands_only_in(
+        &["ring::", "aws_lc_rs::", "aws_lc_rs as"],
+        &["identity/src/crypto"],
+    );
+}
+
+#[test]
+fn the_server_names_x509_extensions_in_one_file() {
+    let words = [
+        "BasicConstraints",
+        "basicConstraints",
+        "ExtendedKeyUsage",
+        "SubjectAltName",
+    ];
+    for file in rust_files(&root().join("server/src")) {
+        if file.ends_with("ca/x509.rs") || file.starts_with(root().join("server/src/ca/x509")) {
+            continue;
+        }
+        let text = without_tests(&file);
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            let named = words.iter().find(|word| line.contains(**word));
+            assert!(
+                named.is_none(),
+                "{} names an X.509 extension: {line}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    let off = concat!("#[", "ignore");
+    for file in all_rust_files() {
+        assert!(
+            !read(&file).contains(off),
+            "{} switches a test off",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn every_room_stands_in_the_architecture_page() {
+    let page = read(&root().join("ARCHITECTURE.md"));
+    for (room, _) in ROOMS {
+        assert!(
+            page.contains(&format!("{room}/")),
+            "ARCHITECTURE.md does not show {room}/"
+        );
+    }
+}
+
+/// Fails when one of `words` stands in code outside `places`.
+fn stands_only_in(words: &[&str], places: &[&str]) {
+    for (room, _) in ROOMS {
+        for file in rust_files(&root().join(room).join("src")) {
+            if places
+                .iter()
+                .any(|place| file.starts_with(root().join(place)))
+            {
+                continue;
+            }
+            for line in without_tests(&file).lines() {
+                if line.trim_start().starts_with("//") {
+                    continue;
+                }
+                let named = words.iter().find(|word| names(line, word));
+                assert!(named.is_none(), "{}: {line}", file.display());
+            }
+        }
+    }
+}
+
+/// Whether `line` has `word` as a path of its own, not as the end of a longer name.
+fn names(line: &str, word: &str) -> bool {
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
+fn all_rust_files() -> Vec<PathBuf> {
+    let rooms = ROOMS
+        .iter()
+        .map(|(room, _)| *room)
+        .chain(["tests", "bench"]);
+    rooms
+        .flat_map(|room| rust_files(&root().join(room)))
+        .collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let Ok(listing) = fs::read_dir(folder) else {
+        return files;
+    };
+    for item in listing {
+        let path = item.expect("a folder that can be listed").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn without_tests(file: &Path) -> String {
+    let text = read(file);
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    code.to_owned()
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .to_owned()
+}
