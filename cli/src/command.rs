@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
-use crate::{agent, mesh, output::Streams, proxy, server};
+use crate::{agent, demo, mesh, output::Streams, proxy, server};
 
 /// Cryptographic identity for every workload, and who may talk to whom.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ enum Command {
     /// Policies: are they valid, and what do they decide
     #[command(subcommand)]
     Mesh(mesh::Command),
+    /// The whole system at work, in a temporary directory
+    Demo(demo::DemoFlags),
 }
 
 impl Signet {
@@ -47,6 +49,7 @@ impl Signet {
             Command::Agent(command) => command.execute(streams),
             Command::Proxy(command) => command.execute(streams),
             Command::Mesh(command) => command.execute(streams),
+            Command::Demo(flags) => crate::block_on(demo::run(flags)).map(|()| true),
         }
     }
 }

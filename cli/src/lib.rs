@@ -9,6 +9,7 @@ mod argv;
 mod certificates;
 mod command;
 mod daemon;
+mod demo;
 mod files;
 mod grpc;
 mod health;

@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, pki_types::ServerName};
+use signet_identity::tls;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -42,8 +43,8 @@ pub(crate) enum DialError {
     Connect { place: String, source: io::Error },
     #[error("{place} did not answer within {DIAL:?}")]
     Timeout { place: String },
-    #[error("the identity of {place} is not accepted")]
-    Identity { place: String, source: io::Error },
+    #[error("the identity of {place} is not accepted: {reason}")]
+    Identity { place: String, reason: String },
 }
 
 impl Route {
@@ -84,9 +85,9 @@ impl Route {
                 let stream = tcp(connect).await.map_err(unreachable)?;
                 let name = server_name(connect).map_err(unreachable)?;
                 let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, stream);
-                let stream = handshake.await.map_err(|source| DialError::Identity {
+                let stream = handshake.await.map_err(|error| DialError::Identity {
                     place: connect.clone(),
-                    source,
+                    reason: tls::reason(&error),
                 })?;
                 Ok(Box::new(stream))
             }

@@ -17,7 +17,10 @@ pub(crate) async fn run(store: Store, shutdown: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Err(error) = clean(&store, clock::now()).await {
-            warn!(error = &error as &dyn std::error::Error, "what has expired could not be removed; trying again later");
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "what has expired could not be removed; trying again later"
+            );
         }
     }
 }

@@ -33,8 +33,8 @@ use tracing::{info, warn};
 
 use attest::{Attestors, NodeAttestor, X509Pop};
 use ca::{Ca, KeyManager, Rotation, ServerSvid};
-pub use config::{Config, RunFlags};
 use config::{AttestorSettings, KeyManagerSettings};
+pub use config::{Config, RunFlags};
 use directory::Directory;
 use listener::TlsListener;
 use parts::Parts;
@@ -173,3 +173,6 @@ fn watch(ground: &Ground, health: &Health) {
 
 /// Whoever can open the admin socket is an administrator.
 const SOCKET_MODE: u32 = 0o600;
+
+#[cfg(test)]
+mod run_tests;

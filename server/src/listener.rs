@@ -88,7 +88,9 @@ impl Acceptor {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut handshakes = JoinSet::new();
-        while let Some(next) = shutdown.run_until_cancelled(self.next(&room, &mut handshakes)).await
+        while let Some(next) = shutdown
+            .run_until_cancelled(self.next(&room, &mut handshakes))
+            .await
         {
             let Some((stream, address, room)) = next else {
                 break;

@@ -80,13 +80,17 @@ impl Parts {
     pub(crate) async fn stop(mut self, started: anyhow::Result<()>) -> anyhow::Result<()> {
         info!("stopping");
         self.stop.cancel();
-        let drained = timeout(DRAIN, async { while self.tasks.join_next().await.is_some() {} });
+        let drained = timeout(DRAIN, async {
+            while self.tasks.join_next().await.is_some() {}
+        });
         if drained.await.is_err() {
             warn!("some connections did not end in time and are cut off");
             self.tasks.shutdown().await;
         }
         self.stop_last.cancel();
-        let closed = timeout(CLOSE, async { while self.last.join_next().await.is_some() {} });
+        let closed = timeout(CLOSE, async {
+            while self.last.join_next().await.is_some() {}
+        });
         if closed.await.is_err() {
             warn!("the database did not close in time");
         }

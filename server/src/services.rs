@@ -15,10 +15,7 @@ use signet_proto::{
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::Server,
-};
+use tonic::{service::Routes, transport::Server};
 
 use crate::{
     Ground,
@@ -94,7 +91,11 @@ impl Services {
     where
         C: Stream<Item = io::Result<PeerStream>> + Send + 'static,
     {
-        let Ground { directory, identity, .. } = &self.ground;
+        let Ground {
+            directory,
+            identity,
+            ..
+        } = &self.ground;
         let debug = DebugService::new(directory.clone(), identity.clone(), self.started.into());
         let (_reporter, health) = tonic_health::server::health_reporter();
         let routes = self
@@ -112,7 +113,13 @@ impl Services {
 
     /// What is served in both places.
     fn shared(&self, stop: &CancellationToken) -> Routes {
-        let Ground { store, directory, ca, attestors, .. } = &self.ground;
+        let Ground {
+            store,
+            directory,
+            ca,
+            attestors,
+            ..
+        } = &self.ground;
         let registration = Registration::new(store.clone(), directory.clone());
         let federation = Federation::new(store.clone(), directory.clone());
         let agent = AgentService {

@@ -178,5 +178,5 @@ pub(crate) async fn attest(
 
 pub(crate) fn good_csr() -> Vec<u8> {
     let key = PrivateKey::generate(KeyType::EcP256).unwrap();
-    csr::build(&key, Subject::Spire, None, &[]).unwrap()
+    csr::build(&key, Subject::spire(), None, &[]).unwrap()
 }

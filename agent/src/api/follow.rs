@@ -30,7 +30,7 @@ pub(super) struct Follow<M, V> {
     /// What they mean to this stream.
     pub(super) view: V,
     /// The place it takes among its user's streams.
-    pub(super) turn: Turn,
+    pub(super) _turn: Turn,
     /// Ends it.
     pub(super) shutdown: CancellationToken,
     /// The last thing said.

@@ -124,7 +124,7 @@ impl Service {
             workload,
             subscription,
             view,
-            turn,
+            _turn: turn,
             shutdown: self.shutdown.clone(),
             last: None,
         };

@@ -234,3 +234,159 @@ fn key_id(token: &str) -> Option<String> {
     let header: Header = serde_json::from_slice(&header).ok()?;
     Some(header.kid)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        time::Duration,
+    };
+
+    use futures_util::{future::join_all, poll};
+    use signet_identity::bundle::JwtAuthority;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::testing::{at, entry};
+
+    /// A token of a hundred seconds.
+    fn svid(token: &str, issued_at: u64) -> JwtSvid {
+        JwtSvid {
+            token: token.to_owned(),
+            issued_at: at(issued_at),
+            expires_at: at(issued_at + 100),
+        }
+    }
+
+    fn key(audience: &[&str]) -> Key {
+        let audience = audience.iter().map(ToString::to_string).collect();
+        Key::new(&entry("a", &["unix:uid:1"]), audience)
+    }
+
+    async fn get(cache: &JwtCache, seconds: u64, answer: Result<JwtSvid, JwtError>) -> String {
+        let svid = cache.svid(key(&["x"]), || at(seconds), |_| async { answer });
+        svid.await
+            .map_or_else(|error| error.to_string(), |svid| svid.token)
+    }
+
+    fn unavailable() -> Result<JwtSvid, JwtError> {
+        let error = CallError::Failed("no server".to_owned());
+        Err(JwtError::Unavailable(error))
+    }
+
+    #[tokio::test]
+    async fn a_token_is_served_until_half_of_its_life_has_passed() {
+        let cache = JwtCache::new(10);
+        assert_eq!(get(&cache, 0, Ok(svid("one", 0))).await, "one");
+        assert_eq!(get(&cache, 49, Ok(svid("two", 49))).await, "one");
+        assert_eq!(get(&cache, 50, Ok(svid("three", 50))).await, "three");
+    }
+
+    #[tokio::test]
+    async fn the_old_token_serves_while_the_server_is_away_but_not_beyond_its_end() {
+        let cache = JwtCache::new(10);
+        get(&cache, 0, Ok(svid("one", 0))).await;
+        assert_eq!(get(&cache, 99, unavailable()).await, "one");
+        assert_eq!(
+            get(&cache, 100, unavailable()).await,
+            "no JWT-SVID from the server"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_withdraws_the_old_token() {
+        let cache = JwtCache::new(10);
+        get(&cache, 0, Ok(svid("one", 0))).await;
+        let refused = Err(JwtError::NotAuthorized("gone".to_owned()));
+        assert!(get(&cache, 60, refused).await.contains("gone"));
+        assert_eq!(
+            get(&cache, 60, unavailable()).await,
+            "no JWT-SVID from the server"
+        );
+    }
+
+    #[tokio::test]
+    async fn many_callers_ask_the_server_once() {
+        let cache = JwtCache::new(10);
+        let asked = AtomicU32::new(0);
+        let callers = (0..100).map(|_| {
+            cache.svid(
+                key(&["x"]),
+                || at(0),
+                |_| async {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                    Ok(svid("one", 0))
+                },
+            )
+        });
+        let served = join_all(callers).await;
+        assert!(served.into_iter().all(|svid| svid.unwrap().token == "one"));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_fresh_token_while_an_old_one_is_good() {
+        let cache = JwtCache::new(10);
+        get(&cache, 0, Ok(svid("one", 0))).await;
+        let (answer, waiting) = oneshot::channel::<JwtSvid>();
+        let refetch = cache.svid(
+            key(&["x"]),
+            || at(60),
+            |_| async { Ok(waiting.await.unwrap()) },
+        );
+        let mut refetch = Box::pin(refetch);
+        assert!(poll!(&mut refetch).is_pending());
+        assert_eq!(get(&cache, 60, unavailable()).await, "one");
+        answer.send(svid("two", 60)).unwrap();
+        assert_eq!(refetch.await.unwrap().token, "two");
+    }
+
+    #[tokio::test]
+    async fn the_cache_never_grows_beyond_its_limit() {
+        let cache = JwtCache::new(3);
+        for i in 0..10_u64 {
+            let audience = i.to_string();
+            let fetch = |_| async { Ok(svid("t", i)) };
+            let svid = cache.svid(key(&[&audience]), || at(i), fetch);
+            svid.await.unwrap();
+            assert!(cache.slots().len() <= 3);
+        }
+        assert!(cache.slots().contains_key(&key(&["9"])), "the newest stays");
+    }
+
+    #[test]
+    fn the_order_of_audiences_does_not_matter_and_the_revision_does() {
+        assert_eq!(key(&["x", "y"]), key(&["y", "x", "y"]));
+        let mut revised = entry("a", &["unix:uid:1"]);
+        revised.revision = 1;
+        assert_ne!(key(&["x"]), Key::new(&revised, vec!["x".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn tokens_under_a_tainted_or_missing_key_are_dropped() {
+        let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"ES256","kid":"k1"}"#);
+        let token = format!("{header}.e30.c2ln");
+        let mut own = Bundle::empty("example.org".parse().unwrap());
+        let mut authority = JwtAuthority {
+            key_id: "k1".to_owned(),
+            spki_der: Vec::new(),
+            expires_at: None,
+            tainted: false,
+        };
+        for (tainted, expected) in [(false, token.as_str()), (true, "new")] {
+            authority.tainted = tainted;
+            own.jwt_authorities = vec![authority.clone()];
+            let cache = JwtCache::new(3);
+            get(&cache, 0, Ok(svid(&token, 0))).await;
+            cache.retain_keys_of(&own);
+            assert_eq!(get(&cache, 1, Ok(svid("new", 1))).await, expected);
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        assert!(!format!("{:?}", svid("secret", 0)).contains("secret"));
+        assert!(at(0) + Duration::from_secs(50) == svid("x", 0).half_life());
+    }
+}

@@ -5,6 +5,7 @@
 
 mod bundles;
 mod groups;
+mod held;
 mod identity;
 mod index;
 mod jwt;
@@ -132,12 +133,14 @@ impl Cache {
     /// Takes over what the server said.
     pub(crate) fn apply(&self, change: Change) {
         let bundles = self.shared.state().apply(change);
-        self.shared.bundles.send_if_modified(|current| {
+        let changed = self.shared.bundles.send_if_modified(|current| {
             let changed = !Arc::ptr_eq(current, &bundles);
             *current = Arc::clone(&bundles);
             changed
         });
-        self.shared.jwt.retain_keys_of(bundles.own.bundle());
+        if changed {
+            self.shared.jwt.retain_keys_of(bundles.own.bundle());
+        }
         self.shared.wanted.send_replace(());
     }
 

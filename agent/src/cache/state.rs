@@ -15,8 +15,12 @@ use signet_identity::{
 
 pub(super) use super::groups::{GroupId, Updates};
 use super::{
-    Bundles, WorkloadIdentity, WorkloadUpdate, groups::Groups, identity::same_certificate,
-    index::Index, schedule::Schedule,
+    Bundles, WorkloadIdentity, WorkloadUpdate,
+    groups::Groups,
+    held::{Held, may_prefetch},
+    identity::same_certificate,
+    index::Index,
+    schedule::Schedule,
 };
 
 /// How much the cache may hold.
@@ -67,19 +71,6 @@ pub(super) struct State {
     prefetch_limit: usize,
     /// Entries that are prefetched as soon as the limit allows.
     waiting: BTreeSet<EntryId>,
-}
-
-#[derive(Debug)]
-struct Held {
-    entry: Arc<Entry>,
-    identity: Option<Arc<WorkloadIdentity>>,
-    /// The identity's certificate no longer says what it should.
-    stale: bool,
-    /// Groups that are entitled to the entry now.
-    groups: usize,
-    prefetch: bool,
-    failures: u32,
-    not_before: Option<SystemTime>,
 }
 
 impl State {
@@ -368,62 +359,6 @@ impl State {
             bundles: Arc::clone(&self.bundles),
         }
     }
-}
-
-impl Held {
-    fn new(entry: &Arc<Entry>) -> Self {
-        Self {
-            entry: Arc::clone(entry),
-            identity: None,
-            stale: false,
-            groups: 0,
-            prefetch: false,
-            failures: 0,
-            not_before: None,
-        }
-    }
-
-    /// What remains of this under a new revision of the entry.
-    fn under(self, entry: &Arc<Entry>) -> Self {
-        let stale = self.stale || !same_certificate(&self.entry, entry);
-        let identity = self
-            .identity
-            // Under another SPIFFE ID the old SVID is nobody's any more.
-            .filter(|_| self.entry.spiffe_id == entry.spiffe_id)
-            .map(|identity| Arc::new(identity.with_entry(entry)));
-        Self {
-            stale: stale && identity.is_some(),
-            identity,
-            prefetch: self.prefetch && may_prefetch(entry),
-            ..Self::new(entry)
-        }
-    }
-
-    /// When to have an SVID signed: never, if nobody wants it.
-    fn sign_at(&self) -> Option<SystemTime> {
-        if !self.prefetch && self.groups == 0 {
-            return None;
-        }
-        // In the order of the schedule, those that a workload waits for stand before the rest.
-        let at_once = match self.groups {
-            0 => SystemTime::UNIX_EPOCH + Duration::from_secs(1),
-            _ => SystemTime::UNIX_EPOCH,
-        };
-        let current = self.identity.as_ref().filter(|_| !self.stale);
-        let at = current.map_or(at_once, |identity| identity.renew_at);
-        Some(self.not_before.map_or(at, |not_before| at.max(not_before)))
-    }
-
-    /// When the SVID may no longer be handed out.
-    fn ends_at(&self) -> Option<SystemTime> {
-        let not_after = self.identity.as_ref()?.not_after;
-        let entry = self.entry.expires_at;
-        Some(entry.map_or(not_after, |entry| entry.min(not_after)))
-    }
-}
-
-fn may_prefetch(entry: &Entry) -> bool {
-    !entry.store_svid && !entry.attributes.disable_x509_svid_prefetch
 }
 
 /// The longest pause after failures is 2⁶ s.

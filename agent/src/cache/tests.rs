@@ -112,8 +112,8 @@ struct Draft {
     id: u8,
     mask: u8,
     name: u8,
-    dns: bool,
-    hint: bool,
+    dns_names: Vec<String>,
+    hint: String,
     on_demand: bool,
     store: bool,
     federates: bool,
@@ -125,12 +125,8 @@ impl Draft {
         entry.spiffe_id = format!("spiffe://example.org/{}", self.name)
             .parse()
             .unwrap();
-        entry.dns_names = self
-            .dns
-            .then(|| "host.test".to_owned())
-            .into_iter()
-            .collect();
-        entry.hint = self.hint.then(|| "hint".to_owned()).unwrap_or_default();
+        entry.dns_names.clone_from(&self.dns_names);
+        entry.hint.clone_from(&self.hint);
         entry.attributes.disable_x509_svid_prefetch = self.on_demand;
         entry.store_svid = self.store;
         let other = TrustDomain::new("other.test").unwrap();
@@ -140,22 +136,18 @@ impl Draft {
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
-    let flags = (
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-        0..8_u8,
-        any::<bool>(),
-    );
-    (0..6_u8, 0..16_u8, 0..3_u8, flags).prop_map(|(id, mask, name, flags)| Draft {
+    let dns_names = prop::collection::vec(Just("host.test".to_owned()), 0..2);
+    let texts = (dns_names, prop_oneof![Just(""), Just("hint")]);
+    let flags = (any::<bool>(), 0..8_u8, any::<bool>());
+    (0..6_u8, 0..16_u8, 0..3_u8, texts, flags).prop_map(|(id, mask, name, texts, flags)| Draft {
         id,
         mask,
         name,
-        dns: flags.0,
-        hint: flags.1,
-        on_demand: flags.2,
-        store: flags.3 == 0,
-        federates: flags.4,
+        dns_names: texts.0,
+        hint: texts.1.to_owned(),
+        on_demand: flags.0,
+        store: flags.1 == 0,
+        federates: flags.2,
     })
 }
 
@@ -195,10 +187,8 @@ impl Pair {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Put(drafts) => {
-                let entries: Vec<_> = drafts.iter().map(Draft::entry).collect();
-                self.entries
-                    .extend(entries.iter().map(|e| (e.id.clone(), e.clone())));
-                self.state.apply(put(entries));
+                let change = self.put(&drafts);
+                self.state.apply(change);
             }
             Event::Remove(id) => {
                 let id: EntryId = format!("e{id}").parse().unwrap();
@@ -209,12 +199,12 @@ impl Pair {
                 });
             }
             Event::Reset(drafts) => {
-                let entries: Vec<_> = drafts.iter().map(Draft::entry).collect();
-                self.entries = entries.iter().map(|e| (e.id.clone(), e.clone())).collect();
-                self.state.apply(Change {
+                self.entries.clear();
+                let change = Change {
                     reset: true,
-                    ..put(entries)
-                });
+                    ..self.put(&drafts)
+                };
+                self.state.apply(change);
             }
             Event::Bundle {
                 federated,
@@ -254,6 +244,13 @@ impl Pair {
                 self.state.due(self.now, 0);
             }
         }
+    }
+
+    fn put(&mut self, drafts: &[Draft]) -> Change {
+        let entries: Vec<_> = drafts.iter().map(Draft::entry).collect();
+        let named = entries.iter().map(|e| (e.id.clone(), e.clone()));
+        self.entries.extend(named);
+        put(entries)
     }
 
     fn subscribe(&mut self, mask: u8) {
@@ -356,7 +353,7 @@ proptest! {
 fn a_hint_is_told_without_a_new_certificate() {
     let mut state = state(10);
     state.apply(put([entry("a", &ALL[..1])]));
-    settle(&mut state, at(0));
+    settle(&mut state, at(10));
     let (_, receiver) = state.subscribe(&selectors(1));
     let mut changed = entry("a", &ALL[..1]);
     changed.hint = "internal".to_owned();
@@ -364,27 +361,27 @@ fn a_hint_is_told_without_a_new_certificate() {
     state.apply(put([changed]));
     let update = Arc::clone(&receiver.borrow());
     assert_eq!(update.identities[0].entry.hint, "internal");
-    assert!(state.due(at(1), 10).entries.is_empty());
+    assert!(state.due(at(11), 10).entries.is_empty());
 }
 
 #[test]
 fn a_dns_name_is_signed_anew_and_the_old_svid_serves_meanwhile() {
     let mut state = state(10);
     state.apply(put([entry("a", &ALL[..1])]));
-    settle(&mut state, at(0));
+    settle(&mut state, at(10));
     let (_, receiver) = state.subscribe(&selectors(1));
     let mut changed = entry("a", &ALL[..1]);
     changed.dns_names = vec!["host.test".to_owned()];
     state.apply(put([changed]));
     assert_eq!(ids(&receiver.borrow()), ["a"]);
-    assert_eq!(state.due(at(1), 10).entries.len(), 1);
+    assert_eq!(state.due(at(11), 10).entries.len(), 1);
 }
 
 #[test]
 fn another_spiffe_id_withdraws_the_old_svid_at_once() {
     let mut state = state(10);
     state.apply(put([entry("a", &ALL[..1])]));
-    settle(&mut state, at(0));
+    settle(&mut state, at(10));
     let (_, receiver) = state.subscribe(&selectors(1));
     let mut changed = entry("a", &ALL[..1]);
     changed.spiffe_id = "spiffe://example.org/other".parse().unwrap();
@@ -396,12 +393,12 @@ fn another_spiffe_id_withdraws_the_old_svid_at_once() {
 fn an_svid_that_was_signed_for_an_entry_that_changed_meanwhile_is_not_used() {
     let mut state = state(10);
     state.apply(put([entry("a", &ALL[..1])]));
-    let due = state.due(at(0), 10).entries;
+    let due = state.due(at(10), 10).entries;
     let mut changed = entry("a", &ALL[..1]);
     changed.spiffe_id = "spiffe://example.org/other".parse().unwrap();
     state.apply(put([changed]));
-    state.install(vec![signed(&due[0], at(0))]);
-    assert_eq!(state.due(at(0), 10).entries.len(), 1);
+    state.install(vec![signed(&due[0], at(10))]);
+    assert_eq!(state.due(at(10), 10).entries.len(), 1);
 }
 
 #[test]
@@ -409,7 +406,7 @@ fn what_a_workload_waits_for_is_signed_before_what_is_prefetched() {
     let mut state = state(10);
     state.apply(put([entry("a", &ALL[..1]), entry("b", &ALL[1..2])]));
     let (_, _receiver) = state.subscribe(&selectors(2));
-    let due = state.due(at(0), 1).entries;
+    let due = state.due(at(10), 1).entries;
     assert_eq!(due[0].id.as_str(), "b");
 }
 
@@ -417,13 +414,13 @@ fn what_a_workload_waits_for_is_signed_before_what_is_prefetched() {
 fn prefetching_stops_at_the_limit_and_goes_on_when_there_is_room() {
     let mut state = state(1);
     state.apply(put([entry("a", &ALL[..1]), entry("b", &ALL[1..2])]));
-    assert_eq!(state.due(at(0), 10).entries.len(), 1);
-    settle(&mut state, at(0));
+    assert_eq!(state.due(at(10), 10).entries.len(), 1);
+    settle(&mut state, at(10));
     state.apply(Change {
         removed_entries: vec!["a".parse().unwrap()],
         ..Change::default()
     });
-    assert_eq!(state.due(at(0), 10).entries[0].id.as_str(), "b");
+    assert_eq!(state.due(at(10), 10).entries[0].id.as_str(), "b");
 }
 
 #[test]
@@ -449,9 +446,9 @@ fn an_expired_entry_withdraws_its_svid() {
     ending.expires_at = Some(at(20));
     state.apply(put([ending]));
     let (_, receiver) = state.subscribe(&selectors(1));
-    settle(&mut state, at(0));
+    settle(&mut state, at(10));
     assert_eq!(ids(&receiver.borrow()), ["a"]);
-    assert_eq!(state.due(at(1), 10).next, Some(at(20)));
+    assert_eq!(state.due(at(11), 10).next, Some(at(20)));
     state.due(at(20), 0);
     assert!(receiver.borrow().identities.is_empty());
 }
@@ -464,9 +461,9 @@ fn the_last_subscriber_takes_its_group_along() {
     let (second, _two) = state.subscribe(&selectors(1));
     assert_eq!(first, second);
     state.unsubscribe(first);
-    assert_eq!(state.due(at(0), 10).entries.len(), 1);
+    assert_eq!(state.due(at(10), 10).entries.len(), 1);
     state.unsubscribe(second);
-    assert!(state.due(at(0), 10).entries.is_empty());
+    assert!(state.due(at(10), 10).entries.is_empty());
 }
 
 /// A P-256 key, `SubjectPublicKeyInfo`.

@@ -246,3 +246,6 @@ const LONGEST_SOCKET_PATH: usize = 107;
 const SHORTEST_AVAILABILITY_TARGET: Duration = Duration::from_secs(24 * 60 * 60);
 /// SPIRE's default for both caches.
 const CACHE_SIZE: usize = 1000;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 mod attest;
 mod identity;
 mod join_token;
+mod keep;
+mod step;
 mod x509pop;
 
 use std::{
@@ -20,13 +22,14 @@ use signet_identity::{
     tls::Identity,
     trust::Trust,
 };
-use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub(crate) use attest::{AttestError, NodeAttestor};
 pub(crate) use identity::NodeSvid;
 pub(crate) use join_token::JoinToken;
+pub(crate) use keep::TrustKeeper;
 pub(crate) use x509pop::X509Pop;
 
 use crate::{
@@ -38,6 +41,8 @@ use crate::{
     upstream::{self, CallError, LineError, Reason, Target, Upstream},
 };
 use identity::BadSvid;
+use keep::{store, warn_unkept};
+use step::{Step, step};
 
 /// How the node is to attest and renew.
 #[derive(Clone, Debug)]
@@ -89,15 +94,6 @@ pub(crate) enum NodeError {
     EmptyBundle,
 }
 
-/// What to do about the node's SVID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Attest,
-    Renew,
-    Wait { until: SystemTime },
-    Stop,
-}
-
 impl Node {
     /// Takes up what an earlier run left, or starts with what the configuration trusts.
     pub(crate) fn new(
@@ -129,8 +125,10 @@ impl Node {
             status,
         };
         // Without a bundle nobody could be asked with the SVID.
-        if let Some(svid) = saved.svid.filter(|_| node.bundle.is_some()) {
-            node.take_up(svid, None)?;
+        if let Some(svid) = saved.svid.filter(|_| node.bundle.is_some())
+            && let Err(error) = node.take_up(svid, None)
+        {
+            warn!(%error, "the SVID of an earlier run is of no use");
         }
         Ok(node)
     }
@@ -287,7 +285,9 @@ impl Node {
         self.identity.send_replace(Some(Arc::clone(&svid.identity)));
         self.svid = Some(svid);
         self.upstream.renew();
-        self.status.attested();
+        if received.is_some() {
+            self.status.attested();
+        }
         Ok(())
     }
 
@@ -351,78 +351,9 @@ impl Node {
     }
 }
 
-/// Hands the synchronized own bundle to the TLS side and to the disk.
-#[derive(Debug)]
-pub(crate) struct TrustKeeper {
-    trust: watch::Sender<Arc<Trust>>,
-    storage: Storage,
-    bundles: watch::Receiver<Arc<Bundles>>,
-}
-
-impl TrustKeeper {
-    /// Runs until shutdown.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        let mut known = None;
-        loop {
-            let own = Arc::clone(&self.bundles.borrow_and_update().own);
-            if known.as_ref() != Some(own.bundle()) {
-                self.take_over(own.bundle()).await;
-                known = Some(Arc::clone(own.bundle()));
-            }
-            let changed = shutdown.run_until_cancelled(self.bundles.changed()).await;
-            if !matches!(changed, Some(Ok(()))) {
-                return;
-            }
-        }
-    }
-
-    async fn take_over(&self, bundle: &Arc<Bundle>) {
-        self.trust
-            .send_replace(Arc::new(Trust::new([bundle.as_ref()])));
-        let bundle = Arc::clone(bundle);
-        warn_unkept(store(&self.storage, move |storage| storage.save_bundle(&bundle)).await);
-    }
-}
-
-/// Writes off the async workers.
-async fn store(
-    storage: &Storage,
-    work: impl FnOnce(Storage) -> Result<(), StorageError> + Send + 'static,
-) -> Result<(), StorageError> {
-    let storage = storage.clone();
-    let done = spawn_blocking(move || work(storage)).await;
-    done.unwrap_or_else(|error| Err(StorageError::Interrupted(error.to_string())))
-}
-
-fn warn_unkept(kept: Result<(), StorageError>) {
-    if let Err(error) = kept {
-        warn!(
-            error = &error as &dyn std::error::Error,
-            "could not write the agent's files; a restart will find older ones"
-        );
-    }
-}
-
-/// Decides from what is known; a re-attestable node attests again instead of renewing.
-fn step(svid: Option<&NodeSvid>, refusal: Option<Reason>, now: SystemTime) -> Step {
-    match refusal {
-        Some(Reason::Banned) => return Step::Stop,
-        Some(Reason::Expired | Reason::NotAttested | Reason::NotActive | Reason::MustReattest) => {
-            return Step::Attest;
-        }
-        None => {}
-    }
-    match svid {
-        None => Step::Attest,
-        Some(svid) if now >= svid.not_after => Step::Attest,
-        Some(svid) if now < svid.renew_at => Step::Wait {
-            until: svid.renew_at,
-        },
-        Some(svid) if svid.reattestable => Step::Attest,
-        Some(_) => Step::Renew,
-    }
-}
-
 fn attempts() -> Backoff {
     Backoff::new(Duration::from_millis(500), Duration::from_secs(60))
 }
+
+#[cfg(test)]
+mod tests;

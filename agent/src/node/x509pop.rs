@@ -182,3 +182,100 @@ fn read(path: &PathBuf) -> Result<String, X509PopError> {
 }
 
 const NONCE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, KeyUsagePurpose};
+    use serde_json::{Value, json};
+    use signet_identity::crypto::verify_nonce;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn files(usages: Vec<KeyUsagePurpose>) -> (TempDir, X509Pop) {
+        let directory = tempfile::tempdir().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.key_usages = usages;
+        let certificate = params.self_signed(&key).unwrap();
+        let files = X509Pop {
+            private_key_path: directory.path().join("key.pem"),
+            certificate_path: directory.path().join("cert.pem"),
+            intermediates_path: None,
+        };
+        fs::write(&files.private_key_path, key.serialize_pem()).unwrap();
+        fs::write(&files.certificate_path, certificate.pem()).unwrap();
+        (directory, files)
+    }
+
+    fn good() -> (TempDir, X509Pop) {
+        files(vec![KeyUsagePurpose::DigitalSignature])
+    }
+
+    fn bytes(value: &Value) -> Vec<u8> {
+        STANDARD.decode(value.as_str().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_response_proves_possession_of_the_shown_certificates_key() {
+        let (_directory, files) = good();
+        let proof = files.proof().unwrap();
+        let payload: Value = serde_json::from_slice(&proof.payload).unwrap();
+        let leaf = bytes(&payload["certificates"][0]);
+        let nonce = [7; NONCE];
+        let challenge = json!({
+            "rsa_signature": null,
+            "ecdsa_signature": { "nonce": STANDARD.encode(nonce) },
+        });
+        let response = proof.respond(challenge.to_string().as_bytes()).unwrap();
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        assert!(response["rsa_signature"].is_null());
+        let response = &response["ecdsa_signature"];
+        let signature = NonceSignature::Ecdsa {
+            r: bytes(&response["r"]),
+            s: bytes(&response["s"]),
+        };
+        let message = [nonce.to_vec(), bytes(&response["nonce"])].concat();
+        let spki = x509::public_key(&leaf).unwrap();
+        verify_nonce(&spki, &message, &signature).unwrap();
+    }
+
+    #[test]
+    fn challenges_that_make_no_sense_are_not_signed() {
+        let (_directory, files) = good();
+        let proof = files.proof().unwrap();
+        let nonce = |n: usize| json!({ "nonce": STANDARD.encode(vec![0; n]) });
+        for challenge in [
+            json!({}),
+            json!({ "ecdsa_signature": nonce(31) }),
+            json!({ "ecdsa_signature": nonce(1000) }),
+            json!({ "ecdsa_signature": { "nonce": "%" } }),
+            json!({ "ecdsa_signature": nonce(32), "rsa_signature": nonce(32) }),
+        ] {
+            let refused = proof.respond(challenge.to_string().as_bytes());
+            assert!(
+                matches!(refused, Err(X509PopError::Challenge(_))),
+                "{challenge}"
+            );
+        }
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_named() {
+        let (_directory, mut files) = good();
+        let (_other_directory, other) = good();
+        files.private_key_path = other.private_key_path;
+        assert!(matches!(files.proof(), Err(X509PopError::OtherKey(..))));
+
+        let (_directory, no_usage) = super::tests::files(vec![KeyUsagePurpose::KeyAgreement]);
+        assert!(matches!(no_usage.proof(), Err(X509PopError::Usage(_))));
+
+        let (_directory, empty) = good();
+        fs::write(&empty.certificate_path, "").unwrap();
+        let error = empty.proof().unwrap_err().to_string();
+        assert!(error.contains("cert.pem"), "{error}");
+        fs::remove_file(&empty.private_key_path).unwrap();
+        let error = empty.proof().unwrap_err().to_string();
+        assert!(error.contains("key.pem"), "{error}");
+    }
+}

@@ -68,7 +68,10 @@ impl Client {
             let body = response.into_body().collect().await?.to_bytes();
             // The connection ends when nobody can ask on it any more.
             drop(sender);
-            anyhow::Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+            anyhow::Ok(Answer {
+                status,
+                body: String::from_utf8_lossy(&body).into_owned(),
+            })
         };
         let (answer, ended) = tokio::join!(asking, connection);
         ended?;
@@ -79,7 +82,11 @@ impl Client {
 impl Answer {
     /// Status and text, on one line.
     pub(super) fn summary(&self) -> String {
-        format!("{} {}", self.status, self.body.trim_end().replace('\n', "; "))
+        format!(
+            "{} {}",
+            self.status,
+            self.body.trim_end().replace('\n', "; ")
+        )
     }
 }
 

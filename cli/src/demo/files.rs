@@ -31,7 +31,10 @@ impl Place {
             .prefix("signet-demo-")
             .tempdir()
             .context("a temporary directory cannot be made")?;
-        let place = Self { directory, ports: Ports::free()? };
+        let place = Self {
+            directory,
+            ports: Ports::free()?,
+        };
         fs::create_dir(place.path("bin"))?;
         fs::create_dir(place.path("policies"))?;
         place.write_files()?;
@@ -70,10 +73,22 @@ impl Place {
 
     fn write_files(&self) -> anyhow::Result<()> {
         let (root, ports) = (self.root().display(), &self.ports);
-        fs::write(self.path("server.conf"), server_conf(&root.to_string(), ports))?;
-        fs::write(self.path("agent.conf"), agent_conf(&root.to_string(), ports))?;
-        fs::write(self.path("shop-proxy.yaml"), shop_proxy(&root.to_string(), ports))?;
-        fs::write(self.path("client-proxy.yaml"), client_proxy(&root.to_string(), ports))?;
+        fs::write(
+            self.path("server.conf"),
+            server_conf(&root.to_string(), ports),
+        )?;
+        fs::write(
+            self.path("agent.conf"),
+            agent_conf(&root.to_string(), ports),
+        )?;
+        fs::write(
+            self.path("shop-proxy.yaml"),
+            shop_proxy(&root.to_string(), ports),
+        )?;
+        fs::write(
+            self.path("client-proxy.yaml"),
+            client_proxy(&root.to_string(), ports),
+        )?;
         self.write_policy(POLICY_OPEN)
     }
 }
@@ -85,9 +100,21 @@ impl Ports {
             .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
             .collect::<Result<Vec<_>, _>>()
             .context("no free port on 127.0.0.1")?;
-        let mut numbers = held.iter().map(|socket| socket.local_addr().map(|own| own.port()));
-        let mut next = || numbers.next().context("four ports")?.map_err(anyhow::Error::from);
-        Ok(Self { server: next()?, service: next()?, shop_in: next()?, client_out: next()? })
+        let mut numbers = held
+            .iter()
+            .map(|socket| socket.local_addr().map(|own| own.port()));
+        let mut next = || {
+            numbers
+                .next()
+                .context("four ports")?
+                .map_err(anyhow::Error::from)
+        };
+        Ok(Self {
+            server: next()?,
+            service: next()?,
+            shop_in: next()?,
+            client_out: next()?,
+        })
     }
 }
 
@@ -148,7 +175,9 @@ plugins {{
 }
 
 fn shop_proxy(root: &str, ports: &Ports) -> String {
-    let Ports { service, shop_in, .. } = ports;
+    let Ports {
+        service, shop_in, ..
+    } = ports;
     format!(
         r"workloadApi: unix://{root}/agent.sock
 labels: {{ app: shop }}
@@ -164,7 +193,11 @@ inbound:
 }
 
 fn client_proxy(root: &str, ports: &Ports) -> String {
-    let Ports { shop_in, client_out, .. } = ports;
+    let Ports {
+        shop_in,
+        client_out,
+        ..
+    } = ports;
     format!(
         r#"workloadApi: unix://{root}/agent.sock
 threads: 1

@@ -23,7 +23,7 @@ use self::{
 
 /// Flags of `signet demo`.
 #[derive(Debug, clap::Args)]
-pub struct DemoFlags {
+pub(crate) struct DemoFlags {
     /// Leave everything running, and say how to use and stop it.
     #[arg(long)]
     keep: bool,
@@ -49,7 +49,10 @@ pub(crate) async fn run(flags: DemoFlags) -> anyhow::Result<()> {
     if let Err(error) = outcome {
         report.failed();
         let logs = stage.log_tails();
-        stage.stop().await.unwrap_or_else(|error| eprintln!("{error:#}"));
+        stage
+            .stop()
+            .await
+            .unwrap_or_else(|error| eprintln!("{error:#}"));
         return Err(error.context(format!("the demo did not finish\n{logs}")));
     }
     stage.say_where(&report);
@@ -95,7 +98,9 @@ async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
 /// A call allowed, a call denied, and what a change of the policy does.
 async fn calls(stage: &Stage, client: &Client, report: &mut Report) -> anyhow::Result<()> {
     report.step("calling through both proxies");
-    let hello = client.until(|answer| answer.status == 200, "GET", "/hello").await?;
+    let hello = client
+        .until(|answer| answer.status == 200, "GET", "/hello")
+        .await?;
     report.detail(&format!("GET /hello  → {}", hello.summary()));
     let admin = client.call("DELETE", "/admin").await?;
     report.detail(&format!("DELETE /admin → {}", admin.summary()));
@@ -105,12 +110,19 @@ async fn calls(stage: &Stage, client: &Client, report: &mut Report) -> anyhow::R
     report.step("changing the policy: the client may no longer say hello");
     stage.place.write_policy(files::POLICY_CLOSED)?;
     let changed = std::time::Instant::now();
-    let closed = client.until(|answer| answer.status == 403, "GET", "/hello").await?;
+    let closed = client
+        .until(|answer| answer.status == 403, "GET", "/hello")
+        .await?;
     report.detail(&format!("GET /hello  → {}", closed.summary()));
-    report.done(&format!("in force after {} ms", changed.elapsed().as_millis()));
+    report.done(&format!(
+        "in force after {} ms",
+        changed.elapsed().as_millis()
+    ));
 
     stage.place.write_policy(files::POLICY_OPEN)?;
-    client.until(|answer| answer.status == 200, "GET", "/hello").await?;
+    client
+        .until(|answer| answer.status == 200, "GET", "/hello")
+        .await?;
     Ok(())
 }
 

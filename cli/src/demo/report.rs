@@ -17,7 +17,12 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn start() -> Self {
         let now = Instant::now();
-        Self { colour: stdout().is_terminal(), step: 0, started: now, step_started: now }
+        Self {
+            colour: stdout().is_terminal(),
+            step: 0,
+            started: now,
+            step_started: now,
+        }
     }
 
     /// A step begins.
@@ -42,7 +47,10 @@ impl Report {
     /// The step has happened.
     pub(super) fn done(&self, what: &str) {
         let mark = self.paint(GREEN, "ok");
-        println!("    {mark}: {what} ({} ms)", self.step_started.elapsed().as_millis());
+        println!(
+            "    {mark}: {what} ({} ms)",
+            self.step_started.elapsed().as_millis()
+        );
     }
 
     /// The step has not happened.
@@ -53,11 +61,21 @@ impl Report {
     /// All steps have happened.
     pub(super) fn finish(&self) {
         let seconds = self.started.elapsed().as_secs_f32();
-        println!("{}", self.paint(BOLD, &format!("Done: every step happened, in {seconds:.1} s.")));
+        println!(
+            "{}",
+            self.paint(
+                BOLD,
+                &format!("Done: every step happened, in {seconds:.1} s.")
+            )
+        );
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
-        if self.colour { format!("{colour}{text}{RESET}") } else { text.to_owned() }
+        if self.colour {
+            format!("{colour}{text}{RESET}")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

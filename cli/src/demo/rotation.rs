@@ -1,6 +1,9 @@
 //! Requests that flow while certificates rotate: not one may fail.
 
-use std::{collections::BTreeSet, time::{Duration, Instant}};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::{bail, ensure};
 
@@ -29,13 +32,23 @@ pub(super) async fn watch(client: &Client) -> anyhow::Result<Rotation> {
         let answer = client.call("GET", "/hello").await?;
         requests += 1;
         if answer.status != 200 {
-            bail!("request {requests} failed during the rotation: {}", answer.summary());
+            bail!(
+                "request {requests} failed during the rotation: {}",
+                answer.summary()
+            );
         }
-        let hash = answer.body.split("Hash=").nth(1).and_then(|rest| rest.split(';').next());
+        let hash = answer
+            .body
+            .split("Hash=")
+            .nth(1)
+            .and_then(|rest| rest.split(';').next());
         certificates.extend(hash.map(str::to_owned));
         tokio::time::sleep(BETWEEN).await;
     }
-    Ok(Rotation { requests, certificates: certificates.len() })
+    Ok(Rotation {
+        requests,
+        certificates: certificates.len(),
+    })
 }
 
 const WANTED: usize = 3;

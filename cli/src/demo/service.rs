@@ -44,7 +44,9 @@ async fn answer(stream: TcpStream) {
 
 async fn greet(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let caller = request.headers().get("x-forwarded-client-cert");
-    let caller = caller.and_then(|value| value.to_str().ok()).unwrap_or("nobody we know");
+    let caller = caller
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("nobody we know");
     Ok(Response::new(Full::from(format!("hello, {caller}\n"))))
 }
 

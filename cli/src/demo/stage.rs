@@ -34,13 +34,21 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn set(place: Place) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program's own path is not known")?;
-        Ok(Self { place, program, running: Vec::new() })
+        Ok(Self {
+            place,
+            program,
+            running: Vec::new(),
+        })
     }
 
     pub(super) async fn start_server(&mut self) -> anyhow::Result<()> {
         let config = self.place.path("server.conf");
         let program = self.program.clone();
-        self.start("server", &program, &["server", "run", "--config", text(&config)?])?;
+        self.start(
+            "server",
+            &program,
+            &["server", "run", "--config", text(&config)?],
+        )?;
         let socket = self.place.server_socket();
         self.healthy("server", &socket).await?;
         let bundle = self.server(&["bundle", "show"]).await?;
@@ -62,11 +70,20 @@ impl Stage {
         signet_daemon::file::write_private(&token_file, token.as_bytes())?;
         let config = self.place.path("agent.conf");
         let program = self.program.clone();
-        let flags = ["agent", "run", "--config", text(&config)?, "--join-token-file", text(&token_file)?];
+        let flags = [
+            "agent",
+            "run",
+            "--config",
+            text(&config)?,
+            "--join-token-file",
+            text(&token_file)?,
+        ];
         self.start("agent", &program, &flags)?;
         let socket = self.place.agent_socket();
         self.healthy("agent", &socket).await?;
-        Ok(format!("spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}"))
+        Ok(format!(
+            "spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}"
+        ))
     }
 
     pub(super) async fn register(&mut self, agent: &str, report: &Report) -> anyhow::Result<()> {
@@ -74,10 +91,20 @@ impl Stage {
             let path = self.proxy_program(workload);
             copy_program(&self.program, &path)?;
             let selector = format!("unix:path:{}", path.display());
-            report.command(&format!("signet server entry create --spiffe-id {id} --selector {selector} …"));
+            report.command(&format!(
+                "signet server entry create --spiffe-id {id} --selector {selector} …"
+            ));
             let flags = [
-                "entry", "create", "--parent-id", agent, "--spiffe-id", id, "--selector", &selector,
-                "--x509-svid-ttl", SVID_TTL,
+                "entry",
+                "create",
+                "--parent-id",
+                agent,
+                "--spiffe-id",
+                id,
+                "--selector",
+                &selector,
+                "--x509-svid-ttl",
+                SVID_TTL,
             ];
             self.server(&flags).await?;
         }
@@ -88,18 +115,27 @@ impl Stage {
         let address = format!("127.0.0.1:{}", self.place.ports.service);
         let program = self.program.clone();
         self.start("service", &program, &["demo", "--serve", &address])?;
-        let proxies =
-            [("shop", "shop proxy", "shop-proxy.yaml"), ("client", "client proxy", "client-proxy.yaml")];
+        let proxies = [
+            ("shop", "shop proxy", "shop-proxy.yaml"),
+            ("client", "client proxy", "client-proxy.yaml"),
+        ];
         for (workload, name, config) in proxies {
             let config = self.place.path(config);
             let program = self.proxy_program(workload);
-            self.start(name, &program, &["proxy", "run", "--config", text(&config)?])?;
+            self.start(
+                name,
+                &program,
+                &["proxy", "run", "--config", text(&config)?],
+            )?;
         }
         for name in ["shop proxy", "client proxy"] {
             let log = self.log(name);
             within(START, name, async || {
                 let written = fs::read_to_string(&log)?;
-                ensure!(written.contains("accepting connections"), "{name} has no identity yet");
+                ensure!(
+                    written.contains("accepting connections"),
+                    "{name} has no identity yet"
+                );
                 Ok(())
             })
             .await?;
@@ -127,24 +163,57 @@ impl Stage {
         let Place { ports, .. } = &self.place;
         println!("Where everything lives:");
         report.detail(&format!("directory     {}", self.place.root().display()));
-        report.detail(&format!("server        127.0.0.1:{}, {}", ports.server, self.place.server_socket().display()));
-        report.detail(&format!("agent         {}", self.place.agent_socket().display()));
-        report.detail(&format!("shop          127.0.0.1:{} behind its proxy on 127.0.0.1:{}", ports.service, ports.shop_in));
-        report.detail(&format!("client        calls 127.0.0.1:{}", ports.client_out));
-        report.detail(&format!("policy        {}", self.place.path("policies/shop.yaml").display()));
-        report.detail(&format!("logs          {}/*.log", self.place.root().display()));
+        report.detail(&format!(
+            "server        127.0.0.1:{}, {}",
+            ports.server,
+            self.place.server_socket().display()
+        ));
+        report.detail(&format!(
+            "agent         {}",
+            self.place.agent_socket().display()
+        ));
+        report.detail(&format!(
+            "shop          127.0.0.1:{} behind its proxy on 127.0.0.1:{}",
+            ports.service, ports.shop_in
+        ));
+        report.detail(&format!(
+            "client        calls 127.0.0.1:{}",
+            ports.client_out
+        ));
+        report.detail(&format!(
+            "policy        {}",
+            self.place.path("policies/shop.yaml").display()
+        ));
+        report.detail(&format!(
+            "logs          {}/*.log",
+            self.place.root().display()
+        ));
     }
 
     /// Leaves everything running and says how to use it.
     pub(super) fn keep(mut self, report: &Report) {
         self.place.keep();
-        let pids: Vec<String> =
-            self.running.iter().filter_map(|(_, child)| child.id()).map(|id| id.to_string()).collect();
+        let pids: Vec<String> = self
+            .running
+            .iter()
+            .filter_map(|(_, child)| child.id())
+            .map(|id| id.to_string())
+            .collect();
         println!("Everything keeps running. Try:");
-        report.command(&format!("curl -i http://127.0.0.1:{}/hello", self.place.ports.client_out));
-        report.command(&format!("signet server entry show --socket-path {}", self.place.server_socket().display()));
+        report.command(&format!(
+            "curl -i http://127.0.0.1:{}/hello",
+            self.place.ports.client_out
+        ));
+        report.command(&format!(
+            "signet server entry show --socket-path {}",
+            self.place.server_socket().display()
+        ));
         println!("To stop it:");
-        report.command(&format!("kill {}; rm -r {}", pids.join(" "), self.place.root().display()));
+        report.command(&format!(
+            "kill {}; rm -r {}",
+            pids.join(" "),
+            self.place.root().display()
+        ));
         for (_, child) in self.running.drain(..) {
             // A child that is dropped here goes on running.
             drop(child);
@@ -189,10 +258,19 @@ impl Stage {
 
     /// Runs a command of ours and returns what it printed.
     async fn signet(&self, flags: &[&str]) -> anyhow::Result<String> {
-        let running = Command::new(&self.program).args(flags).kill_on_drop(true).output();
-        let output = timeout(START, running).await.with_context(|| flags.join(" "))??;
+        let running = Command::new(&self.program)
+            .args(flags)
+            .kill_on_drop(true)
+            .output();
+        let output = timeout(START, running)
+            .await
+            .with_context(|| flags.join(" "))??;
         let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "signet {}: {complaint}", flags.join(" "));
+        ensure!(
+            output.status.success(),
+            "signet {}: {complaint}",
+            flags.join(" ")
+        );
         Ok(String::from_utf8(output.stdout)?)
     }
 
@@ -229,7 +307,8 @@ fn copy_program(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+    path.to_str()
+        .with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 const START: Duration = Duration::from_secs(15);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::condition::{Condition, Held};
+use super::condition::{Condition, Held, Test};
 use super::request::Request;
 
 /// Namespace and name: what identifies a policy.
@@ -56,6 +56,14 @@ pub(crate) struct Miss<'r> {
     pub(crate) needs_http: bool,
     /// How many conditions held before.
     pub(crate) held: usize,
+}
+
+impl Policy {
+    pub(crate) fn reads_headers(&self) -> bool {
+        let mut clauses =
+            self.rules.iter().flat_map(|rule| rule.from.iter().chain(&rule.to).chain([&rule.when]));
+        clauses.any(|clause| clause.0.iter().any(|it| matches!(it.test, Test::Header(..))))
+    }
 }
 
 impl PolicyName {

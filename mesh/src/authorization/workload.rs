@@ -12,6 +12,7 @@ use super::request::Request;
 pub struct WorkloadPolicy {
     deny: Vec<Arc<Policy>>,
     allow: Vec<Arc<Policy>>,
+    reads_headers: bool,
 }
 
 impl WorkloadPolicy {
@@ -24,7 +25,18 @@ impl WorkloadPolicy {
                 Action::Allow => allow.push(policy),
             }
         }
-        Self { deny, allow }
+        let reads_headers = deny.iter().chain(&allow).any(|policy| policy.reads_headers());
+        Self {
+            deny,
+            allow,
+            reads_headers,
+        }
+    }
+
+    /// Whether a rule reads headers other than the host. Who keeps a request to ask about it again needs to keep its
+    /// headers only then.
+    pub fn reads_headers(&self) -> bool {
+        self.reads_headers
     }
 
     /// Decides in Istio's order: a DENY rule that matches denies; without an ALLOW policy everything else passes; with

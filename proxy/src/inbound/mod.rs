@@ -6,6 +6,7 @@ mod tcp;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use anyhow::anyhow;
 use signet_identity::tls::{self, Clients};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -107,7 +108,10 @@ impl Port {
     }
 
     async fn authenticate(&self, stream: TcpStream) -> anyhow::Result<Authenticated> {
-        let stream = timeout(HANDSHAKE, self.acceptor.0.accept(stream)).await??;
+        let handshake = timeout(HANDSHAKE, self.acceptor.0.accept(stream));
+        let stream = handshake
+            .await?
+            .map_err(|error| anyhow!(tls::reason(&error)))?;
         let peer = Peer::of(&stream)?;
         Ok(Authenticated { stream, peer })
     }

@@ -24,27 +24,30 @@ struct Authorized {
 
 impl Port {
     pub(super) async fn carry_tcp(&self, authenticated: Authenticated) {
-        match self.authorize(authenticated) {
-            Ok(authorized) => self.forward_tcp(authorized).await,
-            Err((peer, denied)) => warn!(
-                target: ACCESS_LOG,
-                port = &*self.name,
-                peer = %peer.leaf.id,
-                client = %peer.address,
-                "connection denied: {denied}"
-            ),
+        if let Some(authorized) = self.authorize(authenticated) {
+            self.forward_tcp(authorized).await;
         }
     }
 
-    fn authorize(&self, authenticated: Authenticated) -> Result<Authorized, (Peer, Denied)> {
+    /// What policy denies is closed here, and told with its reason.
+    fn authorize(&self, authenticated: Authenticated) -> Option<Authorized> {
         let Authenticated { stream, peer } = authenticated;
         match self.standing.policy().decide(&self.question(&peer)) {
-            Decision::Permit(permit) => Ok(Authorized {
+            Decision::Permit(permit) => Some(Authorized {
                 stream,
                 peer,
                 permit,
             }),
-            Decision::Denied(denied) => Err((peer, denied)),
+            Decision::Denied(denied) => {
+                warn!(
+                    target: ACCESS_LOG,
+                    port = &*self.name,
+                    peer = %peer.leaf.id,
+                    client = %peer.address,
+                    "connection denied: {denied}"
+                );
+                None
+            }
         }
     }
 

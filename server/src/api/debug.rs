@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use signet_identity::tls::SharedIdentity;
 use signet_identity::id;
+use signet_identity::tls::SharedIdentity;
 use signet_proto::spire::api::server::debug::v1::debug_server::Debug;
 use signet_proto::spire::api::server::debug::v1::{
     GetInfoRequest, GetInfoResponse, get_info_response::Cert,
@@ -28,7 +28,11 @@ pub(crate) struct DebugService {
 impl DebugService {
     /// `identity` is the SVID that the server shows to agents.
     pub(crate) fn new(directory: Directory, identity: SharedIdentity, started: Instant) -> Self {
-        Self { directory, identity, started }
+        Self {
+            directory,
+            identity,
+            started,
+        }
     }
 }
 
@@ -40,10 +44,15 @@ impl Debug for DebugService {
     ) -> Result<Response<GetInfoResponse>, Status> {
         let identity = self.identity.borrow().clone();
         let chain = identity.iter().flat_map(|identity| identity.chain());
-        let svid_chain = chain.map(|der| certificate(der)).collect::<Result<_, _>>()?;
+        let svid_chain = chain
+            .map(|der| certificate(der))
+            .collect::<Result<_, _>>()?;
         let own = self.directory.trust_domain();
         let bundles = self.directory.bundles();
-        let federated = bundles.iter().filter(|bundle| bundle.trust_domain != *own).count();
+        let federated = bundles
+            .iter()
+            .filter(|bundle| bundle.trust_domain != *own)
+            .count();
         Ok(Response::new(GetInfoResponse {
             svid_chain,
             uptime: i32::try_from(self.started.elapsed().as_secs()).unwrap_or(i32::MAX),
@@ -67,9 +76,11 @@ fn certificate(der: &[u8]) -> Result<Cert, Status> {
 /// An authority need not have one.
 fn spiffe_id(certificate: &X509Certificate<'_>) -> Option<types::Spiffeid> {
     let names = certificate.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::URI(uri) => Some(id::to_proto(&id::parse(uri).ok()?)),
-        _ => None,
+    names.value.general_names.iter().find_map(|name| {
+        let GeneralName::URI(uri) = name else {
+            return None;
+        };
+        Some(id::to_proto(&id::parse(uri).ok()?))
     })
 }
 

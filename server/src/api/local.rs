@@ -68,9 +68,7 @@ fn level(asked: i32) -> Result<Level, Status> {
         Ok(LogLevel::Info) => Ok(Level::Info),
         Ok(LogLevel::Debug) => Ok(Level::Debug),
         Ok(LogLevel::Trace) => Ok(Level::Trace),
-        Ok(LogLevel::Unspecified) => {
-            Err(invalid("newLevel value cannot be LogLevel_UNSPECIFIED"))
-        }
+        Ok(LogLevel::Unspecified) => Err(invalid("newLevel value cannot be LogLevel_UNSPECIFIED")),
         Err(_unknown) => Err(invalid(format!("log level {asked} is not known"))),
     }
 }

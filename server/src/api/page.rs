@@ -27,7 +27,9 @@ impl<K: FromStr> Page<K> {
         let after = match token {
             "" => None,
             token => Some(last(token).ok_or_else(|| {
-                invalid(format!("could not parse page token {token:?}; use the token of the page before"))
+                invalid(format!(
+                    "could not parse page token {token:?}; use the token of the page before"
+                ))
             })?),
         };
         Ok(Self { size, after })
@@ -56,18 +58,36 @@ mod tests {
     fn a_token_reads_back() {
         let id: EntryId = "entry-1".parse().expect("entry id");
         let page = Page::parse(10, &token(&id)).expect("page");
-        assert_eq!(page, Page { size: 10, after: Some(id) });
+        assert_eq!(
+            page,
+            Page {
+                size: 10,
+                after: Some(id)
+            }
+        );
     }
 
     #[test]
     fn size_zero_is_everything() {
         let page = Page::<EntryId>::parse(0, "").expect("page");
-        assert_eq!(page, Page { size: usize::MAX, after: None });
+        assert_eq!(
+            page,
+            Page {
+                size: usize::MAX,
+                after: None
+            }
+        );
     }
 
     #[test]
     fn a_bad_token_or_size_is_the_callers_fault() {
-        for (size, token) in [(1, "garbage"), (1, "17"), (1, "after:"), (1, "after:a b"), (-1, "")] {
+        for (size, token) in [
+            (1, "garbage"),
+            (1, "17"),
+            (1, "after:"),
+            (1, "after:a b"),
+            (-1, ""),
+        ] {
             let refused = Page::<EntryId>::parse(size, token).expect_err(token);
             assert_eq!(refused.code(), Code::InvalidArgument);
         }

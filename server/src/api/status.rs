@@ -23,12 +23,18 @@ pub(crate) fn internal(what: &'static str, error: &(dyn Error + 'static)) -> Sta
 
 /// The status of one item of a batch that went well.
 pub(crate) fn item_ok() -> types::Status {
-    types::Status { code: Code::Ok.into(), message: "OK".to_owned() }
+    types::Status {
+        code: Code::Ok.into(),
+        message: "OK".to_owned(),
+    }
 }
 
 /// The status of one item of a batch that did not.
 pub(crate) fn item(status: &Status) -> types::Status {
-    types::Status { code: status.code().into(), message: status.message().to_owned() }
+    types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+    }
 }
 
 impl From<StoreError> for Status {
@@ -42,7 +48,9 @@ impl From<StoreError> for Status {
             | StoreError::Corrupt(_)
             | StoreError::Open { .. }
             | StoreError::Unreadable { .. }
-            | StoreError::Database(_) => internal("the database does not answer as it should", &error),
+            | StoreError::Database(_) => {
+                internal("the database does not answer as it should", &error)
+            }
         }
     }
 }
@@ -93,11 +101,18 @@ mod tests {
         let corrupt = StoreError::Corrupt("page 7 of table bundles".to_owned());
         let status = Status::from(corrupt);
         assert_eq!(status.code(), Code::Internal);
-        assert!(!status.message().contains("bundles"), "{}", status.message());
+        assert!(
+            !status.message().contains("bundles"),
+            "{}",
+            status.message()
+        );
     }
 
     #[test]
     fn a_busy_store_says_try_again() {
-        assert_eq!(Status::from(StoreError::Overloaded).code(), Code::Unavailable);
+        assert_eq!(
+            Status::from(StoreError::Overloaded).code(),
+            Code::Unavailable
+        );
     }
 }

@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::calling_agent;
 use super::caller::permission_denied;
+use super::calling_agent;
 use crate::clock;
 use crate::directory::{Directory, Follow, Step};
 
@@ -29,7 +29,10 @@ impl SyncService {
     /// Streams end when `shutdown` is cancelled; they would hold up the end of the server
     /// otherwise.
     pub(crate) fn new(directory: Directory, shutdown: CancellationToken) -> Self {
-        Self { directory, shutdown }
+        Self {
+            directory,
+            shutdown,
+        }
     }
 }
 
@@ -96,7 +99,10 @@ fn refusal(directory: &Directory, agent: &SpiffeId) -> Option<Status> {
         None => Reason::AgentNotAttested,
         Some(agent) if agent.banned => Reason::AgentBanned,
         Some(agent) => {
-            let newest = agent.renewed.as_ref().map_or(agent.not_after, |renewed| renewed.not_after);
+            let newest = agent
+                .renewed
+                .as_ref()
+                .map_or(agent.not_after, |renewed| renewed.not_after);
             if newest > clock::now() {
                 return None;
             }
@@ -114,7 +120,11 @@ fn ended() -> Status {
 
 /// The messages of one step, each below what gRPC clients accept.
 fn parts(step: Step) -> VecDeque<WatchResponse> {
-    let mut parts = Parts { done: VecDeque::new(), part: WatchResponse::default(), bytes: 0 };
+    let mut parts = Parts {
+        done: VecDeque::new(),
+        part: WatchResponse::default(),
+        bytes: 0,
+    };
     parts.part.reset = step.reset;
     for bundle in &step.bundles {
         let bundle = bundle.to_proto(None);
@@ -123,7 +133,10 @@ fn parts(step: Step) -> VecDeque<WatchResponse> {
     }
     for trust_domain in &step.removed_bundles {
         parts.make_room(trust_domain.as_str().len());
-        parts.part.removed_trust_domains.push(trust_domain.to_string());
+        parts
+            .part
+            .removed_trust_domains
+            .push(trust_domain.to_string());
     }
     for entry in &step.entries {
         let entry = entry.to_proto(None);
@@ -170,7 +183,87 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::directory::testing::entry;
+    use crate::api::caller::{Caller, Identified};
+    use crate::directory::testing::{TestDirectory, agent, entry, id};
+
+    async fn watching() -> (TestDirectory, SyncService, CancellationToken) {
+        let test = TestDirectory::new().await;
+        let mut known = agent("/spire/agent/x", &[]);
+        known.not_after = clock::now() + Duration::from_secs(3600);
+        test.attest(known).await;
+        let shutdown = CancellationToken::new();
+        let service = SyncService::new(test.directory.clone(), shutdown.clone());
+        (test, service, shutdown)
+    }
+
+    fn request(path: &str) -> Request<WatchRequest> {
+        let mut request = Request::new(WatchRequest::default());
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let caller = Identified {
+            id: id(path),
+            address,
+        };
+        request.extensions_mut().insert(Caller::Agent(caller));
+        request
+    }
+
+    #[tokio::test]
+    async fn an_agent_is_pushed_its_entries_until_it_is_banned() {
+        let (test, service, _shutdown) = watching().await;
+        let watch = service
+            .watch(request("/spire/agent/x"))
+            .await
+            .expect("a stream");
+        let mut watch = watch.into_inner();
+        let first = watch.next().await.expect("a message").expect("all");
+        assert!(first.reset && first.entries.is_empty());
+        let new = entry("e1", "/spire/agent/x", "/w");
+        test.store
+            .store
+            .create_entry(new.clone())
+            .await
+            .expect("create");
+        let second = watch.next().await.expect("a message").expect("a delta");
+        assert_eq!(
+            (second.reset, second.entries),
+            (false, vec![new.to_proto(None)])
+        );
+        test.store
+            .store
+            .ban_agent(id("/spire/agent/x"))
+            .await
+            .expect("ban");
+        let end = watch.next().await.expect("a message").expect_err("an end");
+        assert_eq!(end.code(), tonic::Code::PermissionDenied);
+        assert!(!end.details().is_empty());
+    }
+
+    #[tokio::test]
+    async fn streams_end_with_the_server() {
+        let (_test, service, shutdown) = watching().await;
+        let watch = service
+            .watch(request("/spire/agent/x"))
+            .await
+            .expect("a stream");
+        let mut watch = watch.into_inner();
+        watch.next().await.expect("a message").expect("all");
+        shutdown.cancel();
+        assert!(watch.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_is_not_an_attested_agent_gets_no_stream() {
+        let (_test, service, _shutdown) = watching().await;
+        for request in [
+            request("/spire/agent/y"),
+            Request::new(WatchRequest::default()),
+        ] {
+            let Err(refused) = service.watch(request).await else {
+                panic!("a stream")
+            };
+            assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+        }
+    }
 
     #[test]
     fn a_small_step_is_one_message() {
@@ -202,12 +295,22 @@ mod tests {
         };
         let parts = parts(step);
         assert!(parts.len() > 1);
-        assert!(parts.iter().all(|part| part.encoded_len() < 4 * 1024 * 1024));
-        assert_eq!(parts.iter().map(|part| part.entries.len()).sum::<usize>(), 10);
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.encoded_len() < 4 * 1024 * 1024)
+        );
+        assert_eq!(
+            parts.iter().map(|part| part.entries.len()).sum::<usize>(),
+            10
+        );
         let more: Vec<_> = parts.iter().map(|part| (part.reset, part.more)).collect();
         assert_eq!(more.first(), Some(&(true, true)));
         assert_eq!(more.last(), Some(&(false, false)));
-        let tokens: Vec<_> = parts.iter().filter(|part| !part.resume_token.is_empty()).collect();
+        let tokens: Vec<_> = parts
+            .iter()
+            .filter(|part| !part.resume_token.is_empty())
+            .collect();
         assert_eq!(tokens.len(), 1);
     }
 }

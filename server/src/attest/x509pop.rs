@@ -141,7 +141,11 @@ impl X509Pop {
         intermediates: &[CertificateDer<'_>],
         now: SystemTime,
     ) -> Result<BTreeSet<String>, PopError> {
-        let anchors: Vec<_> = self.authorities.iter().map(|ca| ca.anchor.clone()).collect();
+        let anchors: Vec<_> = self
+            .authorities
+            .iter()
+            .map(|ca| ca.anchor.clone())
+            .collect();
         let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let end_entity = EndEntityCert::try_from(leaf).map_err(PopError::Untrusted)?;
         let path = end_entity
@@ -159,7 +163,10 @@ impl X509Pop {
             .intermediate_certificates()
             .map(|certificate| hex::encode(crypto::sha1(&certificate.der())))
             .collect();
-        let used = self.authorities.iter().find(|ca| ca.anchor == *path.anchor());
+        let used = self
+            .authorities
+            .iter()
+            .find(|ca| ca.anchor == *path.anchor());
         fingerprints.extend(used.map(|ca| ca.fingerprint.clone()));
         Ok(fingerprints)
     }
@@ -168,7 +175,7 @@ impl X509Pop {
 /// An agent that was asked for the proof.
 #[derive(Debug)]
 pub(crate) struct PendingPop {
-    nonce: [u8; NONCE],
+    nonce: Nonce,
     spki_der: Vec<u8>,
     attested: Attested,
 }
@@ -177,8 +184,7 @@ impl PendingPop {
     /// Checks the proof.
     pub(super) fn finish(self, response: &[u8]) -> Result<Attested, PopError> {
         let malformed = || PopError::Malformed("challenge response");
-        let response: Response =
-            serde_json::from_slice(response).map_err(|_json| malformed())?;
+        let response: Response = serde_json::from_slice(response).map_err(|_json| malformed())?;
         let (nonce, signature) = match (response.rsa_signature, response.ecdsa_signature) {
             (Some(rsa), None) => (rsa.nonce, NonceSignature::Rsa(rsa.signature.0)),
             (None, Some(ecdsa)) => {
@@ -196,6 +202,8 @@ impl PendingPop {
         Ok(self.attested)
     }
 }
+
+type Nonce = [u8; NONCE];
 
 /// Which proof the leaf's key can give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +237,7 @@ impl Challenge {
     }
 
     /// A new nonce, and the message that carries it.
-    fn message(self) -> Result<([u8; NONCE], Vec<u8>), PopError> {
+    fn message(self) -> Result<(Nonce, Vec<u8>), PopError> {
         let nonce = crypto::random::<NONCE>()?;
         let asked = Some(Asked {
             nonce: BASE64_STANDARD.encode(nonce),
@@ -245,7 +253,10 @@ impl Challenge {
             },
         };
         let json = serde_json::to_vec(&message);
-        Ok((nonce, json.map_err(|_json| PopError::Malformed("challenge"))?))
+        Ok((
+            nonce,
+            json.map_err(|_json| PopError::Malformed("challenge"))?,
+        ))
     }
 }
 
@@ -287,7 +298,9 @@ fn read_chain(payload: &[u8]) -> Result<Vec<CertificateDer<'static>>, PopError> 
     let evidence: Chain =
         serde_json::from_slice(payload).map_err(|_json| PopError::Malformed("payload"))?;
     if evidence.certificates.len() > 1 + MOST_INTERMEDIATES {
-        return Err(PopError::Unsuitable("it comes with more than four intermediates"));
+        return Err(PopError::Unsuitable(
+            "it comes with more than four intermediates",
+        ));
     }
     let chain = evidence.certificates.into_iter();
     Ok(chain.map(|der| CertificateDer::from(der.0)).collect())
@@ -304,13 +317,24 @@ fn selectors(
         values.push(format!("subject:cn:{name}"));
     }
     values.extend(issuers.iter().map(|ca| format!("ca:fingerprint:{ca}")));
-    let serial: Vec<u8> = leaf.raw_serial().iter().copied().skip_while(|byte| *byte == 0).collect();
+    let serial: Vec<u8> = leaf
+        .raw_serial()
+        .iter()
+        .copied()
+        .skip_while(|byte| *byte == 0)
+        .collect();
     values.push(format!("serialnumber:{}", hex::encode(serial)));
-    let names = leaf.subject_alternative_name().map_err(|_malformed| BAD_LEAF)?;
+    let names = leaf
+        .subject_alternative_name()
+        .map_err(|_malformed| BAD_LEAF)?;
     let prefix = format!("x509pop://{}/", trust_domain.as_str());
     for name in names.iter().flat_map(|names| &names.value.general_names) {
-        let GeneralName::URI(uri) = name else { continue };
-        let pair = uri.strip_prefix(&prefix).and_then(|path| path.split_once('/'));
+        let GeneralName::URI(uri) = name else {
+            continue;
+        };
+        let pair = uri
+            .strip_prefix(&prefix)
+            .and_then(|path| path.split_once('/'));
         values.extend(pair.map(|(key, value)| format!("san:{key}:{value}")));
     }
     let made = values.iter().map(|value| Selector::new(NAME, value));

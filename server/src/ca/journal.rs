@@ -104,7 +104,9 @@ impl Present<'_> {
         let der = BASE64_STANDARD.decode(&record.public).ok()?;
         let certificate = CertificateDer::from(der);
         let known = self.bundle.x509_authorities.iter();
-        known.map(|known| &known.der).find(|known| **known == certificate)?;
+        known
+            .map(|known| &known.der)
+            .find(|known| **known == certificate)?;
         Some(X509Material {
             // Refuses a key that is not the certificate's.
             issuer: Issuer::new(&certificate, key).ok()?,

@@ -68,7 +68,11 @@ impl KeyManager {
 
     /// Makes a new key under `key_id`; a former one of that id is gone. When this returns, the
     /// key is where it will be kept.
-    pub(crate) fn generate(&self, key_id: &str, kind: KeyType) -> Result<PrivateKey, KeyManagerError> {
+    pub(crate) fn generate(
+        &self,
+        key_id: &str,
+        kind: KeyType,
+    ) -> Result<PrivateKey, KeyManagerError> {
         let key = PrivateKey::generate(kind)?;
         match self {
             Self::Memory(keys) => keys.put(key_id, key.clone()),
@@ -143,12 +147,12 @@ impl DiskKeys {
             what,
         };
         // Only the place of the mistake is told: serde's own words could quote a key.
-        let file: KeyFile = serde_json::from_str(&text).map_err(|error| {
-            damaged(format!("line {} is not the expected JSON", error.line()))
-        })?;
+        let file: KeyFile = serde_json::from_str(&text)
+            .map_err(|error| damaged(format!("line {} is not the expected JSON", error.line())))?;
         let mut keys = BTreeMap::new();
         for (key_id, encoded) in &file.keys {
-            let key = decode(encoded).ok_or_else(|| damaged(format!("the key {key_id:?} is unreadable")))?;
+            let key = decode(encoded)
+                .ok_or_else(|| damaged(format!("the key {key_id:?} is unreadable")))?;
             keys.insert(key_id.clone(), key);
         }
         Ok(Self {
@@ -169,7 +173,10 @@ impl DiskKeys {
     fn write(&self, keys: &BTreeMap<String, PrivateKey>) -> Result<(), KeyManagerError> {
         let encode = |key: &PrivateKey| BASE64_STANDARD.encode(key.pkcs8_der());
         let file = KeyFile {
-            keys: keys.iter().map(|(id, key)| (id.clone(), encode(key))).collect(),
+            keys: keys
+                .iter()
+                .map(|(id, key)| (id.clone(), encode(key)))
+                .collect(),
         };
         let text = serde_json::to_vec_pretty(&file).map(Zeroizing::new)?;
         Ok(file::write_private(&self.path, &text)?)
@@ -204,7 +211,10 @@ mod tests {
         let path = folder.path().join("keys.json");
         let keys = KeyManager::disk(&path).unwrap();
         keys.generate("JWT-Signer-A", KeyType::EcP256).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -221,7 +231,10 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_found_out_at_once() {
         let error = KeyManager::disk(Path::new("/nonexistent/keys.json")).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/keys.json"), "{error}");
+        assert!(
+            error.to_string().contains("/nonexistent/keys.json"),
+            "{error}"
+        );
     }
 
     #[test]

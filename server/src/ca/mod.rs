@@ -5,6 +5,8 @@
 mod der;
 mod journal;
 mod keys;
+mod name;
+mod pruning;
 mod rotation;
 mod server_svid;
 mod slots;
@@ -26,11 +28,12 @@ use signet_identity::{
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use keys::{KeyManager, KeyManagerError};
+pub(crate) use name::CaSubject;
 pub(crate) use rotation::{Rotation, RotationSettings};
 pub(crate) use server_svid::ServerSvid;
 use slots::Slots;
 pub(crate) use slots::longest_svid;
-pub(crate) use x509::{CaSubject, X509Error};
+pub(crate) use x509::X509Error;
 use x509::{Issuer, LeafRequest, Signed};
 
 /// Why an SVID was not issued.

@@ -22,7 +22,7 @@ use tokio::{
     task, time,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::{
     Authorities, Ca, CaSubject, JwtMaterial, KeyManager, KeyManagerError, Lifetimes, X509Error,
@@ -82,13 +82,13 @@ pub(crate) struct RotationSettings {
 /// The owner of the CA's state.
 #[derive(Debug)]
 pub(crate) struct Rotation {
-    settings: RotationSettings,
+    pub(super) settings: RotationSettings,
     keys: Arc<KeyManager>,
-    store: Store,
-    directory: Directory,
+    pub(super) store: Store,
+    pub(super) directory: Directory,
     authorities: watch::Sender<Arc<Authorities>>,
     /// The name under which the journal is stored.
-    authority_set: Option<String>,
+    pub(super) authority_set: Option<String>,
 }
 
 impl Rotation {
@@ -100,7 +100,8 @@ impl Rotation {
         (store, directory): (Store, Directory),
         now: SystemTime,
     ) -> Result<(Self, Ca), RotationError> {
-        let (authority_set, authorities) = restore(&settings, &keys, (&store, &directory), now).await?;
+        let (authority_set, authorities) =
+            restore(&settings, &keys, (&store, &directory), now).await?;
         let (authorities, follow) = watch::channel(Arc::new(authorities));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let ca = Ca {
@@ -130,14 +131,16 @@ impl Rotation {
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
             let now = clock::now();
             if let Err(error) = self.converge(now).await {
-                error!(error = &error as &dyn std::error::Error, "the CA's keys could not be turned; trying again");
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    "the CA's keys could not be turned; trying again"
+                );
             }
             match until_pruning.checked_sub(1) {
                 Some(left) => until_pruning = left,
                 None => {
                     until_pruning = TICKS_BETWEEN_PRUNING;
-                    self.prune(now).await;
-                    self.forget_journals(now).await;
+                    self.tidy_up(now).await;
                 }
             }
         }
@@ -170,7 +173,9 @@ impl Rotation {
         slot: Slot,
         now: SystemTime,
     ) -> Result<(), RotationError> {
-        let key = self.generate(x509_key_id(slot), self.settings.ca_key_type).await?;
+        let key = self
+            .generate(x509_key_id(slot), self.settings.ca_key_type)
+            .await?;
         let profile = (&self.settings.ca_subject, self.settings.ca_ttl);
         let signed = x509::self_signed(&key, &self.settings.trust_domain, profile, now)?;
         let published = X509Authority::parse(signed.der.clone(), false)?;
@@ -191,7 +196,8 @@ impl Rotation {
             x509: current.x509.prepared(authority),
             jwt: current.jwt.clone(),
         };
-        self.publish(next, move |bundle| bundle.x509_authorities.push(published)).await
+        self.publish(next, move |bundle| bundle.x509_authorities.push(published))
+            .await
     }
 
     async fn prepare_jwt(
@@ -200,7 +206,9 @@ impl Rotation {
         slot: Slot,
         now: SystemTime,
     ) -> Result<(), RotationError> {
-        let key = self.generate(jwt_key_id(slot), self.settings.jwt_key_type).await?;
+        let key = self
+            .generate(jwt_key_id(slot), self.settings.jwt_key_type)
+            .await?;
         let issued_at = whole_seconds(now);
         let not_after = issued_at
             .checked_add(self.settings.ca_ttl)
@@ -216,14 +224,18 @@ impl Rotation {
         let authority = Authority {
             id,
             slot,
-            lifetime: Lifetime { issued_at, not_after },
+            lifetime: Lifetime {
+                issued_at,
+                not_after,
+            },
             material: JwtMaterial { key },
         };
         let next = Authorities {
             x509: current.x509.clone(),
             jwt: current.jwt.prepared(authority),
         };
-        self.publish(next, move |bundle| bundle.jwt_authorities.push(published)).await
+        self.publish(next, move |bundle| bundle.jwt_authorities.push(published))
+            .await
     }
 
     async fn activate_x509(&mut self, current: &Authorities) -> Result<(), RotationError> {
@@ -265,7 +277,10 @@ impl Rotation {
         let journal = self.journal(&next)?;
         let name = journal.authority_set.clone();
         let trust_domain = self.settings.trust_domain.clone();
-        let written = self.store.save_authority(journal, trust_domain, edit).await?;
+        let written = self
+            .store
+            .save_authority(journal, trust_domain, edit)
+            .await?;
         self.stored(next, name, written.change).await
     }
 
@@ -297,60 +312,6 @@ impl Rotation {
             authority_set,
             document: Document::of(authorities).encode()?,
         })
-    }
-
-    /// Takes authorities out of the bundle that ended more than a day ago.
-    async fn prune(&self, now: SystemTime) {
-        let Some(before) = now.checked_sub(KEPT_AFTER_END) else {
-            return;
-        };
-        let trust_domain = self.settings.trust_domain.clone();
-        let edit = move |bundle: &mut Bundle| {
-            let lives = |at: Option<SystemTime>| at.is_none_or(|at| at >= before);
-            let end = |ca: &X509Authority| ca.details().ok().map(|details| details.not_after);
-            bundle.x509_authorities.retain(|ca| lives(end(ca)));
-            bundle.jwt_authorities.retain(|key| lives(key.expires_at));
-        };
-        let pruned = self.directory.bundle(&trust_domain).is_some_and(|bundle| {
-            let mut pruned = Bundle::clone(&bundle);
-            edit(&mut pruned);
-            !pruned.same_content(&bundle)
-        });
-        if !pruned {
-            return;
-        }
-        match self.store.amend_bundle(trust_domain, edit).await {
-            Ok(_written) => info!("removed authorities that ended more than a day ago from the bundle"),
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "expired authorities could not be removed from the bundle"),
-        }
-    }
-}
-
-impl Rotation {
-    /// Forgets the journals of servers whose authorities all ended two weeks ago.
-    async fn forget_journals(&self, now: SystemTime) {
-        let Some(before) = now.checked_sub(JOURNALS_KEPT) else {
-            return;
-        };
-        let outdated = |document: &[u8]| {
-            Document::decode(document).is_ok_and(|document| document.ended_before(before))
-        };
-        let journals = match self.store.ca_journals().await {
-            Ok(journals) => journals,
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "the journals of other servers could not be read");
-                return;
-            }
-        };
-        for (name, document) in journals {
-            if self.authority_set.as_deref() == Some(&name) || !outdated(&document) {
-                continue;
-            }
-            match self.store.delete_ca_journal(name).await {
-                Ok(_) => info!("removed the journal of a server that is gone"),
-                Err(error) => warn!(error = &error as &dyn std::error::Error, "an outdated journal could not be removed"),
-            }
-        }
     }
 }
 
@@ -395,8 +356,6 @@ fn random_key_id() -> Result<String, KeyError> {
 const TICK: Duration = Duration::from_secs(10);
 /// Six hours of ticks.
 const TICKS_BETWEEN_PRUNING: u32 = 6 * 360;
-const KEPT_AFTER_END: Duration = Duration::from_secs(24 * 60 * 60);
-const JOURNALS_KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Replacing both slots takes four steps.
 const MOST_STEPS: usize = 4;
 const KEY_ID: usize = 32;

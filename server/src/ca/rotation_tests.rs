@@ -37,7 +37,9 @@ fn settings() -> RotationSettings {
 
 async fn rotation(world: &TestDirectory, keys: KeyManager, now: SystemTime) -> (Rotation, Ca) {
     let handles = (world.store.store.clone(), world.directory.clone());
-    Rotation::start(settings(), keys, handles, now).await.unwrap()
+    Rotation::start(settings(), keys, handles, now)
+        .await
+        .unwrap()
 }
 
 fn disk(folder: &Path) -> KeyManager {
@@ -144,7 +146,11 @@ async fn a_restarted_server_goes_on_with_its_authorities() {
     assert_eq!(bundle(&world).x509_authorities.len(), 2);
     assert!(sign(&ca, start() + HOUR * 13).is_ok());
     second.converge(start() + HOUR * 20).await.unwrap();
-    assert_eq!(bundle(&world).x509_authorities.len(), 2, "the prepared one is used");
+    assert_eq!(
+        bundle(&world).x509_authorities.len(),
+        2,
+        "the prepared one is used"
+    );
     assert_ne!(active(&second), before);
     assert_eq!(world.store.store.ca_journals().await.unwrap().len(), 1);
 }
@@ -160,7 +166,11 @@ async fn a_server_that_lost_its_keys_makes_new_authorities_and_keeps_the_old_one
     assert_ne!(active(&second), before);
     assert_eq!(bundle(&world).x509_authorities.len(), 2);
     let trust = Trust::new([bundle(&world).as_ref()]);
-    assert!(trust.verify(&old.chain, Usage::Client, start() + HOUR / 2).is_ok());
+    assert!(
+        trust
+            .verify(&old.chain, Usage::Client, start() + HOUR / 2)
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -172,12 +182,20 @@ async fn an_authority_that_is_not_in_the_bundle_does_not_come_back() {
     drop(first);
     let revoke = |bundle: &mut Bundle| bundle.x509_authorities.clear();
     let trust_domain = settings().trust_domain;
-    let written = world.store.store.amend_bundle(trust_domain, revoke).await.unwrap();
+    let written = world
+        .store
+        .store
+        .amend_bundle(trust_domain, revoke)
+        .await
+        .unwrap();
     world.directory.caught_up(written.change).await;
     let (second, _) = rotation(&world, disk(folder.path()), start()).await;
     let after = active(&second);
     assert_ne!(after.0, before.0);
-    assert_eq!(after.1, before.1, "the JWT authority is still in the bundle");
+    assert_eq!(
+        after.1, before.1,
+        "the JWT authority is still in the bundle"
+    );
 }
 
 #[tokio::test]
@@ -191,7 +209,11 @@ async fn a_server_that_was_down_for_days_has_new_authorities_at_once() {
     assert!(sign(&ca, later).is_ok());
     second.prune(later).await;
     let stored = world.store.store.snapshot().await.unwrap();
-    assert_eq!(stored.bundles[0].x509_authorities.len(), 1, "the expired one is gone");
+    assert_eq!(
+        stored.bundles[0].x509_authorities.len(),
+        1,
+        "the expired one is gone"
+    );
     assert_eq!(stored.bundles[0].jwt_authorities.len(), 1);
 }
 

@@ -79,7 +79,10 @@ impl ServerSvid {
             }
             match self.renew(now).await {
                 Ok(()) => info!("renewed the server's own SVID"),
-                Err(error) => warn!(error = &error as &dyn std::error::Error, "the server's own SVID could not be renewed; trying again"),
+                Err(error) => warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the server's own SVID could not be renewed; trying again"
+                ),
             }
         }
     }

@@ -16,6 +16,7 @@ use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo, X509Certificate};
 
 use super::{
     der::{self, tag},
+    name::{self, CaSubject},
     whole_seconds,
 };
 
@@ -40,27 +41,6 @@ pub(crate) enum X509Error {
     /// The key could not sign, or no randomness was to be had.
     #[error("signing failed")]
     Key(#[from] KeyError),
-}
-
-/// The name that the server's own authorities carry, `ca_subject` in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CaSubject {
-    /// Countries, two letters each.
-    pub(crate) country: Vec<String>,
-    /// Organizations.
-    pub(crate) organization: Vec<String>,
-    /// Common name, or empty for none.
-    pub(crate) common_name: String,
-}
-
-impl Default for CaSubject {
-    fn default() -> Self {
-        Self {
-            country: vec!["US".to_owned()],
-            organization: vec!["SPIFFE".to_owned()],
-            common_name: String::new(),
-        }
-    }
 }
 
 /// What is asked of a leaf SVID.
@@ -126,8 +106,8 @@ impl Issuer {
         now: SystemTime,
     ) -> Result<Signed, X509Error> {
         let subject = match request.subject {
-            Some(subject) => checked_name(subject)?.to_vec(),
-            None => leaf_subject(request.dns_names.first()),
+            Some(subject) => name::checked(subject)?.to_vec(),
+            None => name::leaf(request.dns_names.first()),
         };
         let extensions = [
             &self.leaf_usage[..],
@@ -146,9 +126,7 @@ impl Issuer {
         (spki_der, ttl): (&[u8], Duration),
         now: SystemTime,
     ) -> Result<Signed, X509Error> {
-        let (_, issuer_rdns) = der::contents(&self.subject).ok_or(X509Error::Subject)?;
-        let unit = attribute(oid::ORGANIZATIONAL_UNIT, &der::text("DOWNSTREAM-1"));
-        let subject = der::sequence(&[issuer_rdns, &unit]);
+        let subject = name::below(&self.subject)?;
         let extensions = [
             &authority_usage()[..],
             &subject_key_id(spki_der)?,
@@ -183,7 +161,11 @@ impl Issuer {
         };
         let der = parts.signed_by(&self.key)?;
         let serial = Serial::from_bytes(&serial);
-        Ok(Signed { der, serial, not_after })
+        Ok(Signed {
+            der,
+            serial,
+            not_after,
+        })
     }
 }
 
@@ -195,7 +177,7 @@ pub(crate) fn self_signed(
     now: SystemTime,
 ) -> Result<Signed, X509Error> {
     let serial = random_serial()?;
-    let name = authority_subject(subject, &serial);
+    let name = name::authority(subject, &serial);
     let not_after = now.checked_add(lifetime).map(whole_seconds);
     let not_after = not_after.ok_or(X509Error::NoLifetime)?;
     let extensions = [
@@ -215,7 +197,11 @@ pub(crate) fn self_signed(
     };
     let der = parts.signed_by(key)?;
     let serial = Serial::from_bytes(&serial);
-    Ok(Signed { der, serial, not_after })
+    Ok(Signed {
+        der,
+        serial,
+        not_after,
+    })
 }
 
 fn stated_key_id<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
@@ -282,45 +268,6 @@ fn signature_algorithm(key_type: KeyType) -> Vec<u8> {
     }
 }
 
-fn authority_subject(subject: &CaSubject, serial: &[u8]) -> Vec<u8> {
-    let mut rdns = Vec::new();
-    for country in &subject.country {
-        rdns.push(attribute(oid::COUNTRY, &der::text(country)));
-    }
-    for organization in &subject.organization {
-        rdns.push(attribute(oid::ORGANIZATION, &der::text(organization)));
-    }
-    if !subject.common_name.is_empty() {
-        rdns.push(attribute(oid::COMMON_NAME, &der::text(&subject.common_name)));
-    }
-    // The serial makes the name unique, so that a verifier finds the right one of several.
-    rdns.push(attribute(oid::SERIAL_NUMBER, &der::text(&Serial::from_bytes(serial).to_string())));
-    der::sequence(&[&rdns.concat()])
-}
-
-fn leaf_subject(common_name: Option<&String>) -> Vec<u8> {
-    let country = attribute(oid::COUNTRY, &der::text("US"));
-    let organization = attribute(oid::ORGANIZATION, &der::text("SPIRE"));
-    // X.520: a common name has at most 64 letters; a longer DNS name stands in the SAN only.
-    let common_name = common_name
-        .filter(|name| name.len() <= 64)
-        .map(|name| attribute(oid::COMMON_NAME, &der::text(name)))
-        .unwrap_or_default();
-    der::sequence(&[&country, &organization, &common_name])
-}
-
-fn checked_name(name: &[u8]) -> Result<&[u8], X509Error> {
-    match x509_parser::x509::X509Name::from_der(name) {
-        Ok((rest, parsed)) if rest.is_empty() && parsed.iter_rdn().next().is_some() => Ok(name),
-        Ok(_) | Err(_) => Err(X509Error::Subject),
-    }
-}
-
-fn attribute(oid: &[u8], text: &[u8]) -> Vec<u8> {
-    let pair = der::sequence(&[&object(oid), text]);
-    der::value(tag::SET, &[&pair])
-}
-
 /// Key usage, extended key usage and basic constraints of a leaf SVID (X509-SVID §4.1–4.4).
 fn leaf_usage() -> Vec<u8> {
     let purposes = der::sequence(&[&object(oid::SERVER_AUTH), &object(oid::CLIENT_AUTH)]);
@@ -348,7 +295,7 @@ fn authority_usage() -> Vec<u8> {
 /// RFC 5280 §4.2.1.2 method 1: SHA-1 over the bits of the public key.
 fn subject_key_id(spki_der: &[u8]) -> Result<Vec<u8>, X509Error> {
     let bits = match SubjectPublicKeyInfo::from_der(spki_der) {
-        Ok((rest, spki)) if rest.is_empty() => crypto::sha1(&spki.subject_public_key.data),
+        Ok(([], spki)) => crypto::sha1(&spki.subject_public_key.data),
         Ok(_) | Err(_) => return Err(X509Error::PublicKey),
     };
     Ok(plain(
@@ -418,16 +365,9 @@ mod oid {
     pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
     pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
-    pub(super) const COMMON_NAME: &[u8] = &[0x55, 4, 3];
-    pub(super) const SERIAL_NUMBER: &[u8] = &[0x55, 4, 5];
-    pub(super) const COUNTRY: &[u8] = &[0x55, 4, 6];
-    pub(super) const ORGANIZATION: &[u8] = &[0x55, 4, 10];
-    pub(super) const ORGANIZATIONAL_UNIT: &[u8] = &[0x55, 4, 11];
-
     pub(super) const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
     pub(super) const ECDSA_WITH_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
-    pub(super) const SHA256_WITH_RSA: &[u8] =
-        &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b];
+    pub(super) const SHA256_WITH_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b];
 }
 
 #[cfg(test)]

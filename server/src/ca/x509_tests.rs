@@ -5,7 +5,7 @@ use rcgen::PublicKeyData as _;
 use signet_identity::{
     bundle::{Bundle, X509Authority},
     trust::{Trust, Usage, VerifyError},
-    x509::{check_svid_leaf, chain_to_pem},
+    x509::{chain_to_pem, check_svid_leaf},
 };
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 
@@ -90,11 +90,17 @@ fn a_leaf_has_exactly_the_extensions_of_the_profile() {
         ("AuthorityKeyIdentifier", false),
         ("SubjectAlternativeName", false),
     ];
-    let wanted: Vec<_> = wanted.iter().map(|(name, critical)| ((*name).to_owned(), *critical)).collect();
+    let wanted: Vec<_> = wanted
+        .iter()
+        .map(|(name, critical)| ((*name).to_owned(), *critical))
+        .collect();
     assert_eq!(extensions(&leaf.der), wanted);
     let (_, parsed) = X509Certificate::from_der(&leaf.der).unwrap();
     let usage = parsed.key_usage().unwrap().unwrap().value;
-    assert_eq!(usage.flags, 0b1_0101, "digitalSignature, keyEncipherment, keyAgreement");
+    assert_eq!(
+        usage.flags, 0b1_0101,
+        "digitalSignature, keyEncipherment, keyAgreement"
+    );
     let purposes = parsed.extended_key_usage().unwrap().unwrap().value;
     assert!(purposes.server_auth && purposes.client_auth && !purposes.any);
     assert!(!parsed.is_ca());
@@ -105,7 +111,10 @@ fn a_leaf_has_exactly_the_extensions_of_the_profile() {
         GeneralName::URI("spiffe://example.org/ns/prod/web"),
     ];
     assert_eq!(san.general_names, wanted);
-    assert_eq!(parsed.subject().to_string(), "C=US, O=SPIRE, CN=web.example.org");
+    assert_eq!(
+        parsed.subject().to_string(),
+        "C=US, O=SPIRE, CN=web.example.org"
+    );
 }
 
 #[test]
@@ -117,7 +126,10 @@ fn an_authority_has_exactly_the_extensions_of_the_profile() {
         ("SubjectKeyIdentifier", false),
         ("SubjectAlternativeName", false),
     ];
-    let wanted: Vec<_> = wanted.iter().map(|(name, critical)| ((*name).to_owned(), *critical)).collect();
+    let wanted: Vec<_> = wanted
+        .iter()
+        .map(|(name, critical)| ((*name).to_owned(), *critical))
+        .collect();
     assert_eq!(extensions(&root.signed.der), wanted);
     let (_, parsed) = X509Certificate::from_der(&root.signed.der).unwrap();
     let usage = parsed.key_usage().unwrap().unwrap().value;
@@ -125,9 +137,15 @@ fn an_authority_has_exactly_the_extensions_of_the_profile() {
     let constraints = parsed.basic_constraints().unwrap().unwrap().value;
     assert!(constraints.ca && constraints.path_len_constraint.is_none());
     let serial = &root.signed.serial;
-    assert_eq!(parsed.subject().to_string(), format!("C=US, O=SPIFFE, serialNumber={serial}"));
+    assert_eq!(
+        parsed.subject().to_string(),
+        format!("C=US, O=SPIFFE, serialNumber={serial}")
+    );
     assert_eq!(parsed.validity().not_before.timestamp(), 1_900_000_000 - 10);
-    assert_eq!(parsed.validity().not_after.timestamp(), 1_900_000_000 + 86_400);
+    assert_eq!(
+        parsed.validity().not_after.timestamp(),
+        1_900_000_000 + 86_400
+    );
 }
 
 #[test]
@@ -139,18 +157,16 @@ fn issuer_name_and_key_ids_are_exact() {
     let (_, parsed) = X509Certificate::from_der(&leaf.der).unwrap();
     assert_eq!(parsed.issuer().as_raw(), ca.subject().as_raw());
     assert_eq!(parsed.public_key().raw, subject_key.spki_der());
-    for extension in parsed.extensions() {
-        match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(id) => {
-                assert_eq!(id.0, subject_key.subject_key_id());
-            }
-            ParsedExtension::AuthorityKeyIdentifier(id) => {
-                let id = id.key_identifier.as_ref().unwrap();
-                assert_eq!(Some(id.0), stated_key_id(&ca));
-            }
-            _ => {}
-        }
-    }
+    let own = parsed
+        .iter_extensions()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+            #[expect(clippy::wildcard_enum_match_arm, reason = "one kind is looked for")]
+            _ => None,
+        });
+    assert_eq!(own.unwrap(), subject_key.subject_key_id());
+    let issuer = check_svid_leaf(&leaf.der).unwrap().authority_key_id;
+    assert_eq!(issuer.as_deref(), stated_key_id(&ca));
 }
 
 #[test]
@@ -161,7 +177,10 @@ fn every_key_type_signs_for_every_key_type() {
             let key = PrivateKey::generate(subject).unwrap();
             let leaf = root.leaf(key.spki_der(), &[]);
             for usage in [Usage::Client, Usage::Server] {
-                let verified = root.trust().verify(&[leaf.der.clone()], usage, noon()).unwrap();
+                let verified = root
+                    .trust()
+                    .verify(std::slice::from_ref(&leaf.der), usage, noon())
+                    .unwrap();
                 assert_eq!(verified.id, web());
                 assert_eq!(verified.serial, leaf.serial);
                 assert_eq!(verified.not_after, leaf.not_after);
@@ -186,7 +205,11 @@ fn names_of_every_kind_survive_in_the_issuer() {
     };
     let root = root_of(KeyType::EcP256, &subject);
     let leaf = root.leaf(key().spki_der(), &[]);
-    assert!(root.trust().verify(&[leaf.der], Usage::Server, noon()).is_ok());
+    assert!(
+        root.trust()
+            .verify(&[leaf.der], Usage::Server, noon())
+            .is_ok()
+    );
 }
 
 #[test]
@@ -203,7 +226,10 @@ fn an_svid_never_outlives_its_authority() {
     };
     let leaf = root.issuer.leaf(&request, noon()).unwrap();
     assert_eq!(leaf.not_after, root.signed.not_after);
-    assert_eq!(check_svid_leaf(&leaf.der).unwrap().not_after, root.signed.not_after);
+    assert_eq!(
+        check_svid_leaf(&leaf.der).unwrap().not_after,
+        root.signed.not_after
+    );
     let after = root.issuer.leaf(&request, noon() + DAY);
     assert!(matches!(after, Err(X509Error::NoLifetime)));
 }
@@ -213,7 +239,10 @@ fn a_downstream_authority_signs_below_the_root() {
     let root = root();
     let key = key();
     let asked = (key.spki_der(), Duration::from_secs(7200));
-    let signed = root.issuer.downstream_ca(&trust_domain(), asked, noon()).unwrap();
+    let signed = root
+        .issuer
+        .downstream_ca(&trust_domain(), asked, noon())
+        .unwrap();
     let below = Root {
         issuer: Issuer::new(&signed.der, key).unwrap(),
         signed: signed.clone(),
@@ -240,12 +269,30 @@ fn what_cannot_be_certified_is_refused() {
     let longer = [key.spki_der(), &[0]].concat();
     let bad_names = ["büro.example".to_owned()];
     for request in [
-        LeafRequest { spki_der: b"", ..good },
-        LeafRequest { spki_der: &longer, ..good },
-        LeafRequest { dns_names: &bad_names, ..good },
-        LeafRequest { subject: Some(b"not a name"), ..good },
-        LeafRequest { subject: Some(&[0x30, 0]), ..good },
-        LeafRequest { ttl: Duration::ZERO, ..good },
+        LeafRequest {
+            spki_der: b"",
+            ..good
+        },
+        LeafRequest {
+            spki_der: &longer,
+            ..good
+        },
+        LeafRequest {
+            dns_names: &bad_names,
+            ..good
+        },
+        LeafRequest {
+            subject: Some(b"not a name"),
+            ..good
+        },
+        LeafRequest {
+            subject: Some(&[0x30, 0]),
+            ..good
+        },
+        LeafRequest {
+            ttl: Duration::ZERO,
+            ..good
+        },
     ] {
         assert!(root.issuer.leaf(&request, noon()).is_err());
     }
@@ -277,7 +324,9 @@ fn rcgen_reads_our_authority_and_its_leaves_are_trusted() {
     let leaf = params.signed_by(&subject, &issuer).unwrap();
     assert_eq!(subject.subject_public_key_info(), subject.spki_der());
     let mut bundle = Bundle::empty(trust_domain());
-    bundle.x509_authorities.push(X509Authority::parse(signed.der, false).unwrap());
+    bundle
+        .x509_authorities
+        .push(X509Authority::parse(signed.der, false).unwrap());
     let verified = Trust::new([&bundle]).verify(&[leaf.der().clone()], Usage::Client, noon());
     assert_eq!(verified.unwrap().id.path(), "/web");
 }
@@ -295,12 +344,23 @@ fn openssl_accepts_the_chain() {
     std::fs::write(&ca, chain_to_pem([&root.signed.der])).unwrap();
     std::fs::write(&svid, chain_to_pem([&leaf.der])).unwrap();
     let checked = Command::new("openssl")
-        .args(["verify", "-x509_strict", "-purpose", "sslclient", "-attime", "1900000000"])
+        .args([
+            "verify",
+            "-x509_strict",
+            "-purpose",
+            "sslclient",
+            "-attime",
+            "1900000000",
+        ])
         .arg("-CAfile")
         .args([&ca, &svid])
         .output()
         .unwrap();
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
 }
 
 proptest! {

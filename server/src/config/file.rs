@@ -8,6 +8,10 @@ use signet_daemon::config::Period;
 /// The `server` block.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in SPIRE's file"
+)]
 pub(super) struct Server {
     pub(super) admin_ids: Vec<String>,
     pub(super) agent_ttl: Option<Period>,

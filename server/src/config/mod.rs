@@ -122,12 +122,18 @@ impl Reader<'_> {
     fn trust_domain(&self, server: &file::Server) -> anyhow::Result<TrustDomain> {
         let given = self.flags.trust_domain.as_ref();
         let Some(text) = given.or(server.trust_domain.as_ref()) else {
-            bail!(self.problem("trust_domain", "is missing; name the trust domain, such as \"example.org\""));
+            bail!(self.problem(
+                "trust_domain",
+                "is missing; name the trust domain, such as \"example.org\""
+            ));
         };
         let wrong = |what: String| self.wrong(given.is_some(), "trust_domain", what);
-        let trust_domain = id::parse_trust_domain(text).map_err(|error| wrong(error.to_string()))?;
+        let trust_domain =
+            id::parse_trust_domain(text).map_err(|error| wrong(error.to_string()))?;
         if trust_domain.as_str().len() > LONGEST_TRUST_DOMAIN {
-            return Err(wrong(format!("is longer than {LONGEST_TRUST_DOMAIN} characters")));
+            return Err(wrong(format!(
+                "is longer than {LONGEST_TRUST_DOMAIN} characters"
+            )));
         }
         Ok(trust_domain)
     }
@@ -143,8 +149,14 @@ impl Reader<'_> {
     }
 
     fn socket_path(&self, server: &file::Server) -> PathBuf {
-        let given = self.flags.socket_path.as_ref().or(server.socket_path.as_ref());
-        given.cloned().unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+        let given = self
+            .flags
+            .socket_path
+            .as_ref()
+            .or(server.socket_path.as_ref());
+        given
+            .cloned()
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
     }
 
     fn bind(&self, server: &file::Server) -> anyhow::Result<SocketAddr> {
@@ -154,7 +166,11 @@ impl Reader<'_> {
                 .map_err(|what| self.wrong(given.is_some(), "bind_address", what))?,
             None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
-        let port = self.flags.server_port.or(server.bind_port).unwrap_or(DEFAULT_PORT);
+        let port = self
+            .flags
+            .server_port
+            .or(server.bind_port)
+            .unwrap_or(DEFAULT_PORT);
         Ok(SocketAddr::new(address, port))
     }
 
@@ -189,7 +205,10 @@ impl Reader<'_> {
             ca_key_type: ca_key_type.unwrap_or(KeyType::EcP256),
             jwt_key_type: jwt_key_type.or(ca_key_type).unwrap_or(KeyType::EcP256),
             ca_subject: subject(server.ca_subject.as_ref()),
-            jwt_issuer: server.jwt_issuer.clone().filter(|issuer| !issuer.is_empty()),
+            jwt_issuer: server
+                .jwt_issuer
+                .clone()
+                .filter(|issuer| !issuer.is_empty()),
             lifetimes: Lifetimes {
                 x509_svid,
                 jwt_svid: jwt_svid.unwrap_or(DEFAULT_JWT_SVID_TTL),
@@ -236,9 +255,9 @@ impl Reader<'_> {
         T: FromStr<Err: Display> + Default,
     {
         match flag.as_ref().or(file.as_ref()) {
-            Some(text) => {
-                text.parse().map_err(|error| self.wrong(flag.is_some(), setting, error))
-            }
+            Some(text) => text
+                .parse()
+                .map_err(|error| self.wrong(flag.is_some(), setting, error)),
             None => Ok(T::default()),
         }
     }

@@ -108,7 +108,10 @@ const PLUGINS: Table = &[
             ("tpm_devid", Key::NotYet(ATTESTORS)),
         ]),
     ),
-    ("UpstreamAuthority", Key::NotYet("the CA signs its own root")),
+    (
+        "UpstreamAuthority",
+        Key::NotYet("the CA signs its own root"),
+    ),
     ("BundlePublisher", Key::NotYet("")),
     ("CredentialComposer", Key::NotYet("")),
     ("Notifier", Key::NotYet("")),
@@ -137,7 +140,10 @@ const MEMORY: Table = plugin!(&[]);
 const JOIN_TOKEN: Table = plugin!(&[]);
 
 const X509POP: Table = plugin!(&[
-    ("agent_path_template", Key::NotYet("the path is x509pop/<fingerprint>")),
+    (
+        "agent_path_template",
+        Key::NotYet("the path is x509pop/<fingerprint>")
+    ),
     ("ca_bundle_path", Key::Value),
     ("ca_bundle_paths", Key::Value),
     ("mode", Key::Value),

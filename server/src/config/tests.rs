@@ -102,7 +102,14 @@ fn defaults_are_those_of_spire() {
 
 #[test]
 fn flags_override_the_file_in_both_spellings() {
-    let args = ["--trustDomain", "other.test", "--serverPort", "1", "--bind-address", "::1"];
+    let args = [
+        "--trustDomain",
+        "other.test",
+        "--serverPort",
+        "1",
+        "--bind-address",
+        "::1",
+    ];
     let config = load_with(LEAST, &args).unwrap();
     assert_eq!(config.ca.trust_domain.as_str(), "other.test");
     assert_eq!(config.bind.to_string(), "[::1]:1");
@@ -151,13 +158,31 @@ fn what_is_missing_is_named() {
 #[test]
 fn plugins_are_checked() {
     for (plugins, wanted) in [
-        ("DataStore \"sql\" { plugin_data { database_type = \"mysql\" } }", "mysql"),
-        ("DataStore \"sql\" { plugin_data { database_type = \"sqlite3\" } }", "connection_string"),
+        (
+            "DataStore \"sql\" { plugin_data { database_type = \"mysql\" } }",
+            "mysql",
+        ),
+        (
+            "DataStore \"sql\" { plugin_data { database_type = \"sqlite3\" } }",
+            "connection_string",
+        ),
         ("KeyManager \"disk\" { plugin_data {} }", "keys_path"),
-        ("KeyManager \"aws_kms\" { plugin_data {} }", "not supported yet"),
-        ("KeyManager \"memory\" {}\nKeyManager \"disk\" {}", "more than once"),
-        ("NodeAttestor \"x509pop\" { plugin_data {} }", "ca_bundle_path"),
-        ("NodeAttestor \"x509pop\" { plugin_data { mode = \"spiffe\" } }", "mode"),
+        (
+            "KeyManager \"aws_kms\" { plugin_data {} }",
+            "not supported yet",
+        ),
+        (
+            "KeyManager \"memory\" {}\nKeyManager \"disk\" {}",
+            "more than once",
+        ),
+        (
+            "NodeAttestor \"x509pop\" { plugin_data {} }",
+            "ca_bundle_path",
+        ),
+        (
+            "NodeAttestor \"x509pop\" { plugin_data { mode = \"spiffe\" } }",
+            "mode",
+        ),
         ("NodeAttestor \"join_tokn\" {}", "join_token"),
         ("UpstreamAuthority \"disk\" {}", "not supported yet"),
     ] {
@@ -179,5 +204,8 @@ fn lifetimes_that_the_ca_cannot_honour_are_warned_about() {
 fn a_file_that_is_not_there_is_named_with_the_flag() {
     let error = Config::load(&flags(&["--config", "/nonexistent/server.conf"])).unwrap_err();
     let error = error.to_string();
-    assert!(error.contains("/nonexistent/server.conf") && error.contains("--config"), "{error}");
+    assert!(
+        error.contains("/nonexistent/server.conf") && error.contains("--config"),
+        "{error}"
+    );
 }

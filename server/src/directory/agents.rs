@@ -57,7 +57,9 @@ impl Agents {
     /// The agents that `id` names: the agent itself, or all that have it as an alias.
     pub(super) fn at<'a>(&'a self, id: &'a SpiffeId) -> impl Iterator<Item = &'a SpiffeId> {
         let itself = self.all.get_key_value(id).map(|(id, _)| id);
-        itself.into_iter().chain(self.by_alias.get(id).into_iter().flatten())
+        itself
+            .into_iter()
+            .chain(self.by_alias.get(id).into_iter().flatten())
     }
 
     /// Takes in a new agent, or a new state of a known one.
@@ -92,7 +94,9 @@ impl Agents {
 
     /// Forgets an agent; who follows it is told by the end of its channel.
     pub(super) fn remove(&mut self, id: &SpiffeId) {
-        let Some(known) = self.all.remove(id) else { return };
+        let Some(known) = self.all.remove(id) else {
+            return;
+        };
         self.unindex(&known.agent.selectors, id);
         for alias in &known.aliases {
             drop_from(&mut self.by_alias, alias, id);
@@ -132,13 +136,22 @@ impl Agents {
             .min_by_key(|agents| agents.map_or(0, BTreeSet::len))
             .flatten();
         let has_all = |id: &&SpiffeId| {
-            self.all.get(*id).is_some_and(|known| selectors.is_subset_of(&known.agent.selectors))
+            self.all
+                .get(*id)
+                .is_some_and(|known| selectors.is_subset_of(&known.agent.selectors))
         };
-        smallest.into_iter().flatten().filter(has_all).cloned().collect()
+        smallest
+            .into_iter()
+            .flatten()
+            .filter(has_all)
+            .cloned()
+            .collect()
     }
 
     fn refresh_aliases(&mut self, id: &SpiffeId, at: ChangeId) {
-        let Some(known) = self.all.get_mut(id) else { return };
+        let Some(known) = self.all.get_mut(id) else {
+            return;
+        };
         let selectors = &known.agent.selectors;
         let now: BTreeSet<SpiffeId> = selectors
             .iter()
@@ -158,13 +171,19 @@ impl Agents {
             drop_from(&mut self.by_alias, alias, id);
         }
         for alias in now.difference(&before) {
-            self.by_alias.entry(alias.clone()).or_default().insert(id.clone());
+            self.by_alias
+                .entry(alias.clone())
+                .or_default()
+                .insert(id.clone());
         }
     }
 
     fn index(&mut self, selectors: &Selectors, id: &SpiffeId) {
         for selector in selectors {
-            self.by_selector.entry(selector.clone()).or_default().insert(id.clone());
+            self.by_selector
+                .entry(selector.clone())
+                .or_default()
+                .insert(id.clone());
         }
     }
 

@@ -129,7 +129,9 @@ impl Entries {
     }
 
     pub(super) fn remove(&mut self, id: &EntryId) {
-        let Some(ById(entry)) = self.all.take(id) else { return };
+        let Some(ById(entry)) = self.all.take(id) else {
+            return;
+        };
         for trust_domain in &entry.federates_with {
             take(&mut self.by_federation, trust_domain, id);
         }

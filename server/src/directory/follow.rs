@@ -1,6 +1,6 @@
 //! One agent's view as it changes: everything first, or what it missed, then each change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use signet_identity::bundle::Bundle;
@@ -87,9 +87,16 @@ impl Follow {
 
 impl Directory {
     /// The step from `since` to now; `None` if the agent is gone or banned.
-    pub(super) fn step(&self, agent: &SpiffeId, since: Option<ChangeId>) -> Option<(Step, ChangeId)> {
+    pub(super) fn step(
+        &self,
+        agent: &SpiffeId,
+        since: Option<ChangeId>,
+    ) -> Option<(Step, ChangeId)> {
         let state = self.lock();
-        let known = state.agents.get(agent).filter(|known| !known.agent.banned)?;
+        let known = state
+            .agents
+            .get(agent)
+            .filter(|known| !known.agent.banned)?;
         let touched = since.filter(|since| *since <= state.at);
         let mut step = match touched.and_then(|since| known.history.since(since)) {
             Some(touched) => delta(&state, agent, touched),
@@ -112,11 +119,19 @@ impl Step {
 
 fn whole(state: &State, agent: &SpiffeId, own: &TrustDomain) -> Step {
     let entries = state.authorized(agent);
-    let mut bundles = federated(state, &entries);
-    if let Some(bundle) = state.bundles.get(own) {
-        bundles.insert(own, Arc::clone(bundle));
+    let federated = entries.iter().flat_map(|entry| &entry.federates_with);
+    let wanted: BTreeSet<&TrustDomain> = federated.chain([own]).collect();
+    let bundles = wanted
+        .into_iter()
+        .filter_map(|name| state.bundles.get(name))
+        .cloned()
+        .collect();
+    Step {
+        reset: true,
+        entries,
+        bundles,
+        ..Step::default()
     }
-    Step { reset: true, bundles: bundles.into_values().collect(), entries, ..Step::default() }
 }
 
 fn delta(state: &State, agent: &SpiffeId, touched: Since) -> Step {
@@ -128,31 +143,26 @@ fn delta(state: &State, agent: &SpiffeId, touched: Since) -> Step {
             None => removed_entries.push(id),
         }
     }
-    // An entry may bring a trust domain that the agent has not met.
-    let mut bundles = federated(state, &entries);
-    let mut removed_bundles = BTreeSet::new();
-    for trust_domain in &touched.bundles {
-        match state.bundles.get(trust_domain) {
-            Some(bundle) => {
-                bundles.insert(trust_domain, Arc::clone(bundle));
-            }
-            None => {
-                removed_bundles.insert(trust_domain.clone());
-            }
+    // An entry may bring a trust domain that the agent has not met, or met long ago.
+    let mut concerned = touched.bundles;
+    concerned.extend(
+        entries
+            .iter()
+            .flat_map(|entry| entry.federates_with.iter().cloned()),
+    );
+    let mut bundles = Vec::new();
+    let mut removed_bundles = Vec::new();
+    for trust_domain in concerned {
+        match state.bundles.get(&trust_domain) {
+            Some(bundle) => bundles.push(Arc::clone(bundle)),
+            None => removed_bundles.push(trust_domain),
         }
     }
-    let bundles = bundles.into_values().collect();
-    let removed_bundles = removed_bundles.into_iter().collect();
-    Step { entries, removed_entries, bundles, removed_bundles, ..Step::default() }
-}
-
-fn federated<'a>(
-    state: &State,
-    entries: &'a [Arc<Entry>],
-) -> BTreeMap<&'a TrustDomain, Arc<Bundle>> {
-    entries
-        .iter()
-        .flat_map(|entry| &entry.federates_with)
-        .filter_map(|trust_domain| Some((trust_domain, Arc::clone(state.bundles.get(trust_domain)?))))
-        .collect()
+    Step {
+        entries,
+        removed_entries,
+        bundles,
+        removed_bundles,
+        ..Step::default()
+    }
 }

@@ -21,7 +21,11 @@ pub(crate) struct Follower {
 impl Follower {
     pub(super) fn new(store: Store, directory: Directory) -> Self {
         let committed = store.committed();
-        Self { store, directory, committed }
+        Self {
+            store,
+            directory,
+            committed,
+        }
     }
 
     /// Follows until told to stop. The timer alone would be correct; being woken is faster.

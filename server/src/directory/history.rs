@@ -33,13 +33,19 @@ pub(super) struct Since {
 
 impl History {
     pub(super) fn starting(at: ChangeId) -> Self {
-        Self { floor: at, touched: VecDeque::new() }
+        Self {
+            floor: at,
+            touched: VecDeque::new(),
+        }
     }
 
     pub(super) fn push(&mut self, at: ChangeId, touched: Touched) {
         self.touched.push_back((at, touched));
         if self.touched.len() > MOST {
-            self.floor = self.touched.pop_front().map_or(self.floor, |(lost, _)| lost);
+            self.floor = self
+                .touched
+                .pop_front()
+                .map_or(self.floor, |(lost, _)| lost);
         }
     }
 
@@ -54,7 +60,12 @@ impl History {
             return None;
         }
         let mut since = Since::default();
-        for (_, touched) in self.touched.iter().rev().take_while(|(at, _)| *at > position) {
+        for (_, touched) in self
+            .touched
+            .iter()
+            .rev()
+            .take_while(|(at, _)| *at > position)
+        {
             match touched {
                 Touched::Entry(id) => since.entries.insert(id.clone()),
                 Touched::Bundle(trust_domain) => since.bundles.insert(trust_domain.clone()),
@@ -84,7 +95,13 @@ mod tests {
         history.push(ChangeId(13), entry(1));
         let since = history.since(ChangeId(11)).expect("within reach");
         assert_eq!(since.entries.len(), 2);
-        assert!(history.since(ChangeId(13)).expect("within reach").entries.is_empty());
+        assert!(
+            history
+                .since(ChangeId(13))
+                .expect("within reach")
+                .entries
+                .is_empty()
+        );
         assert!(history.since(ChangeId(9)).is_none());
     }
 
@@ -95,7 +112,10 @@ mod tests {
             // Two things touched by each change: half a change must not count as remembered.
             history.push(ChangeId(1 + n / 2), entry(n));
         }
-        let floor = (0..).map(ChangeId).find(|at| history.since(*at).is_some()).expect("floor");
+        let floor = (0..)
+            .map(ChangeId)
+            .find(|at| history.since(*at).is_some())
+            .expect("floor");
         let since = history.since(floor).expect("within reach");
         let expected = (0..300).filter(|n| 1 + n / 2 > floor.0).count();
         assert_eq!(since.entries.len(), expected);

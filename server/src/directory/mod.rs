@@ -45,7 +45,6 @@ struct Shared {
     at: watch::Sender<ChangeId>,
     trust: watch::Sender<Arc<Trust>>,
     trust_domain: TrustDomain,
-    server_id: SpiffeId,
     /// Random, so that resume tokens of another process are not mistaken for ours.
     epoch: u64,
 }
@@ -81,11 +80,10 @@ impl Directory {
             .map_err(LoadError::ServerId)?;
         let epoch = u64::from_be_bytes(crypto::random().map_err(LoadError::Random)?);
         Ok(Self(Arc::new(Shared {
-            state: Mutex::new(State::new(trust_domain.clone(), server_id.clone())),
+            state: Mutex::new(State::new(trust_domain.clone(), server_id)),
             at: watch::Sender::new(ChangeId::default()),
             trust: watch::Sender::new(Arc::new(Trust::new([]))),
             trust_domain,
-            server_id,
             epoch,
         })))
     }
@@ -93,11 +91,6 @@ impl Directory {
     /// The trust domain that this server is the authority of.
     pub(crate) fn trust_domain(&self) -> &TrustDomain {
         &self.0.trust_domain
-    }
-
-    /// `spiffe://<trust domain>/spire/server`.
-    pub(crate) fn server_id(&self) -> &SpiffeId {
-        &self.0.server_id
     }
 
     /// Waits until what was written with `change` is seen here. Bounded: the write is stored
@@ -114,7 +107,10 @@ impl Directory {
 
     /// The agent, whatever its state.
     pub(crate) fn agent(&self, id: &SpiffeId) -> Option<Arc<Agent>> {
-        self.lock().agents.get(id).map(|known| Arc::clone(&known.agent))
+        self.lock()
+            .agents
+            .get(id)
+            .map(|known| Arc::clone(&known.agent))
     }
 
     /// All agents, in the order of their IDs.
@@ -149,8 +145,13 @@ impl Directory {
         let mut found = Vec::new();
         let mut last = after.cloned();
         while found.len() < limit {
-            let chunk: Vec<_> =
-                self.lock().entries.after(among, last.as_ref()).take(CHUNK).cloned().collect();
+            let chunk: Vec<_> = self
+                .lock()
+                .entries
+                .after(among, last.as_ref())
+                .take(CHUNK)
+                .cloned()
+                .collect();
             let Some(end) = chunk.last() else { break };
             last = Some(end.id.clone());
             let room = limit.saturating_sub(found.len());
@@ -181,7 +182,11 @@ impl Directory {
     pub(crate) fn rights_of(&self, id: &SpiffeId, now: SystemTime) -> Rights {
         let state = self.lock();
         let mut rights = Rights::default();
-        for entry in state.entries.with_spiffe_id(id).filter(|entry| !expired(entry, now)) {
+        for entry in state
+            .entries
+            .with_spiffe_id(id)
+            .filter(|entry| !expired(entry, now))
+        {
             rights.admin |= entry.rights.admin;
             rights.downstream |= entry.rights.downstream;
         }

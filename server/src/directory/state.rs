@@ -70,9 +70,24 @@ impl State {
         let entries: BTreeSet<_> = snapshot.entries.iter().map(|entry| &entry.id).collect();
         let agents: BTreeSet<_> = snapshot.agents.iter().map(|agent| &agent.id).collect();
         let bundles: BTreeSet<_> = snapshot.bundles.iter().map(|b| &b.trust_domain).collect();
-        let gone_entries = self.entries.ids().filter(|id| !entries.contains(id)).cloned().collect();
-        let gone_agents = self.agents.ids().filter(|id| !agents.contains(id)).cloned().collect();
-        let gone_bundles = self.bundles.keys().filter(|id| !bundles.contains(id)).cloned().collect();
+        let gone_entries = self
+            .entries
+            .ids()
+            .filter(|id| !entries.contains(id))
+            .cloned()
+            .collect();
+        let gone_agents = self
+            .agents
+            .ids()
+            .filter(|id| !agents.contains(id))
+            .cloned()
+            .collect();
+        let gone_bundles = self
+            .bundles
+            .keys()
+            .filter(|id| !bundles.contains(id))
+            .cloned()
+            .collect();
         Changes {
             upto: snapshot.at,
             gone_entries,
@@ -86,7 +101,9 @@ impl State {
 
     /// What the agent may see: all below its ID and below its aliases.
     pub(super) fn authorized(&self, agent: &SpiffeId) -> Vec<Arc<Entry>> {
-        let Some(known) = self.agents.get(agent) else { return Vec::new() };
+        let Some(known) = self.agents.get(agent) else {
+            return Vec::new();
+        };
         let mut seen = Descent::default();
         self.entries.below(agent, &mut seen);
         for alias in &known.aliases {
@@ -100,7 +117,9 @@ impl State {
         let known = self.agents.get(agent)?;
         let entry = self.entries.get(id)?;
         let reached = |id: &SpiffeId| id == agent || known.aliases.contains(id);
-        self.entries.above(&entry.parent_id, reached).then_some(entry)
+        self.entries
+            .above(&entry.parent_id, reached)
+            .then_some(entry)
     }
 
     fn change_entry(&mut self, id: &EntryId, new: Option<&Arc<Entry>>, at: ChangeId) {
@@ -190,7 +209,9 @@ impl State {
         at: ChangeId,
         touched: impl IntoIterator<Item = Touched>,
     ) {
-        let Some(known) = self.agents.get_mut(agent) else { return };
+        let Some(known) = self.agents.get_mut(agent) else {
+            return;
+        };
         for touched in touched {
             known.history.push(at, touched);
         }

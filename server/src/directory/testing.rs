@@ -30,12 +30,26 @@ impl TestDirectory {
         let (directory, follower) = loaded.expect("load the directory");
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.run(CancellationToken::new()));
-        Self { store, directory, _tasks: tasks }
+        Self {
+            store,
+            directory,
+            _tasks: tasks,
+        }
     }
 
     pub(crate) async fn attest(&self, agent: Agent) {
-        let attestation = Attestation { agent, at: now(), token: None, alias: None };
-        let written = self.store.store.attest_agent(attestation).await.expect("attest");
+        let attestation = Attestation {
+            agent,
+            at: now(),
+            token: None,
+            alias: None,
+        };
+        let written = self
+            .store
+            .store
+            .attest_agent(attestation)
+            .await
+            .expect("attest");
         self.directory.caught_up(written.change).await;
     }
 }
@@ -49,7 +63,10 @@ pub(crate) fn id(path: &str) -> SpiffeId {
 }
 
 pub(crate) fn selectors(texts: &[&str]) -> Selectors {
-    texts.iter().map(|text| text.parse().expect("selector")).collect()
+    texts
+        .iter()
+        .map(|text| text.parse().expect("selector"))
+        .collect()
 }
 
 pub(crate) fn now() -> SystemTime {

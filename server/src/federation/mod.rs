@@ -32,7 +32,9 @@ pub(crate) enum FederationError {
     #[error("bundle already exists")]
     Exists,
     /// So many entries federate with it.
-    #[error("cannot delete bundle; federated with {0} registration entries; choose mode DELETE or DISSOCIATE to delete it with them or to end their federation")]
+    #[error(
+        "cannot delete bundle; federated with {0} registration entries; choose mode DELETE or DISSOCIATE to delete it with them or to end their federation"
+    )]
     InUse(usize),
     /// The database.
     #[error(transparent)]
@@ -81,12 +83,20 @@ impl Federation {
             .store
             .amend_bundle(own, move |bundle| {
                 for authority in x509 {
-                    if !bundle.x509_authorities.iter().any(|known| known.der == authority.der) {
+                    if !bundle
+                        .x509_authorities
+                        .iter()
+                        .any(|known| known.der == authority.der)
+                    {
                         bundle.x509_authorities.push(authority);
                     }
                 }
                 for authority in jwt {
-                    if !bundle.jwt_authorities.iter().any(|known| known.key_id == authority.key_id) {
+                    if !bundle
+                        .jwt_authorities
+                        .iter()
+                        .any(|known| known.key_id == authority.key_id)
+                    {
                         bundle.jwt_authorities.push(authority);
                     }
                 }
@@ -96,7 +106,11 @@ impl Federation {
     }
 
     /// The federated bundles after `after`, at most `size`; and whether there are more.
-    pub(crate) fn list(&self, after: Option<&TrustDomain>, size: usize) -> (Vec<Arc<Bundle>>, bool) {
+    pub(crate) fn list(
+        &self,
+        after: Option<&TrustDomain>,
+        size: usize,
+    ) -> (Vec<Arc<Bundle>>, bool) {
         let own = self.directory.trust_domain();
         let mut rest = self.directory.bundles().into_iter().filter(|bundle| {
             bundle.trust_domain != *own && after.is_none_or(|after| bundle.trust_domain > *after)
@@ -108,7 +122,9 @@ impl Federation {
     /// The bundle of a trust domain that we federate with.
     pub(crate) fn get(&self, trust_domain: &TrustDomain) -> Result<Arc<Bundle>, FederationError> {
         self.check(trust_domain, Action::Getting)?;
-        self.directory.bundle(trust_domain).ok_or(FederationError::NotFound)
+        self.directory
+            .bundle(trust_domain)
+            .ok_or(FederationError::NotFound)
     }
 
     /// Stores a bundle where there was none.

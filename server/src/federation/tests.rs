@@ -1,7 +1,7 @@
 //! Federation over a real store.
 
-use signet_identity::bundle::{Bundle, JwtAuthority};
 use signet_identity::TrustDomain;
+use signet_identity::bundle::{Bundle, JwtAuthority};
 use signet_identity::key::{KeyType, PrivateKey};
 
 use super::{Federation, FederationError};
@@ -15,24 +15,40 @@ async fn federation() -> (TestDirectory, Federation) {
 }
 
 fn bundle(name: &str, sequence: u64) -> Bundle {
-    Bundle { sequence, ..Bundle::empty(TrustDomain::new(name).expect("trust domain")) }
+    Bundle {
+        sequence,
+        ..Bundle::empty(TrustDomain::new(name).expect("trust domain"))
+    }
 }
 
 #[tokio::test]
 async fn a_bundle_is_created_once_set_changed_and_deleted() {
     let (_test, federation) = federation().await;
     let partner = TrustDomain::new("partner.org").expect("trust domain");
-    let early = federation.update(partner.clone(), |bundle| bundle.sequence = 9).await;
+    let early = federation
+        .update(partner.clone(), |bundle| bundle.sequence = 9)
+        .await;
     assert!(matches!(early, Err(FederationError::NotFound)));
-    federation.create(bundle("partner.org", 1)).await.expect("create");
+    federation
+        .create(bundle("partner.org", 1))
+        .await
+        .expect("create");
     let again = federation.create(bundle("partner.org", 2)).await;
     assert!(matches!(again, Err(FederationError::Exists)));
     federation.set(bundle("partner.org", 3)).await.expect("set");
-    let updated = federation.update(partner.clone(), |bundle| bundle.sequence += 1).await;
+    let updated = federation
+        .update(partner.clone(), |bundle| bundle.sequence += 1)
+        .await;
     assert_eq!(updated.expect("update").sequence, 4);
     assert_eq!(federation.get(&partner).expect("get").sequence, 4);
-    federation.delete(partner.clone(), DeleteMode::Restrict).await.expect("delete");
-    assert!(matches!(federation.get(&partner), Err(FederationError::NotFound)));
+    federation
+        .delete(partner.clone(), DeleteMode::Restrict)
+        .await
+        .expect("delete");
+    assert!(matches!(
+        federation.get(&partner),
+        Err(FederationError::NotFound)
+    ));
 }
 
 #[tokio::test]
@@ -43,18 +59,27 @@ async fn the_own_bundle_is_not_a_federated_one() {
         federation.create(own.clone()).await.err(),
         federation.set(own).await.err(),
         federation.update(trust_domain(), |_| {}).await.err(),
-        federation.delete(trust_domain(), DeleteMode::Delete).await.err(),
+        federation
+            .delete(trust_domain(), DeleteMode::Delete)
+            .await
+            .err(),
         federation.get(&trust_domain()).err(),
     ];
     for refusal in refusals {
-        assert!(matches!(refusal, Some(FederationError::Own(_))), "{refusal:?}");
+        assert!(
+            matches!(refusal, Some(FederationError::Own(_))),
+            "{refusal:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn lists_leave_the_own_bundle_out_and_come_in_pages() {
     let (_test, federation) = federation().await;
-    federation.append(Vec::new(), vec![jwt("k", false)]).await.expect("append");
+    federation
+        .append(Vec::new(), vec![jwt("k", false)])
+        .await
+        .expect("append");
     for name in ["a.org", "b.org", "c.org"] {
         federation.create(bundle(name, 1)).await.expect("create");
     }
@@ -79,10 +104,19 @@ fn jwt(key_id: &str, tainted: bool) -> JwtAuthority {
 async fn appending_adds_and_takes_no_taint_away() {
     let (_test, federation) = federation().await;
     let tainted = jwt("old", true);
-    federation.append(Vec::new(), vec![tainted.clone()]).await.expect("append");
-    let clean = JwtAuthority { tainted: false, ..tainted.clone() };
+    federation
+        .append(Vec::new(), vec![tainted.clone()])
+        .await
+        .expect("append");
+    let clean = JwtAuthority {
+        tainted: false,
+        ..tainted.clone()
+    };
     let other = jwt("new", false);
-    let bundle = federation.append(Vec::new(), vec![clean, other.clone()]).await.expect("append");
+    let bundle = federation
+        .append(Vec::new(), vec![clean, other.clone()])
+        .await
+        .expect("append");
     assert_eq!(bundle.jwt_authorities, [tainted, other]);
     assert_eq!(bundle.sequence, 2);
     assert_eq!(federation.own().as_deref(), Some(&bundle));

@@ -62,12 +62,25 @@ impl Filter {
     }
 
     pub(super) fn accepts(&self, entry: &Entry) -> bool {
-        self.spiffe_id.as_ref().is_none_or(|id| entry.spiffe_id == *id)
-            && self.parent_id.as_ref().is_none_or(|id| entry.parent_id == *id)
+        self.spiffe_id
+            .as_ref()
+            .is_none_or(|id| entry.spiffe_id == *id)
+            && self
+                .parent_id
+                .as_ref()
+                .is_none_or(|id| entry.parent_id == *id)
             && self.hint.as_ref().is_none_or(|hint| entry.hint == *hint)
-            && self.downstream.is_none_or(|downstream| entry.rights.downstream == downstream)
-            && self.selectors.as_ref().is_none_or(|wanted| wanted.selectors(&entry.selectors))
-            && self.federates_with.as_ref().is_none_or(|wanted| wanted.names(&entry.federates_with))
+            && self
+                .downstream
+                .is_none_or(|downstream| entry.rights.downstream == downstream)
+            && self
+                .selectors
+                .as_ref()
+                .is_none_or(|wanted| wanted.selectors(&entry.selectors))
+            && self
+                .federates_with
+                .as_ref()
+                .is_none_or(|wanted| wanted.names(&entry.federates_with))
     }
 }
 

@@ -136,7 +136,9 @@ impl Registration {
         // One more than asked for tells whether this is the last page.
         let more = size.saturating_add(1);
         let among = filter.among();
-        let mut entries = self.directory.entries(&among, after, more, |entry| filter.accepts(entry));
+        let mut entries = self
+            .directory
+            .entries(&among, after, more, |entry| filter.accepts(entry));
         let next = if entries.len() > size {
             entries.truncate(size);
             entries.last().map(|last| last.id.clone())
@@ -152,6 +154,8 @@ impl Registration {
             return self.directory.entry_count();
         }
         let among = filter.among();
-        self.directory.entries(&among, None, usize::MAX, |entry| filter.accepts(entry)).len()
+        self.directory
+            .entries(&among, None, usize::MAX, |entry| filter.accepts(entry))
+            .len()
     }
 }

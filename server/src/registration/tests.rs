@@ -23,13 +23,19 @@ fn draft(entry: &Entry, keep_id: bool) -> Draft {
 }
 
 async fn create(registration: &Registration, entry: Entry) -> Entry {
-    registration.create(draft(&entry, true), now()).await.expect("create")
+    registration
+        .create(draft(&entry, true), now())
+        .await
+        .expect("create")
 }
 
 fn found(registration: &Registration, filter: &Filter) -> Vec<String> {
     let page = registration.list(filter, None, usize::MAX);
     assert_eq!(page.entries.len(), registration.count(filter));
-    page.entries.iter().map(|entry| entry.id.to_string()).collect()
+    page.entries
+        .iter()
+        .map(|entry| entry.id.to_string())
+        .collect()
 }
 
 #[tokio::test]
@@ -50,7 +56,9 @@ async fn a_similar_entry_is_handed_back() {
     let first = create(&registration, entry("x", "/spire/agent/x", "/w")).await;
     let again = registration.create(draft(&first, false), now()).await;
     assert!(matches!(again, Err(CreateError::Similar(similar)) if *similar == first));
-    let taken = registration.create(draft(&entry("x", "/spire/agent/x", "/v"), true), now()).await;
+    let taken = registration
+        .create(draft(&entry("x", "/spire/agent/x", "/v"), true), now())
+        .await;
     assert!(matches!(taken, Err(CreateError::IdTaken(_))));
 }
 
@@ -58,8 +66,16 @@ async fn a_similar_entry_is_handed_back() {
 async fn an_update_is_seen_at_once() {
     let (_test, registration) = registration().await;
     let first = create(&registration, entry("x", "/spire/agent/x", "/w")).await;
-    let hinted = |current| Ok(Entry { hint: "h".to_owned(), ..current });
-    let updated = registration.update(first.id.clone(), hinted).await.expect("update");
+    let hinted = |current| {
+        Ok(Entry {
+            hint: "h".to_owned(),
+            ..current
+        })
+    };
+    let updated = registration
+        .update(first.id.clone(), hinted)
+        .await
+        .expect("update");
     assert_eq!((updated.hint.as_str(), updated.revision), ("h", 1));
     assert_eq!(registration.get(&first.id).as_deref(), Some(&updated));
     let nobody = "nobody".parse().expect("entry id");
@@ -70,13 +86,27 @@ async fn an_update_is_seen_at_once() {
 #[tokio::test]
 async fn selectors_match_in_four_ways() {
     let (_test, registration) = registration().await;
-    for (name, with) in [("a", &["t:1"][..]), ("ab", &["t:1", "t:2"]), ("abc", &["t:1", "t:2", "t:3"]), ("d", &["t:4"])] {
-        let with = Entry { selectors: selectors(with), ..entry(name, "/spire/agent/x", "/w") };
+    for (name, with) in [
+        ("a", &["t:1"][..]),
+        ("ab", &["t:1", "t:2"]),
+        ("abc", &["t:1", "t:2", "t:3"]),
+        ("d", &["t:4"]),
+    ] {
+        let with = Entry {
+            selectors: selectors(with),
+            ..entry(name, "/spire/agent/x", "/w")
+        };
         create(&registration, with).await;
     }
     let matching = |how| {
         let set = selectors(&["t:1", "t:2"]);
-        found(&registration, &Filter { selectors: Some(Match { set, how }), ..Filter::default() })
+        found(
+            &registration,
+            &Filter {
+                selectors: Some(Match { set, how }),
+                ..Filter::default()
+            },
+        )
     };
     assert_eq!(matching(How::Exact), ["ab"]);
     assert_eq!(matching(How::Subset), ["a", "ab"]);
@@ -89,15 +119,38 @@ async fn federations_match_in_four_ways() {
     let (test, registration) = registration().await;
     let domain = |n: &u32| TrustDomain::new(format!("p{n}.org")).expect("trust domain");
     for n in 1..=4 {
-        test.store.store.set_bundle(Bundle::empty(domain(&n))).await.expect("store");
+        test.store
+            .store
+            .set_bundle(Bundle::empty(domain(&n)))
+            .await
+            .expect("store");
     }
-    for (name, with) in [("a", &[1][..]), ("ab", &[1, 2]), ("abc", &[1, 2, 3]), ("d", &[4]), ("none", &[])] {
+    for (name, with) in [
+        ("a", &[1][..]),
+        ("ab", &[1, 2]),
+        ("abc", &[1, 2, 3]),
+        ("d", &[4]),
+        ("none", &[]),
+    ] {
         let federates_with = with.iter().map(domain).collect();
-        create(&registration, Entry { federates_with, ..entry(name, "/spire/agent/x", "/w") }).await;
+        create(
+            &registration,
+            Entry {
+                federates_with,
+                ..entry(name, "/spire/agent/x", "/w")
+            },
+        )
+        .await;
     }
     let matching = |how| {
         let set: BTreeSet<_> = [1, 2].iter().map(domain).collect();
-        found(&registration, &Filter { federates_with: Some(Match { set, how }), ..Filter::default() })
+        found(
+            &registration,
+            &Filter {
+                federates_with: Some(Match { set, how }),
+                ..Filter::default()
+            },
+        )
     };
     assert_eq!(matching(How::Exact), ["ab"]);
     assert_eq!(matching(How::Subset), ["a", "ab"]);
@@ -108,37 +161,105 @@ async fn federations_match_in_four_ways() {
 #[tokio::test]
 async fn filters_are_all_honoured() {
     let (_test, registration) = registration().await;
-    let downstream = Rights { admin: false, downstream: true };
-    create(&registration, Entry { rights: downstream, ..entry("a", "/spire/agent/x", "/v") }).await;
-    create(&registration, Entry { hint: "h".to_owned(), ..entry("b", "/spire/agent/x", "/w") }).await;
+    let downstream = Rights {
+        admin: false,
+        downstream: true,
+    };
+    create(
+        &registration,
+        Entry {
+            rights: downstream,
+            ..entry("a", "/spire/agent/x", "/v")
+        },
+    )
+    .await;
+    create(
+        &registration,
+        Entry {
+            hint: "h".to_owned(),
+            ..entry("b", "/spire/agent/x", "/w")
+        },
+    )
+    .await;
     create(&registration, entry("c", "/spire/agent/y", "/w")).await;
     let with = |filter: Filter| found(&registration, &filter);
-    assert_eq!(with(Filter { spiffe_id: Some(id("/w")), ..Filter::default() }), ["b", "c"]);
-    assert_eq!(with(Filter { parent_id: Some(id("/spire/agent/x")), ..Filter::default() }), ["a", "b"]);
-    assert_eq!(with(Filter { hint: Some("h".to_owned()), ..Filter::default() }), ["b"]);
-    assert_eq!(with(Filter { hint: Some(String::new()), ..Filter::default() }), ["a", "c"]);
-    assert_eq!(with(Filter { downstream: Some(true), ..Filter::default() }), ["a"]);
-    assert_eq!(with(Filter { downstream: Some(false), ..Filter::default() }), ["b", "c"]);
+    assert_eq!(
+        with(Filter {
+            spiffe_id: Some(id("/w")),
+            ..Filter::default()
+        }),
+        ["b", "c"]
+    );
+    assert_eq!(
+        with(Filter {
+            parent_id: Some(id("/spire/agent/x")),
+            ..Filter::default()
+        }),
+        ["a", "b"]
+    );
+    assert_eq!(
+        with(Filter {
+            hint: Some("h".to_owned()),
+            ..Filter::default()
+        }),
+        ["b"]
+    );
+    assert_eq!(
+        with(Filter {
+            hint: Some(String::new()),
+            ..Filter::default()
+        }),
+        ["a", "c"]
+    );
+    assert_eq!(
+        with(Filter {
+            downstream: Some(true),
+            ..Filter::default()
+        }),
+        ["a"]
+    );
+    assert_eq!(
+        with(Filter {
+            downstream: Some(false),
+            ..Filter::default()
+        }),
+        ["b", "c"]
+    );
+}
+
+#[tokio::test]
+async fn filters_are_combined() {
+    let (_test, registration) = registration().await;
+    create(&registration, entry("b", "/spire/agent/x", "/w")).await;
+    create(&registration, entry("c", "/spire/agent/y", "/w")).await;
     let both = Filter {
         spiffe_id: Some(id("/w")),
         parent_id: Some(id("/spire/agent/y")),
         ..Filter::default()
     };
-    assert_eq!(with(both), ["c"]);
+    assert_eq!(found(&registration, &both), ["c"]);
 }
 
 #[tokio::test]
 async fn pages_neither_miss_nor_repeat_while_entries_go() {
     let (_test, registration) = registration().await;
     for n in 0..7 {
-        create(&registration, entry(&format!("e{n}"), "/spire/agent/x", "/w")).await;
+        create(
+            &registration,
+            entry(&format!("e{n}"), "/spire/agent/x", "/w"),
+        )
+        .await;
     }
     let all = Filter::default();
     let first = registration.list(&all, None, 3);
     let next = first.next.expect("more");
     registration.delete(next.clone()).await.expect("delete");
     let second = registration.list(&all, Some(&next), 3);
-    let ids: Vec<_> = second.entries.iter().map(|entry| entry.id.as_str()).collect();
+    let ids: Vec<_> = second
+        .entries
+        .iter()
+        .map(|entry| entry.id.as_str())
+        .collect();
     assert_eq!(ids, ["e3", "e4", "e5"]);
     let last = registration.list(&all, second.next.as_ref(), 3);
     assert_eq!((last.entries.len(), last.next), (1, None));

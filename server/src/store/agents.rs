@@ -78,7 +78,8 @@ impl Store {
         &self,
         attestation: Attestation,
     ) -> Result<Written<Attest>, StoreError> {
-        self.write(move |tx| Box::pin(async move { attest(tx, &attestation).await })).await
+        self.write(move |tx| Box::pin(async move { attest(tx, &attestation).await }))
+            .await
     }
 
     /// Notes the certificate that an agent was given on renewal. False if the agent is gone or
@@ -147,7 +148,8 @@ impl Store {
     pub(crate) async fn delete_agent(&self, id: SpiffeId) -> Result<Written<bool>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let delete = sqlx::query("DELETE FROM agents WHERE spiffe_id = $1").bind(id.to_string());
+                let delete =
+                    sqlx::query("DELETE FROM agents WHERE spiffe_id = $1").bind(id.to_string());
                 change(tx, &id, delete).await
             })
         })
@@ -163,10 +165,11 @@ impl Store {
     ) -> Result<Written<bool>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let update =
-                    sqlx::query("UPDATE agents SET version = $2 WHERE spiffe_id = $1 AND version <> $2")
-                        .bind(id.to_string())
-                        .bind(version);
+                let update = sqlx::query(
+                    "UPDATE agents SET version = $2 WHERE spiffe_id = $1 AND version <> $2",
+                )
+                .bind(id.to_string())
+                .bind(version);
                 change(tx, &id, update).await
             })
         })
@@ -176,8 +179,9 @@ impl Store {
 
 /// All agents.
 pub(super) async fn load(conn: &mut SqliteConnection) -> Result<Vec<Agent>, StoreError> {
-    let rows: Vec<AgentRow> =
-        sqlx::query_as("SELECT * FROM agents ORDER BY spiffe_id").fetch_all(conn).await?;
+    let rows: Vec<AgentRow> = sqlx::query_as("SELECT * FROM agents ORDER BY spiffe_id")
+        .fetch_all(conn)
+        .await?;
     rows.into_iter().map(AgentRow::agent).collect()
 }
 
@@ -244,7 +248,12 @@ async fn upsert(conn: &mut SqliteConnection, agent: &Agent) -> Result<(), StoreE
     .bind(&agent.serial)
     .bind(unix::seconds(agent.not_after))
     .bind(agent.renewed.as_ref().map(|renewed| &renewed.serial))
-    .bind(agent.renewed.as_ref().map(|renewed| unix::seconds(renewed.not_after)))
+    .bind(
+        agent
+            .renewed
+            .as_ref()
+            .map(|renewed| unix::seconds(renewed.not_after)),
+    )
     .bind(row::selectors_json(&agent.selectors))
     .bind(agent.can_reattest)
     .bind(&agent.version)
@@ -283,11 +292,15 @@ struct AgentRow {
 
 impl AgentRow {
     fn agent(self) -> Result<Agent, StoreError> {
-        let at = Row { table: "agents", key: &self.spiffe_id };
+        let at = Row {
+            table: "agents",
+            key: &self.spiffe_id,
+        };
         let renewed = match (self.new_serial, self.new_not_after) {
-            (Some(serial), Some(not_after)) => {
-                Some(Renewed { serial, not_after: at.time(not_after)? })
-            }
+            (Some(serial), Some(not_after)) => Some(Renewed {
+                serial,
+                not_after: at.time(not_after)?,
+            }),
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return Err(at.bad("half of a renewal")),
         };

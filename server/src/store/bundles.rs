@@ -39,7 +39,8 @@ pub(crate) enum DeleteBundle {
 impl Store {
     /// Stores a bundle, whether or not there was one.
     pub(crate) async fn set_bundle(&self, bundle: Bundle) -> Result<Written<()>, StoreError> {
-        self.write(move |tx| Box::pin(async move { put(tx, &bundle).await })).await
+        self.write(move |tx| Box::pin(async move { put(tx, &bundle).await }))
+            .await
     }
 
     /// Stores a bundle; false if the trust domain has one already.
@@ -86,7 +87,8 @@ impl Store {
         trust_domain: TrustDomain,
         edit: impl FnOnce(&mut Bundle) + Send + 'static,
     ) -> Result<Written<Bundle>, StoreError> {
-        self.write(move |tx| Box::pin(async move { amend(tx, trust_domain, edit).await })).await
+        self.write(move |tx| Box::pin(async move { amend(tx, trust_domain, edit).await }))
+            .await
     }
 
     /// Deletes a bundle, and does to the entries that need it what `mode` says, at once.
@@ -95,7 +97,8 @@ impl Store {
         trust_domain: TrustDomain,
         mode: DeleteMode,
     ) -> Result<Written<DeleteBundle>, StoreError> {
-        self.write(move |tx| Box::pin(async move { delete(tx, &trust_domain, mode).await })).await
+        self.write(move |tx| Box::pin(async move { delete(tx, &trust_domain, mode).await }))
+            .await
     }
 }
 
@@ -105,7 +108,9 @@ pub(super) async fn load(conn: &mut SqliteConnection) -> Result<Vec<Bundle>, Sto
         sqlx::query_as("SELECT trust_domain, document FROM bundles ORDER BY trust_domain")
             .fetch_all(conn)
             .await?;
-    rows.iter().map(|(key, document)| decode(key, document)).collect()
+    rows.iter()
+        .map(|(key, document)| decode(key, document))
+        .collect()
 }
 
 /// The bundles that a stretch of the change log names, as they are now.
@@ -123,7 +128,9 @@ pub(super) async fn load_changed(
     .bind(upto.0)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(|(key, document)| decode(key, document)).collect()
+    rows.iter()
+        .map(|(key, document)| decode(key, document))
+        .collect()
 }
 
 /// `Store::amend_bundle` within a transaction.
@@ -192,7 +199,9 @@ async fn find(
             .bind(trust_domain.as_str())
             .fetch_optional(conn)
             .await?;
-    document.map(|document| decode(trust_domain.as_str(), &document)).transpose()
+    document
+        .map(|document| decode(trust_domain.as_str(), &document))
+        .transpose()
 }
 
 async fn put(tx: &mut Transaction, bundle: &Bundle) -> Result<(), StoreError> {
@@ -208,7 +217,7 @@ async fn put(tx: &mut Transaction, bundle: &Bundle) -> Result<(), StoreError> {
 }
 
 fn decode(key: &str, document: &[u8]) -> Result<Bundle, StoreError> {
-    let message = types::Bundle::decode(document)
-        .map_err(|error| row::unreadable("bundles", key, error))?;
+    let message =
+        types::Bundle::decode(document).map_err(|error| row::unreadable("bundles", key, error))?;
     Bundle::from_proto(&message).map_err(|error| row::unreadable("bundles", key, error))
 }

@@ -31,8 +31,12 @@ impl Store {
     }
 
     /// Stores a journal.
-    pub(crate) async fn save_ca_journal(&self, journal: Journal) -> Result<Written<()>, StoreError> {
-        self.write(move |tx| Box::pin(async move { save(tx, &journal).await })).await
+    pub(crate) async fn save_ca_journal(
+        &self,
+        journal: Journal,
+    ) -> Result<Written<()>, StoreError> {
+        self.write(move |tx| Box::pin(async move { save(tx, &journal).await }))
+            .await
     }
 
     /// Stores a journal and amends the own bundle (see `amend_bundle`) in one transaction, so
@@ -53,7 +57,10 @@ impl Store {
     }
 
     /// Forgets the journal of a server that is gone for good; false if there is none.
-    pub(crate) async fn delete_ca_journal(&self, authority_set: String) -> Result<bool, StoreError> {
+    pub(crate) async fn delete_ca_journal(
+        &self,
+        authority_set: String,
+    ) -> Result<bool, StoreError> {
         let written = self
             .write(move |tx| Box::pin(async move { delete(tx, &authority_set).await }))
             .await?;

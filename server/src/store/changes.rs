@@ -85,8 +85,9 @@ impl Store {
 
 /// The newest position.
 pub(super) async fn newest(conn: &mut SqliteConnection) -> Result<ChangeId, StoreError> {
-    let id: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(change_id) FROM changes").fetch_one(conn).await?;
+    let id: Option<i64> = sqlx::query_scalar("SELECT MAX(change_id) FROM changes")
+        .fetch_one(conn)
+        .await?;
     Ok(ChangeId(id.unwrap_or(0)))
 }
 
@@ -96,8 +97,9 @@ pub(super) async fn next_step(
     conn: &mut SqliteConnection,
     since: ChangeId,
 ) -> Result<Option<ChangeId>, StoreError> {
-    let oldest: Option<i64> =
-        sqlx::query_scalar("SELECT MIN(change_id) FROM changes").fetch_one(&mut *conn).await?;
+    let oldest: Option<i64> = sqlx::query_scalar("SELECT MIN(change_id) FROM changes")
+        .fetch_one(&mut *conn)
+        .await?;
     let newest = newest(conn).await?;
     // A log that is behind us is another one: the file was replaced by a backup.
     if newest < since || oldest.is_some_and(|oldest| oldest > since.0.saturating_add(1)) {
@@ -124,7 +126,13 @@ pub(super) async fn touched(
             "entry" => touched.entries.insert(key),
             "agent" => touched.agents.insert(key),
             "bundle" => touched.bundles.insert(key),
-            other => return Err(row::unreadable("changes", &key, format!("unknown kind {other:?}"))),
+            other => {
+                return Err(row::unreadable(
+                    "changes",
+                    &key,
+                    format!("unknown kind {other:?}"),
+                ));
+            }
         };
     }
     Ok(touched)

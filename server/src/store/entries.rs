@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use signet_identity::entry::{Attributes, Entry, EntryId, Rights};
+use signet_identity::entry::{Entry, EntryId};
 use signet_identity::{TrustDomain, unix};
 use sqlx::SqliteConnection;
 
 use super::changes::{ChangeId, Changed};
+use super::entry_row::{bind, entry_id, fold, select};
 use super::error::StoreError;
-use super::row::{self, Row};
+use super::row;
 use super::writer::Transaction;
 use super::{Store, Written};
 
@@ -47,7 +48,8 @@ impl Store {
         &self,
         entry: Entry,
     ) -> Result<Written<CreateEntry>, StoreError> {
-        self.write(move |tx| Box::pin(async move { create(tx, &entry).await })).await
+        self.write(move |tx| Box::pin(async move { create(tx, &entry).await }))
+            .await
     }
 
     /// Reads the entry, lets `edit` make the new form of it and stores that, all in one
@@ -58,12 +60,14 @@ impl Store {
         id: EntryId,
         edit: impl FnOnce(Entry) -> Result<Entry, E> + Send + 'static,
     ) -> Result<Written<UpdateEntry<E>>, StoreError> {
-        self.write(move |tx| Box::pin(async move { update(tx, &id, edit).await })).await
+        self.write(move |tx| Box::pin(async move { update(tx, &id, edit).await }))
+            .await
     }
 
     /// Deletes an entry; false if there was none.
     pub(crate) async fn delete_entry(&self, id: EntryId) -> Result<Written<bool>, StoreError> {
-        self.write(move |tx| Box::pin(async move { delete(tx, &id).await })).await
+        self.write(move |tx| Box::pin(async move { delete(tx, &id).await }))
+            .await
     }
 
     /// Deletes the entries that expired at `now` or before, a bounded number at a time.
@@ -98,7 +102,9 @@ impl Store {
 
 /// All entries.
 pub(super) async fn load(conn: &mut SqliteConnection) -> Result<Vec<Entry>, StoreError> {
-    let rows = sqlx::query_as(select!("ORDER BY e.entry_id")).fetch_all(conn).await?;
+    let rows = sqlx::query_as(select!("ORDER BY e.entry_id"))
+        .fetch_all(conn)
+        .await?;
     fold(rows)
 }
 
@@ -191,7 +197,9 @@ async fn update<E>(
         .bind(id.as_str())
         .fetch_all(tx.conn())
         .await?;
-    let Some(current) = fold(rows)?.pop() else { return Ok(UpdateEntry::NotFound) };
+    let Some(current) = fold(rows)?.pop() else {
+        return Ok(UpdateEntry::NotFound);
+    };
     let revision = current.revision.saturating_add(1);
     let mut next = match edit(current) {
         Ok(next) => next,
@@ -222,7 +230,11 @@ async fn similar_to(
 ) -> Result<Option<Entry>, StoreError> {
     let selectors = row::selectors_json(&entry.selectors);
     let rows = sqlx::query_as(select!("WHERE e.similarity = $1 AND e.entry_id <> $2"))
-        .bind(row::similarity(&entry.spiffe_id, &entry.parent_id, &selectors))
+        .bind(row::similarity(
+            &entry.spiffe_id,
+            &entry.parent_id,
+            &selectors,
+        ))
         .bind(entry.id.as_str())
         .fetch_all(conn)
         .await?;
@@ -271,31 +283,6 @@ async fn overwrite(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), Sto
     Ok(())
 }
 
-/// Binds all columns in the order that `insert` and `overwrite` number them.
-fn bind<'q>(query: Query<'q>, entry: &Entry) -> Query<'q> {
-    let selectors = row::selectors_json(&entry.selectors);
-    let similarity = row::similarity(&entry.spiffe_id, &entry.parent_id, &selectors);
-    let dns_names = serde_json::Value::from_iter(entry.dns_names.iter().cloned()).to_string();
-    query
-        .bind(entry.id.as_str().to_owned())
-        .bind(entry.spiffe_id.to_string())
-        .bind(entry.parent_id.to_string())
-        .bind(selectors)
-        .bind(similarity)
-        .bind(entry.x509_svid_ttl.map(row::lifetime))
-        .bind(entry.jwt_svid_ttl.map(row::lifetime))
-        .bind(entry.rights.admin)
-        .bind(entry.rights.downstream)
-        .bind(entry.store_svid)
-        .bind(entry.attributes.disable_x509_svid_prefetch)
-        .bind(entry.attributes.jwt_svid_include_jti)
-        .bind(dns_names)
-        .bind(entry.hint.clone())
-        .bind(entry.expires_at.map(unix::seconds))
-        .bind(entry.revision)
-        .bind(unix::seconds(entry.created_at))
-}
-
 async fn federate(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), StoreError> {
     let distinct: BTreeSet<_> = entry.federates_with.iter().collect();
     for trust_domain in distinct {
@@ -307,92 +294,6 @@ async fn federate(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), Stor
     }
     Ok(())
 }
-
-/// One row for each trust domain that an entry federates with, one if there is none.
-#[derive(Debug, sqlx::FromRow)]
-struct EntryRow {
-    entry_id: String,
-    spiffe_id: String,
-    parent_id: String,
-    selectors: String,
-    x509_svid_ttl: Option<i64>,
-    jwt_svid_ttl: Option<i64>,
-    admin: bool,
-    downstream: bool,
-    store_svid: bool,
-    disable_x509_svid_prefetch: bool,
-    jwt_svid_include_jti: bool,
-    dns_names: String,
-    hint: String,
-    expires_at: Option<i64>,
-    revision: i64,
-    created_at: i64,
-    trust_domain: Option<String>,
-}
-
-/// Rows of one entry stand together.
-fn fold(rows: Vec<EntryRow>) -> Result<Vec<Entry>, StoreError> {
-    let mut entries: Vec<Entry> = Vec::with_capacity(rows.len());
-    for mut row in rows {
-        let trust_domain = row.trust_domain.take();
-        let row_id = row.entry_id.clone();
-        if entries.last().is_none_or(|last| last.id.as_str() != row_id) {
-            entries.push(row.entry()?);
-        }
-        if let (Some(trust_domain), Some(entry)) = (trust_domain, entries.last_mut()) {
-            let at = Row { table: "entry_federations", key: &row_id };
-            let trust_domain = TrustDomain::new(trust_domain).map_err(|error| at.bad(error))?;
-            entry.federates_with.push(trust_domain);
-        }
-    }
-    Ok(entries)
-}
-
-impl EntryRow {
-    fn entry(self) -> Result<Entry, StoreError> {
-        let at = Row { table: "entries", key: &self.entry_id };
-        Ok(Entry {
-            id: entry_id(&self.entry_id)?,
-            spiffe_id: at.spiffe_id(&self.spiffe_id)?,
-            parent_id: at.spiffe_id(&self.parent_id)?,
-            selectors: at.selectors(&self.selectors)?,
-            x509_svid_ttl: self.x509_svid_ttl.map(|ttl| at.lifetime(ttl)).transpose()?,
-            jwt_svid_ttl: self.jwt_svid_ttl.map(|ttl| at.lifetime(ttl)).transpose()?,
-            federates_with: Vec::new(),
-            rights: Rights { admin: self.admin, downstream: self.downstream },
-            store_svid: self.store_svid,
-            attributes: Attributes {
-                disable_x509_svid_prefetch: self.disable_x509_svid_prefetch,
-                jwt_svid_include_jti: self.jwt_svid_include_jti,
-            },
-            dns_names: at.strings(&self.dns_names)?,
-            hint: self.hint.clone(),
-            expires_at: self.expires_at.map(|time| at.time(time)).transpose()?,
-            revision: self.revision,
-            created_at: at.time(self.created_at)?,
-        })
-    }
-}
-
-fn entry_id(text: &str) -> Result<EntryId, StoreError> {
-    text.parse().map_err(|error| row::unreadable("entries", text, error))
-}
-
-macro_rules! select {
-    ($which:literal) => {
-        concat!(
-            "SELECT e.entry_id, e.spiffe_id, e.parent_id, e.selectors, e.x509_svid_ttl,
-                 e.jwt_svid_ttl, e.admin, e.downstream, e.store_svid,
-                 e.disable_x509_svid_prefetch, e.jwt_svid_include_jti, e.dns_names, e.hint,
-                 e.expires_at, e.revision, e.created_at, f.trust_domain
-             FROM entries e LEFT JOIN entry_federations f ON f.entry_id = e.entry_id ",
-            $which
-        )
-    };
-}
-use select;
-
-type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 /// Entries deleted in one transaction when they expire.
 const PRUNE: i64 = 500;

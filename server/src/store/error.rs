@@ -19,13 +19,17 @@ pub(crate) enum StoreError {
     #[error("the disk that holds the database is full: nothing was stored; free some space")]
     DiskFull,
     /// The file or its disk does not accept writes.
-    #[error("the database is read-only: nothing was stored; check the owner, mode and mount of its directory")]
+    #[error(
+        "the database is read-only: nothing was stored; check the owner, mode and mount of its directory"
+    )]
     ReadOnly,
     /// The file is damaged.
     #[error("the database is damaged ({0}): restore it from a backup")]
     Corrupt(String),
     /// Somebody else holds SQLite's lock for longer than we wait.
-    #[error("the database is locked by another process: nothing was stored; end that process or its transaction")]
+    #[error(
+        "the database is locked by another process: nothing was stored; end that process or its transaction"
+    )]
     Locked,
     /// More writes wait than the queue holds, or one waited for too long.
     #[error("the database does not keep up with the writes: try again later")]
@@ -34,7 +38,9 @@ pub(crate) enum StoreError {
     #[error("the store is closed: the server is stopping")]
     Closed,
     /// A row does not read back as what we write.
-    #[error("{table} row {key:?} of the database cannot be read ({reason}): it was written by a newer version or by hand")]
+    #[error(
+        "{table} row {key:?} of the database cannot be read ({reason}): it was written by a newer version or by hand"
+    )]
     Unreadable {
         /// The table of the row.
         table: &'static str,
@@ -66,10 +72,14 @@ pub(crate) enum OpenProblem {
         source: Arc<std::io::Error>,
     },
     /// The file is a database, but not ours.
-    #[error("it belongs to another program (it has a table {0:?} and no schema of Signet's); give this server a database of its own")]
+    #[error(
+        "it belongs to another program (it has a table {0:?} and no schema of Signet's); give this server a database of its own"
+    )]
     Foreign(String),
     /// The file was migrated by a later version.
-    #[error("its schema {found} is newer than this version of Signet knows ({known}); start the version that wrote it, or a later one")]
+    #[error(
+        "its schema {found} is newer than this version of Signet knows ({known}); start the version that wrote it, or a later one"
+    )]
     Newer {
         /// The newest migration in the file.
         found: i64,
@@ -87,11 +97,13 @@ pub(crate) enum OpenProblem {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database) = error.as_database_error() else {
-            return match error {
-                sqlx::Error::PoolTimedOut => Self::Overloaded,
-                sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed,
-                other => Self::Database(Arc::new(other)),
-            };
+            if matches!(error, sqlx::Error::PoolTimedOut) {
+                return Self::Overloaded;
+            }
+            if matches!(error, sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) {
+                return Self::Closed;
+            }
+            return Self::Database(Arc::new(error));
         };
         match primary_code(database) {
             Some(SQLITE_FULL) => Self::DiskFull,

@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use signet_identity::{SpiffeId, crypto, unix};
 
+use super::Store;
 use super::error::StoreError;
 use super::row::Row;
 use super::writer::Transaction;
-use super::Store;
 
 /// What is kept of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,14 +56,22 @@ impl Store {
     }
 
     /// Looks at a token without using it up: `Attestation` does that.
-    pub(crate) async fn join_token(&self, hash: TokenHash) -> Result<Option<JoinToken>, StoreError> {
+    pub(crate) async fn join_token(
+        &self,
+        hash: TokenHash,
+    ) -> Result<Option<JoinToken>, StoreError> {
         let found: Option<(i64, Option<String>)> =
             sqlx::query_as("SELECT expires_at, alias FROM join_tokens WHERE token_hash = $1")
                 .bind(hash.0.to_vec())
                 .fetch_optional(self.read())
                 .await?;
-        let Some((expires_at, alias)) = found else { return Ok(None) };
-        let at = Row { table: "join_tokens", key: "(hashed)" };
+        let Some((expires_at, alias)) = found else {
+            return Ok(None);
+        };
+        let at = Row {
+            table: "join_tokens",
+            key: "(hashed)",
+        };
         Ok(Some(JoinToken {
             expires_at: at.time(expires_at)?,
             alias: alias.map(|alias| at.spiffe_id(&alias)).transpose()?,

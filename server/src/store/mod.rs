@@ -10,6 +10,7 @@ mod bundles;
 mod ca_journal;
 mod changes;
 mod entries;
+mod entry_row;
 mod error;
 mod join_tokens;
 mod open;
@@ -19,7 +20,6 @@ mod row;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod upkeep;
 mod writer;
 
 use std::future::Future;
@@ -33,10 +33,11 @@ pub(crate) use bundles::{DeleteBundle, DeleteMode};
 pub(crate) use ca_journal::Journal;
 pub(crate) use changes::ChangeId;
 pub(crate) use entries::{CreateEntry, UpdateEntry};
-pub(crate) use error::{OpenProblem, StoreError};
+#[cfg(test)]
+pub(crate) use error::OpenProblem;
+pub(crate) use error::StoreError;
 pub(crate) use join_tokens::{JoinToken, TokenHash};
 pub(crate) use reading::{Changes, Snapshot};
-pub(crate) use upkeep::upkeep;
 pub(crate) use writer::{Writer, Written};
 
 /// A handle on the database. Cheap to clone.
@@ -52,7 +53,10 @@ impl Store {
         &self.readers
     }
 
-    fn write<T, W>(&self, work: W) -> impl Future<Output = Result<Written<T>, StoreError>> + Send + use<'_, T, W>
+    fn write<T, W>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<Written<T>, StoreError>> + Send + use<'_, T, W>
     where
         T: Send + 'static,
         W: for<'t> FnOnce(&'t mut writer::Transaction) -> BoxFuture<'t, Result<T, StoreError>>

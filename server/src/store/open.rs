@@ -13,29 +13,45 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
+use super::Store;
 use super::changes;
 use super::error::{OpenProblem, StoreError};
 use super::writer::Writer;
-use super::Store;
 
 impl Store {
     /// Opens the SQLite database at `path`, creating it if there is none. The writer must run
     /// before anything is written.
     pub(crate) async fn open(path: &Path) -> Result<(Self, Writer), StoreError> {
-        let failed = |problem| StoreError::Open { path: path.to_owned(), problem };
+        let failed = |problem| StoreError::Open {
+            path: path.to_owned(),
+            problem,
+        };
         let lock = lock(path).map_err(failed)?;
         check_access(path).map_err(failed)?;
         let sqlite = |error: StoreError| failed(OpenProblem::Sqlite(Box::new(error)));
         let options = options(path);
-        let mut conn = options.connect().await.map_err(|error| sqlite(error.into()))?;
+        let mut conn = options
+            .connect()
+            .await
+            .map_err(|error| sqlite(error.into()))?;
         check_whole(&mut conn).await.map_err(sqlite)?;
         if let Some(table) = foreign_table(&mut conn).await.map_err(sqlite)? {
             return Err(failed(OpenProblem::Foreign(table)));
         }
-        MIGRATIONS.run(&mut conn).await.map_err(|error| failed(unmigrated(error)))?;
+        // Not `run`: its generic lifetime hides from the compiler that this future may move
+        // between threads.
+        let migrated = MIGRATIONS.run_direct(None, &mut conn, false).await;
+        migrated.map_err(|error| failed(unmigrated(error)))?;
         let newest = changes::newest(&mut conn).await.map_err(sqlite)?;
         let (writer, queue, committed) = Writer::new(conn, lock, newest);
-        Ok((Self { readers: readers(options), queue, committed }, writer))
+        Ok((
+            Self {
+                readers: readers(options),
+                queue,
+                committed,
+            },
+            writer,
+        ))
     }
 }
 
@@ -90,13 +106,23 @@ fn check_access(path: &Path) -> Result<(), OpenProblem> {
 }
 
 fn file_problem(what: &'static str, path: &Path, source: io::Error) -> OpenProblem {
-    OpenProblem::File { what, path: path.to_owned(), source: Arc::new(source) }
+    OpenProblem::File {
+        what,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    }
 }
 
 /// A file that was cut short opens well, and would fail later in the middle of something.
 async fn check_whole(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(conn).await?;
-    if verdict == "ok" { Ok(()) } else { Err(StoreError::Corrupt(verdict)) }
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(conn)
+        .await?;
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(StoreError::Corrupt(verdict))
+    }
 }
 
 /// A table of somebody else's, such as SPIRE's own database under the same name.
@@ -112,16 +138,26 @@ async fn foreign_table(conn: &mut SqliteConnection) -> Result<Option<String>, St
 }
 
 fn unmigrated(error: MigrateError) -> OpenProblem {
-    let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-    match error {
-        MigrateError::VersionMissing(found) if found > known => OpenProblem::Newer { found, known },
-        other => OpenProblem::Migration(Arc::new(other)),
+    let known = MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
+    if let MigrateError::VersionMissing(found) = error
+        && found > known
+    {
+        return OpenProblem::Newer { found, known };
     }
+    OpenProblem::Migration(Arc::new(error))
 }
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// How long SQLite waits for a lock that another program holds for a moment (a backup).
-const BUSY: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(5) };
+const BUSY: Duration = if cfg!(test) {
+    Duration::from_millis(100)
+} else {
+    Duration::from_secs(5)
+};
 /// Reading is rare: the directory answers the calls.
 const READERS: u32 = 4;

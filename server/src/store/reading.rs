@@ -6,7 +6,7 @@ use std::time::Duration;
 use signet_identity::bundle::Bundle;
 use signet_identity::entry::{Entry, EntryId};
 use signet_identity::{SpiffeId, TrustDomain};
-use sqlx::{Acquire as _, SqliteConnection};
+use sqlx::SqliteConnection;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -53,8 +53,7 @@ impl Store {
     /// Reads everything.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         timeout(DEADLINE, async {
-            let mut conn = self.read().acquire().await?;
-            let mut tx = conn.begin().await?;
+            let mut tx = self.read().begin().await?;
             Ok(Snapshot {
                 at: changes::newest(&mut tx).await?,
                 entries: entries::load(&mut tx).await?,
@@ -73,11 +72,13 @@ impl Store {
         since: ChangeId,
     ) -> Result<Option<Changes>, StoreError> {
         timeout(DEADLINE, async {
-            let mut conn = self.read().acquire().await?;
-            let mut tx = conn.begin().await?;
+            let mut tx = self.read().begin().await?;
             match changes::next_step(&mut tx, since).await? {
                 None => Ok(None),
-                Some(upto) if upto == since => Ok(Some(Changes { upto, ..Changes::default() })),
+                Some(upto) if upto == since => Ok(Some(Changes {
+                    upto,
+                    ..Changes::default()
+                })),
                 Some(upto) => read_changes(&mut tx, since, upto).await.map(Some),
             }
         })
@@ -96,8 +97,15 @@ async fn read_changes(
     since: ChangeId,
     upto: ChangeId,
 ) -> Result<Changes, StoreError> {
-    let Touched { entries, agents, bundles } = changes::touched(conn, since, upto).await?;
-    let mut changes = Changes { upto, ..Changes::default() };
+    let Touched {
+        entries,
+        agents,
+        bundles,
+    } = changes::touched(conn, since, upto).await?;
+    let mut changes = Changes {
+        upto,
+        ..Changes::default()
+    };
     if !entries.is_empty() {
         changes.entries = entries::load_changed(conn, since, upto).await?;
     }
@@ -107,7 +115,11 @@ async fn read_changes(
     if !bundles.is_empty() {
         changes.bundles = bundles::load_changed(conn, since, upto).await?;
     }
-    changes.note_gone(Touched { entries, agents, bundles })?;
+    changes.note_gone(Touched {
+        entries,
+        agents,
+        bundles,
+    })?;
     Ok(changes)
 }
 
@@ -124,16 +136,27 @@ impl Changes {
             touched.bundles.remove(bundle.trust_domain.as_str());
         }
         for key in &touched.entries {
-            let at = Row { table: "changes", key };
-            self.gone_entries.push(key.parse().map_err(|error| at.bad(error))?);
+            let at = Row {
+                table: "changes",
+                key,
+            };
+            self.gone_entries
+                .push(key.parse().map_err(|error| at.bad(error))?);
         }
         for key in &touched.agents {
-            let at = Row { table: "changes", key };
+            let at = Row {
+                table: "changes",
+                key,
+            };
             self.gone_agents.push(at.spiffe_id(key)?);
         }
         for key in &touched.bundles {
-            let at = Row { table: "changes", key };
-            self.gone_bundles.push(TrustDomain::new(key).map_err(|error| at.bad(error))?);
+            let at = Row {
+                table: "changes",
+                key,
+            };
+            self.gone_bundles
+                .push(TrustDomain::new(key).map_err(|error| at.bad(error))?);
         }
         Ok(())
     }

@@ -52,7 +52,10 @@ impl Row<'_> {
 
     pub(super) fn selectors(self, json: &str) -> Result<Selectors, StoreError> {
         let texts: Vec<String> = serde_json::from_str(json).map_err(|error| self.bad(error))?;
-        texts.iter().map(|text| text.parse().map_err(|error| self.bad(error))).collect()
+        texts
+            .iter()
+            .map(|text| text.parse().map_err(|error| self.bad(error)))
+            .collect()
     }
 
     pub(super) fn strings(self, json: &str) -> Result<Vec<String>, StoreError> {
@@ -61,5 +64,9 @@ impl Row<'_> {
 }
 
 pub(super) fn unreadable(table: &'static str, key: &str, reason: impl Display) -> StoreError {
-    StoreError::Unreadable { table, key: key.to_owned(), reason: reason.to_string() }
+    StoreError::Unreadable {
+        table,
+        key: key.to_owned(),
+        reason: reason.to_string(),
+    }
 }

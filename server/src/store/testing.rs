@@ -24,12 +24,18 @@ impl TestStore {
 
     /// Opens what an earlier store left in its directory.
     pub(crate) async fn in_directory(directory: TempDir) -> Self {
-        let (store, writer) =
-            Store::open(&directory.path().join(FILE)).await.expect("open the store");
+        let (store, writer) = Store::open(&directory.path().join(FILE))
+            .await
+            .expect("open the store");
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(shutdown.clone()));
-        Self { store, directory, shutdown, tasks }
+        Self {
+            store,
+            directory,
+            shutdown,
+            tasks,
+        }
     }
 
     pub(crate) fn path(&self) -> PathBuf {

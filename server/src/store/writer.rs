@@ -57,7 +57,11 @@ impl Queue {
         W: Work<T>,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Pending { work: Some(work), outcome: None, reply };
+        let job = Pending {
+            work: Some(work),
+            outcome: None,
+            reply,
+        };
         match timeout(DEADLINE, self.jobs.send(Box::new(job))).await {
             Err(_elapsed) => return Err(StoreError::Overloaded),
             Ok(Err(_closed)) => return Err(StoreError::Closed),
@@ -80,8 +84,17 @@ impl Writer {
     ) -> (Self, Queue, watch::Receiver<ChangeId>) {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (committed, follow) = watch::channel(newest);
-        let transaction = Transaction { conn, newest, now: SystemTime::UNIX_EPOCH };
-        let writer = Self { jobs: waiting, transaction, committed, _lock: lock };
+        let transaction = Transaction {
+            conn,
+            newest,
+            now: SystemTime::UNIX_EPOCH,
+        };
+        let writer = Self {
+            jobs: waiting,
+            transaction,
+            committed,
+            _lock: lock,
+        };
         (writer, Queue { jobs }, follow)
     }
 
@@ -100,7 +113,10 @@ impl Writer {
             self.commit(&mut group).await;
         }
         if let Err(error) = self.transaction.conn.close().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database did not close cleanly");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database did not close cleanly"
+            );
         }
     }
 
@@ -113,7 +129,8 @@ impl Writer {
         let newest = self.transaction.newest;
         // Told before the callers are, so that a caller who waits for the directory does not
         // find it asleep.
-        self.committed.send_if_modified(|known| std::mem::replace(known, newest) != newest);
+        self.committed
+            .send_if_modified(|known| std::mem::replace(known, newest) != newest);
         for job in group.drain(..) {
             job.answer(outcome.clone().map(|()| newest));
         }
@@ -131,14 +148,23 @@ impl Transaction {
         Ok(())
     }
 
-    async fn apply(&mut self, group: &mut [Box<dyn Job>], now: SystemTime) -> Result<(), StoreError> {
+    async fn apply(
+        &mut self,
+        group: &mut [Box<dyn Job>],
+        now: SystemTime,
+    ) -> Result<(), StoreError> {
         self.now = now;
         // IMMEDIATE: the lock is taken here, where waiting for it is harmless, and not at the
         // first write, where SQLite could not wait.
         self.conn.execute("BEGIN IMMEDIATE").await?;
         let outcome = self.apply_each(group).await;
         let outcome = match outcome {
-            Ok(()) => self.conn.execute("COMMIT").await.map(|_| ()).map_err(StoreError::from),
+            Ok(()) => self
+                .conn
+                .execute("COMMIT")
+                .await
+                .map(|_| ())
+                .map_err(StoreError::from),
             Err(error) => Err(error),
         };
         if outcome.is_err() {
@@ -190,7 +216,9 @@ struct Pending<T, W> {
 impl<T: Send + 'static, W: Work<T>> Job for Pending<T, W> {
     fn run<'t>(&'t mut self, transaction: &'t mut Transaction) -> BoxFuture<'t, bool> {
         Box::pin(async move {
-            let Some(work) = self.work.take() else { return false };
+            let Some(work) = self.work.take() else {
+                return false;
+            };
             let outcome = work(transaction).await;
             let keep = outcome.is_ok();
             self.outcome = Some(outcome);
@@ -211,13 +239,17 @@ impl<T: Send + 'static, W: Work<T>> Job for Pending<T, W> {
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct(type_name::<Self>()).field("newest", &self.transaction.newest).finish_non_exhaustive()
+        f.debug_struct(type_name::<Self>())
+            .field("newest", &self.transaction.newest)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("free", &self.jobs.capacity()).finish()
+        f.debug_struct("Queue")
+            .field("free", &self.jobs.capacity())
+            .finish()
     }
 }
 

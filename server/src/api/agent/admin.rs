@@ -39,7 +39,10 @@ impl AgentService {
             Some(_) | None => String::new(),
         };
         Ok(ListAgentsResponse {
-            agents: agents.iter().map(|agent| to_proto(agent, mask.as_ref())).collect(),
+            agents: agents
+                .iter()
+                .map(|agent| to_proto(agent, mask.as_ref()))
+                .collect(),
             next_page_token,
         })
     }

@@ -82,20 +82,26 @@ impl Talk {
         let Some(request::Step::Params(params)) = self.receive().await? else {
             return Err(malformed("missing params")());
         };
-        let data = params.data.ok_or_else(malformed("missing attestation data"))?;
+        let data = params
+            .data
+            .ok_or_else(malformed("missing attestation data"))?;
         if data.r#type.is_empty() {
             return Err(malformed("missing attestation data type")());
         }
         if data.payload.is_empty() {
             return Err(malformed("missing attestation data payload")());
         }
-        let csr = params.params.ok_or_else(malformed("missing X509-SVID parameters"))?;
+        let csr = params
+            .params
+            .ok_or_else(malformed("missing X509-SVID parameters"))?;
         if csr.csr.is_empty() {
             return Err(malformed("missing CSR")());
         }
         let spki_der = public_key(Some(csr))?;
         let now = clock::now();
-        let AgentService { attestors, store, .. } = &self.service;
+        let AgentService {
+            attestors, store, ..
+        } = &self.service;
         let evidence = attestors.begin((&data.r#type, &data.payload), store, now);
         match evidence.await? {
             Evidence::Accepted(attested) => self.service.admit(attested, spki_der, now).await,
@@ -142,10 +148,15 @@ impl AgentService {
             version: String::new(),
             banned: false,
         };
-        let alias = attested.token.as_ref().and_then(|token| token.alias.clone());
+        let alias = attested
+            .token
+            .as_ref()
+            .and_then(|token| token.alias.clone());
         let attestation = Attestation {
             agent,
-            alias: alias.map(|alias| alias_entry(alias, &id, now)).transpose()?,
+            alias: alias
+                .map(|alias| alias_entry(alias, &id, now))
+                .transpose()?,
             at: now,
             token: attested.token.map(|token| token.hash),
         };

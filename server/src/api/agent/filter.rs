@@ -7,7 +7,9 @@ use signet_proto::spire::api::{
     server::agent::v1::{count_agents_request, list_agents_request},
     types::{self, selector_match::MatchBehavior},
 };
-use time::{OffsetDateTime, format_description::StaticFormatDescription, macros::format_description};
+use time::{
+    OffsetDateTime, format_description::StaticFormatDescription, macros::format_description,
+};
 use tonic::Status;
 
 use crate::{api::status::invalid, store::Agent};
@@ -48,8 +50,12 @@ impl Filter {
         let kind = self.attestation_type.as_ref();
         kind.is_none_or(|kind| *kind == agent.attestation_type)
             && self.banned.is_none_or(|banned| banned == agent.banned)
-            && self.can_reattest.is_none_or(|can| can == agent.can_reattest)
-            && self.expires_before.is_none_or(|before| agent.not_after < before)
+            && self
+                .can_reattest
+                .is_none_or(|can| can == agent.can_reattest)
+            && self
+                .expires_before
+                .is_none_or(|before| agent.not_after < before)
             && self.accepts_selectors(&agent.selectors)
     }
 
@@ -174,7 +180,11 @@ mod tests {
             ("2006-01-02 22:04:05 +0000", 1_136_239_445),
         ] {
             let read = expires_before(text).unwrap();
-            assert_eq!(read, Some(UNIX_EPOCH + Duration::from_secs(seconds)), "{text}");
+            assert_eq!(
+                read,
+                Some(UNIX_EPOCH + Duration::from_secs(seconds)),
+                "{text}"
+            );
         }
         for text in ["tomorrow", "2006-01-02", "2006-13-02 15:04:05 -0700 -07"] {
             let status = expires_before(text).unwrap_err();

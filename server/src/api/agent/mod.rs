@@ -6,11 +6,7 @@ mod filter;
 mod refusal;
 mod tokens;
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{pin::Pin, sync::Arc, time::SystemTime};
 
 use futures_util::Stream;
 use signet_identity::{SpiffeId, csr, id, unix};
@@ -27,11 +23,10 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::info;
 
 use super::{
-    calling_agent,
     caller::{self, Limits, permission_denied},
+    calling_agent,
     status::invalid,
 };
-pub(super) use refusal::bad_csr;
 use crate::{
     attest::Attestors,
     ca::{Ca, X509Svid, X509SvidRequest},
@@ -39,6 +34,7 @@ use crate::{
     directory::Directory,
     store::{self, Renewed, Store},
 };
+pub(super) use refusal::bad_csr;
 
 /// Serves `spire.api.server.agent.v1.Agent`.
 #[derive(Clone, Debug)]
@@ -122,7 +118,8 @@ impl Agent for AgentService {
     ) -> Result<Response<PostStatusResponse>, Status> {
         let (agent, source) = (calling_agent(&request)?, caller::source(&request));
         self.limits.status.wait(source, 1).await?;
-        self.note_version(agent, request.into_inner().agent_version).await?;
+        self.note_version(agent, request.into_inner().agent_version)
+            .await?;
         Ok(Response::new(PostStatusResponse {}))
     }
 }
@@ -190,8 +187,8 @@ impl AgentService {
 
     /// The agent that an administrator names.
     fn named(&self, id: Option<&types::Spiffeid>) -> Result<SpiffeId, Status> {
-        let id = id::from_proto(id)
-            .map_err(|error| invalid(format!("invalid agent ID: {error}")))?;
+        let id =
+            id::from_proto(id).map_err(|error| invalid(format!("invalid agent ID: {error}")))?;
         if !id.is_member_of(self.ca.trust_domain()) || !id.path().starts_with(AGENTS) {
             return Err(invalid(format!(
                 "invalid agent ID: {id} is not below spiffe://{}{AGENTS}",
@@ -236,7 +233,13 @@ fn to_proto(agent: &store::Agent, mask: Option<&types::AgentMask>) -> types::Age
         agent_version: true,
     };
     let mask = mask.unwrap_or(&all);
-    let text = |shown: bool, text: &str| if shown { text.to_owned() } else { String::new() };
+    let text = |shown: bool, text: &str| {
+        if shown {
+            text.to_owned()
+        } else {
+            String::new()
+        }
+    };
     let serial = mask.x509svid_serial_number && !agent.banned;
     types::Agent {
         id: Some(id::to_proto(&agent.id)),

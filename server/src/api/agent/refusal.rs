@@ -38,7 +38,9 @@ impl From<PopError> for Status {
             PopError::Unsuitable(_) | PopError::Untrusted(_) | PopError::Proof => {
                 Self::permission_denied(format!("failed to attest: {refused}"))
             }
-            PopError::Selector(_) | PopError::Nonce(_) => internal("the node cannot be attested", &refused),
+            PopError::Selector(_) | PopError::Nonce(_) => {
+                internal("the node cannot be attested", &refused)
+            }
         }
     }
 }
@@ -59,9 +61,9 @@ impl From<IssueError> for Status {
     fn from(refused: IssueError) -> Self {
         match refused {
             IssueError::NotReady => Self::unavailable(refused.to_string()),
-            IssueError::X509(
-                X509Error::PublicKey | X509Error::DnsName(_) | X509Error::Subject,
-            ) => invalid(refused.to_string()),
+            IssueError::X509(X509Error::PublicKey | X509Error::DnsName(_) | X509Error::Subject) => {
+                invalid(refused.to_string())
+            }
             IssueError::X509(
                 X509Error::Authority(_) | X509Error::NoLifetime | X509Error::Key(_),
             )

@@ -42,10 +42,17 @@ impl AgentService {
         let expires_at = now.checked_add(ttl);
         let expires_at = expires_at.ok_or_else(|| invalid("ttl is too large"))?;
         let token = JoinToken { expires_at, alias };
-        if !self.store.create_join_token(TokenHash::of(&value), token).await? {
+        if !self
+            .store
+            .create_join_token(TokenHash::of(&value), token)
+            .await?
+        {
             return Err(Status::already_exists("token already exists"));
         }
-        info!(expires_at = unix::seconds(expires_at), "created a join token");
+        info!(
+            expires_at = unix::seconds(expires_at),
+            "created a join token"
+        );
         Ok(types::JoinToken {
             value,
             expires_at: unix::seconds(expires_at),
@@ -58,7 +65,9 @@ impl AgentService {
         let id = id::from_proto(Some(id)).map_err(|error| refused(error.to_string()))?;
         let trust_domain = self.ca.trust_domain();
         if !id.is_member_of(trust_domain) {
-            return Err(refused(format!("{id} is not in trust domain {trust_domain}")));
+            return Err(refused(format!(
+                "{id} is not in trust domain {trust_domain}"
+            )));
         }
         if id.path().is_empty() || id.path().starts_with("/spire/") || id.path() == "/spire" {
             return Err(refused(format!("{id} needs a path outside of /spire")));

@@ -56,7 +56,9 @@ impl Authorize {
             Ok(written) => {
                 self.rules.directory.caught_up(written.change).await;
             }
-            Err(error) => warn!(agent.id = %agent, error = &error as &dyn std::error::Error, "the first use of a renewed agent SVID could not be noted"),
+            Err(error) => {
+                warn!(agent.id = %agent, error = &error as &dyn std::error::Error, "the first use of a renewed agent SVID could not be noted")
+            }
         }
     }
 }
@@ -127,7 +129,9 @@ impl Denied {
     fn status<B>(self, request: &Request<B>) -> Status {
         let method = request.uri().path();
         let peer = request.extensions().get::<TlsPeer>();
-        let caller = peer.and_then(|peer| peer.leaf.as_ref()).map(|leaf| leaf.id.to_string());
+        let caller = peer
+            .and_then(|peer| peer.leaf.as_ref())
+            .map(|leaf| leaf.id.to_string());
         let address = peer.map(|peer| peer.address.to_string());
         info!(
             method,
@@ -157,7 +161,11 @@ pub(crate) fn permission_denied(message: String, reason: Option<Reason>) -> Stat
             value: details.encode_to_vec(),
         }],
     };
-    Status::with_details(Code::PermissionDenied, message, status.encode_to_vec().into())
+    Status::with_details(
+        Code::PermissionDenied,
+        message,
+        status.encode_to_vec().into(),
+    )
 }
 
 const DETAILS_TYPE: &str = "type.googleapis.com/spire.api.types.PermissionDeniedDetails";
@@ -175,6 +183,10 @@ mod tests {
         assert_eq!(detail.type_url, DETAILS_TYPE);
         let detail = PermissionDeniedDetails::decode(&detail.value[..]).unwrap();
         assert_eq!(detail.reason(), Reason::AgentBanned);
-        assert!(permission_denied("no".to_owned(), None).details().is_empty());
+        assert!(
+            permission_denied("no".to_owned(), None)
+                .details()
+                .is_empty()
+        );
     }
 }

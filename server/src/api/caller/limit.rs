@@ -15,7 +15,9 @@ use tokio::time::{self, Instant};
 
 /// The caller asks for more than it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("rate ({count}) exceeds the limit of {per_second} per second for this address; try again later")]
+#[error(
+    "rate ({count}) exceeds the limit of {per_second} per second for this address; try again later"
+)]
 pub(crate) struct TooMany {
     count: u32,
     per_second: u32,
@@ -207,7 +209,9 @@ mod tests {
         let limit = limit(1);
         let most = u32::try_from(MOST_ADDRESSES).unwrap();
         for n in 0..most {
-            limit.reserve(IpAddr::from(n.to_be_bytes()), 1, now).unwrap();
+            limit
+                .reserve(IpAddr::from(n.to_be_bytes()), 1, now)
+                .unwrap();
         }
         let new = IpAddr::from([255, 0, 0, 1]);
         let other = IpAddr::from([255, 0, 0, 2]);

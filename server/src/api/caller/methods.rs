@@ -45,7 +45,9 @@ impl Kind {
 
 /// To whom `method` (the path of the request) is open; nobody if it is unknown.
 pub(crate) fn allowed(method: &str) -> Allowed {
-    let Some((service, name)) = method.strip_prefix('/').and_then(|path| path.split_once('/'))
+    let Some((service, name)) = method
+        .strip_prefix('/')
+        .and_then(|path| path.split_once('/'))
     else {
         return NOBODY;
     };

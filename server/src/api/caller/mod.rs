@@ -18,8 +18,8 @@ use signet_identity::{SpiffeId, x509::Leaf};
 use signet_proto::spire::api::types::permission_denied_details::Reason;
 
 pub(crate) use layer::{Authorize, permission_denied};
-pub(crate) use limit::{Limits, TooMany};
 pub(crate) use limit::{LimitSwitches, Switch};
+pub(crate) use limit::{Limits, TooMany};
 use methods::{Kind, allowed};
 
 use crate::{directory::Directory, store::Agent};

@@ -12,12 +12,18 @@ use crate::api::status::invalid;
 use crate::registration::{Filter, How, Match};
 
 pub(super) fn of_list(filter: Option<list_entries_request::Filter>) -> Result<Filter, Status> {
-    let Some(filter) = filter else { return Ok(Filter::default()) };
+    let Some(filter) = filter else {
+        return Ok(Filter::default());
+    };
     Ok(Filter {
         spiffe_id: spiffe_id("SPIFFE ID", filter.by_spiffe_id.as_ref())?,
         parent_id: spiffe_id("parent ID", filter.by_parent_id.as_ref())?,
         selectors: filter.by_selectors.as_ref().map(selectors).transpose()?,
-        federates_with: filter.by_federates_with.as_ref().map(federates_with).transpose()?,
+        federates_with: filter
+            .by_federates_with
+            .as_ref()
+            .map(federates_with)
+            .transpose()?,
         hint: filter.by_hint,
         downstream: filter.by_downstream,
     })
@@ -60,14 +66,20 @@ fn federates_with(wanted: &FederatesWithMatch) -> Result<Match<Names>, Status> {
         .collect::<Result<_, _>>()
         .map_err(|error| invalid(format!("malformed federates with filter: {error}")))?;
     if set.is_empty() {
-        return Err(invalid("malformed federates with filter: empty trust domain set"));
+        return Err(invalid(
+            "malformed federates with filter: empty trust domain set",
+        ));
     }
     let how = match federates_with_match::MatchBehavior::try_from(wanted.r#match) {
         Ok(federates_with_match::MatchBehavior::MatchExact) => How::Exact,
         Ok(federates_with_match::MatchBehavior::MatchSubset) => How::Subset,
         Ok(federates_with_match::MatchBehavior::MatchSuperset) => How::Superset,
         Ok(federates_with_match::MatchBehavior::MatchAny) => How::Any,
-        Err(unknown) => return Err(invalid(format!("malformed federates with filter: {unknown}"))),
+        Err(unknown) => {
+            return Err(invalid(format!(
+                "malformed federates with filter: {unknown}"
+            )));
+        }
     };
     Ok(Match { set, how })
 }

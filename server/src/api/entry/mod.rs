@@ -23,9 +23,9 @@ use signet_proto::spire::api::server::entry::v1::{
 use signet_proto::spire::api::types;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::calling_agent;
 use super::page::{Page, token};
 use super::status::{invalid, item, item_ok};
-use super::calling_agent;
 use crate::clock;
 use crate::directory::Directory;
 use crate::registration::{CreateError, Registration, UpdateError};
@@ -39,7 +39,10 @@ pub(crate) struct EntryService {
 
 impl EntryService {
     pub(crate) fn new(registration: Registration, directory: Directory) -> Self {
-        Self { registration, directory }
+        Self {
+            registration,
+            directory,
+        }
     }
 
     fn trust_domain(&self) -> &TrustDomain {
@@ -55,7 +58,10 @@ impl EntryService {
             Ok(draft) => self.registration.create(draft, clock::now()).await,
             Err(error) => {
                 let refused = invalid(format!("failed to convert entry: {error}"));
-                return batch_create_entry_response::Result { status: Some(item(&refused)), entry: None };
+                return batch_create_entry_response::Result {
+                    status: Some(item(&refused)),
+                    entry: None,
+                };
             }
         };
         let (status, entry) = match outcome {
@@ -72,7 +78,10 @@ impl EntryService {
                 (item(&error.into()), similar)
             }
         };
-        batch_create_entry_response::Result { status: Some(status), entry }
+        batch_create_entry_response::Result {
+            status: Some(status),
+            entry,
+        }
     }
 
     async fn update(
@@ -90,7 +99,10 @@ impl EntryService {
                 status: Some(item_ok()),
                 entry: Some(entry.to_proto(output)),
             },
-            Err(refused) => batch_update_entry_response::Result { status: Some(item(&refused)), entry: None },
+            Err(refused) => batch_update_entry_response::Result {
+                status: Some(item(&refused)),
+                entry: None,
+            },
         }
     }
 
@@ -117,7 +129,10 @@ impl EntryService {
             Ok(false) => item(&Status::not_found("entry not found")),
             Err(refused) => item(&refused),
         };
-        batch_delete_entry_response::Result { status: Some(status), id }
+        batch_delete_entry_response::Result {
+            status: Some(status),
+            id,
+        }
     }
 }
 
@@ -139,10 +154,16 @@ impl Entry for EntryService {
         let request = request.into_inner();
         let page = Page::<EntryId>::parse(request.page_size, &request.page_token)?;
         let filter = filter::of_list(request.filter)?;
-        let found = self.registration.list(&filter, page.after.as_ref(), page.size);
+        let found = self
+            .registration
+            .list(&filter, page.after.as_ref(), page.size);
         let mask = request.output_mask.as_ref();
         Ok(Response::new(ListEntriesResponse {
-            entries: found.entries.iter().map(|entry| entry.to_proto(mask)).collect(),
+            entries: found
+                .entries
+                .iter()
+                .map(|entry| entry.to_proto(mask))
+                .collect(),
             next_page_token: found.next.map_or_else(String::new, |last| token(&last)),
         }))
     }
@@ -155,8 +176,14 @@ impl Entry for EntryService {
         if request.id.is_empty() {
             return Err(invalid("missing ID"));
         }
-        let id = request.id.parse::<EntryId>().map_err(|error| invalid(error.to_string()))?;
-        let entry = self.registration.get(&id).ok_or_else(|| Status::not_found("entry not found"))?;
+        let id = request
+            .id
+            .parse::<EntryId>()
+            .map_err(|error| invalid(error.to_string()))?;
+        let entry = self
+            .registration
+            .get(&id)
+            .ok_or_else(|| Status::not_found("entry not found"))?;
         Ok(Response::new(entry.to_proto(request.output_mask.as_ref())))
     }
 
@@ -181,7 +208,9 @@ impl Entry for EntryService {
         let (input, output) = (request.input_mask, request.output_mask.as_ref());
         let mut results = Vec::with_capacity(request.entries.len());
         for together in request.entries.chunks(TOGETHER) {
-            let updates = together.iter().map(|entry| self.update(entry.clone(), input, output));
+            let updates = together
+                .iter()
+                .map(|entry| self.update(entry.clone(), input, output));
             results.extend(join_all(updates).await);
         }
         Ok(Response::new(BatchUpdateEntryResponse { results }))
@@ -206,7 +235,10 @@ impl Entry for EntryService {
         let agent = calling_agent(&request)?;
         let mask = request.into_inner().output_mask;
         let entries = self.directory.authorized_entries(&agent);
-        let entries = entries.iter().map(|entry| entry.to_proto(mask.as_ref())).collect();
+        let entries = entries
+            .iter()
+            .map(|entry| entry.to_proto(mask.as_ref()))
+            .collect();
         Ok(Response::new(GetAuthorizedEntriesResponse { entries }))
     }
 

@@ -27,7 +27,11 @@ pub(super) fn answer<R>(
 where
     R: Stream<Item = Result<SyncAuthorizedEntriesRequest, Status>> + Send + Unpin + 'static,
 {
-    let start = Sync { requests, known: None, pages: Vec::new().into_iter() };
+    let start = Sync {
+        requests,
+        known: None,
+        pages: Vec::new().into_iter(),
+    };
     let unread = Some(entries);
     stream::try_unfold((start, unread), |(mut sync, mut unread)| async move {
         loop {
@@ -36,9 +40,13 @@ where
             }
             let next = timeout(IDLE, sync.requests.next());
             let Ok(next) = next.await else {
-                return Err(Status::deadline_exceeded("no further request came; the stream is closed"));
+                return Err(Status::deadline_exceeded(
+                    "no further request came; the stream is closed",
+                ));
             };
-            let Some(request) = next.transpose()? else { return Ok(None) };
+            let Some(request) = next.transpose()? else {
+                return Ok(None);
+            };
             sync.pages = match (&sync.known, unread.take()) {
                 (Some(known), _) => known.requested(&request).into_iter(),
                 (None, Some(entries)) => {
@@ -73,20 +81,28 @@ impl Known {
         request: &SyncAuthorizedEntriesRequest,
     ) -> Result<Self, Status> {
         if !request.ids.is_empty() {
-            return Err(invalid("specifying IDs on initial request is not supported"));
+            return Err(invalid(
+                "specifying IDs on initial request is not supported",
+            ));
         }
-        if request.output_mask.is_some_and(|mask| !mask.revision_number) {
+        if request
+            .output_mask
+            .is_some_and(|mask| !mask.revision_number)
+        {
             return Err(invalid("revision number cannot be masked"));
         }
-        Ok(Self { entries, mask: request.output_mask })
+        Ok(Self {
+            entries,
+            mask: request.output_mask,
+        })
     }
 
     /// Everything if it fits into one message, else the revisions.
     fn first(&self) -> Vec<SyncAuthorizedEntriesResponse> {
         if self.entries.len() <= PAGE {
-            let mut pages = self.paged(self.entries.iter());
+            let pages = self.paged(self.entries.iter());
             if pages.len() == 1 {
-                return pages.drain(..).collect();
+                return pages;
             }
         }
         let revisions: Vec<_> = self.entries.iter().map(|entry| revision(entry)).collect();
@@ -105,9 +121,16 @@ impl Known {
     }
 
     /// The asked for entries, as far as the agent may see them.
-    fn requested(&self, request: &SyncAuthorizedEntriesRequest) -> Vec<SyncAuthorizedEntriesResponse> {
+    fn requested(
+        &self,
+        request: &SyncAuthorizedEntriesRequest,
+    ) -> Vec<SyncAuthorizedEntriesResponse> {
         let wanted: BTreeSet<&str> = request.ids.iter().map(String::as_str).collect();
-        self.paged(self.entries.iter().filter(|entry| wanted.contains(entry.id.as_str())))
+        self.paged(
+            self.entries
+                .iter()
+                .filter(|entry| wanted.contains(entry.id.as_str())),
+        )
     }
 
     /// At least one page, each bounded in entries and bytes.
@@ -157,7 +180,9 @@ mod tests {
     use crate::directory::testing::entry;
 
     fn entries(count: usize) -> Vec<Arc<Entry>> {
-        (0..count).map(|n| Arc::new(entry(&format!("e{n:05}"), "/spire/agent/x", "/w"))).collect()
+        (0..count)
+            .map(|n| Arc::new(entry(&format!("e{n:05}"), "/spire/agent/x", "/w")))
+            .collect()
     }
 
     async fn ask(
@@ -170,37 +195,57 @@ mod tests {
 
     fn ids(ids: &[&str]) -> SyncAuthorizedEntriesRequest {
         let ids = ids.iter().map(ToString::to_string).collect();
-        SyncAuthorizedEntriesRequest { ids, output_mask: None }
+        SyncAuthorizedEntriesRequest {
+            ids,
+            output_mask: None,
+        }
     }
 
     #[tokio::test]
     async fn five_hundred_entries_come_in_one_message() {
         let answers = ask(500, vec![ids(&[])]).await;
-        let [Ok(only)] = &answers[..] else { panic!("{answers:?}") };
-        assert_eq!((only.entries.len(), only.entry_revisions.len(), only.more), (500, 0, false));
+        let [Ok(only)] = &answers[..] else {
+            panic!("{answers:?}")
+        };
+        assert_eq!(
+            (only.entries.len(), only.entry_revisions.len(), only.more),
+            (500, 0, false)
+        );
     }
 
     #[tokio::test]
     async fn of_more_the_revisions_come_first_and_then_what_is_asked_for() {
-        let answers = ask(1001, vec![ids(&[]), ids(&["e00007", "e01000", "other"]), ids(&[])]).await;
+        let answers = ask(
+            1001,
+            vec![ids(&[]), ids(&["e00007", "e01000", "other"]), ids(&[])],
+        )
+        .await;
         let pages: Vec<_> = answers
             .into_iter()
             .map(|answer| answer.map(|a| (a.entry_revisions.len(), a.entries.len(), a.more)))
             .collect::<Result<_, _>>()
             .expect("answers");
         let revisions = [(500, 0, true), (500, 0, true), (1, 0, false)];
-        assert_eq!(pages, [&revisions[..], &[(0, 2, false), (0, 0, false)]].concat());
+        assert_eq!(
+            pages,
+            [&revisions[..], &[(0, 2, false), (0, 0, false)]].concat()
+        );
     }
 
     #[tokio::test]
     async fn ids_or_a_masked_revision_in_the_first_request_are_refused() {
         let masked = SyncAuthorizedEntriesRequest {
-            output_mask: Some(types::EntryMask { spiffe_id: true, ..Default::default() }),
+            output_mask: Some(types::EntryMask {
+                spiffe_id: true,
+                ..Default::default()
+            }),
             ids: Vec::new(),
         };
         for first in [ids(&["x"]), masked] {
             let answers = ask(1, vec![first]).await;
-            let [Err(status)] = &answers[..] else { panic!("{answers:?}") };
+            let [Err(status)] = &answers[..] else {
+                panic!("{answers:?}")
+            };
             assert_eq!(status.code(), tonic::Code::InvalidArgument);
         }
     }
@@ -209,7 +254,9 @@ mod tests {
     async fn a_silent_agent_is_not_waited_for() {
         let requests = stream::iter([Ok(ids(&[]))]).chain(stream::pending());
         let answers: Vec<_> = answer(requests, || entries(1)).collect().await;
-        let [Ok(_), Err(status)] = &answers[..] else { panic!("{answers:?}") };
+        let [Ok(_), Err(status)] = &answers[..] else {
+            panic!("{answers:?}")
+        };
         assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
     }
 }

@@ -24,13 +24,23 @@ fn wanted(name: &str) -> types::Entry {
 }
 
 async fn create(service: &EntryService, entries: Vec<types::Entry>) -> Vec<(i32, String, String)> {
-    let request = BatchCreateEntryRequest { entries, output_mask: None };
-    let response = service.batch_create_entry(Request::new(request)).await.expect("create");
+    let request = BatchCreateEntryRequest {
+        entries,
+        output_mask: None,
+    };
+    let response = service
+        .batch_create_entry(Request::new(request))
+        .await
+        .expect("create");
     let results = response.into_inner().results.into_iter();
     results
         .map(|result| {
             let status = result.status.expect("a status");
-            (status.code, status.message, result.entry.map(|entry| entry.id).unwrap_or_default())
+            (
+                status.code,
+                status.message,
+                result.entry.map(|entry| entry.id).unwrap_or_default(),
+            )
         })
         .collect()
 }
@@ -38,33 +48,80 @@ async fn create(service: &EntryService, entries: Vec<types::Entry>) -> Vec<(i32,
 #[tokio::test]
 async fn items_of_a_batch_stand_for_themselves() {
     let (_test, service) = service().await;
-    let similar = types::Entry { id: String::new(), ..wanted("a") };
-    let bad = types::Entry { selectors: Vec::new(), ..wanted("b") };
-    let lonely = types::Entry { federates_with: vec!["p.org".to_owned()], ..wanted("c") };
-    let results = create(&service, vec![wanted("a"), similar, bad, lonely, wanted("d")]).await;
-    let codes: Vec<_> = results.iter().map(|(code, _, id)| (*code, id.as_str())).collect();
+    let similar = types::Entry {
+        id: String::new(),
+        ..wanted("a")
+    };
+    let bad = types::Entry {
+        selectors: Vec::new(),
+        ..wanted("b")
+    };
+    let lonely = types::Entry {
+        federates_with: vec!["p.org".to_owned()],
+        ..wanted("c")
+    };
+    let results = create(
+        &service,
+        vec![wanted("a"), similar, bad, lonely, wanted("d")],
+    )
+    .await;
+    let codes: Vec<_> = results
+        .iter()
+        .map(|(code, _, id)| (*code, id.as_str()))
+        .collect();
     assert_eq!(codes, [(0, "a"), (6, "a"), (3, ""), (3, ""), (0, "d")]);
     assert_eq!(results[0].1, "OK");
     assert_eq!(results[1].1, "similar entry already exists");
-    assert!(results[2].1.starts_with("failed to convert entry: "), "{}", results[2].1);
-    assert!(results[3].1.contains("unable to find federated bundle"), "{}", results[3].1);
+    assert!(
+        results[2].1.starts_with("failed to convert entry: "),
+        "{}",
+        results[2].1
+    );
+    assert!(
+        results[3].1.contains("unable to find federated bundle"),
+        "{}",
+        results[3].1
+    );
 }
 
 #[tokio::test]
 async fn an_update_changes_what_the_mask_names() {
     let (_test, service) = service().await;
     create(&service, vec![wanted("a")]).await;
-    let change = types::Entry { id: "a".to_owned(), hint: "h".to_owned(), ..Default::default() };
-    let missing = types::Entry { id: "b".to_owned(), ..wanted("b") };
-    let nameless = types::Entry { id: String::new(), ..wanted("b") };
+    let change = types::Entry {
+        id: "a".to_owned(),
+        hint: "h".to_owned(),
+        ..Default::default()
+    };
+    let missing = types::Entry {
+        id: "b".to_owned(),
+        ..wanted("b")
+    };
+    let nameless = types::Entry {
+        id: String::new(),
+        ..wanted("b")
+    };
     let request = BatchUpdateEntryRequest {
         entries: vec![change, missing, nameless],
-        input_mask: Some(types::EntryMask { hint: true, ..Default::default() }),
-        output_mask: Some(types::EntryMask { hint: true, revision_number: true, ..Default::default() }),
+        input_mask: Some(types::EntryMask {
+            hint: true,
+            ..Default::default()
+        }),
+        output_mask: Some(types::EntryMask {
+            hint: true,
+            revision_number: true,
+            ..Default::default()
+        }),
     };
-    let response = service.batch_update_entry(Request::new(request)).await.expect("update");
+    let response = service
+        .batch_update_entry(Request::new(request))
+        .await
+        .expect("update");
     let results = response.into_inner().results;
-    let codes: Vec<_> = results.iter().map(|r| r.status.as_ref().expect("status").code).collect();
+    let codes: Vec<_> = results
+        .iter()
+        .map(|r| r.status.as_ref().expect("status").code)
+        .collect();
     assert_eq!(codes, [0, 5, 3]);
     let updated = results[0].entry.clone().expect("entry");
     let expected = types::Entry {
@@ -74,8 +131,15 @@ async fn an_update_changes_what_the_mask_names() {
         ..Default::default()
     };
     assert_eq!(updated, expected);
-    let get = GetEntryRequest { id: "a".to_owned(), output_mask: None };
-    let stored = service.get_entry(Request::new(get)).await.expect("get").into_inner();
+    let get = GetEntryRequest {
+        id: "a".to_owned(),
+        output_mask: None,
+    };
+    let stored = service
+        .get_entry(Request::new(get))
+        .await
+        .expect("get")
+        .into_inner();
     assert_eq!(stored.selectors, wanted("a").selectors);
 }
 
@@ -85,26 +149,53 @@ async fn deletion_answers_for_each_id() {
     create(&service, vec![wanted("a")]).await;
     let ids = ["a", "a", ""].map(str::to_owned).to_vec();
     let request = Request::new(BatchDeleteEntryRequest { ids });
-    let results = service.batch_delete_entry(request).await.expect("delete").into_inner().results;
-    let codes: Vec<_> =
-        results.iter().map(|r| (r.status.as_ref().expect("status").code, r.id.as_str())).collect();
+    let results = service
+        .batch_delete_entry(request)
+        .await
+        .expect("delete")
+        .into_inner()
+        .results;
+    let codes: Vec<_> = results
+        .iter()
+        .map(|r| (r.status.as_ref().expect("status").code, r.id.as_str()))
+        .collect();
     assert_eq!(codes, [(0, "a"), (5, "a"), (3, "")]);
 }
 
 #[tokio::test]
 async fn what_is_not_there_or_not_asked_properly_is_told_with_spires_codes() {
     let (_test, service) = service().await;
-    let get = |id: &str| Request::new(GetEntryRequest { id: id.to_owned(), output_mask: None });
-    let missing = service.get_entry(get("nobody")).await.expect_err("not found");
-    assert_eq!((missing.code(), missing.message()), (Code::NotFound, "entry not found"));
+    let get = |id: &str| {
+        Request::new(GetEntryRequest {
+            id: id.to_owned(),
+            output_mask: None,
+        })
+    };
+    let missing = service
+        .get_entry(get("nobody"))
+        .await
+        .expect_err("not found");
+    assert_eq!(
+        (missing.code(), missing.message()),
+        (Code::NotFound, "entry not found")
+    );
     let nameless = service.get_entry(get("")).await.expect_err("invalid");
-    assert_eq!((nameless.code(), nameless.message()), (Code::InvalidArgument, "missing ID"));
+    assert_eq!(
+        (nameless.code(), nameless.message()),
+        (Code::InvalidArgument, "missing ID")
+    );
     let empty = list_entries_request::Filter {
         by_selectors: Some(types::SelectorMatch::default()),
         ..Default::default()
     };
-    let list = ListEntriesRequest { filter: Some(empty), ..Default::default() };
-    let refused = service.list_entries(Request::new(list)).await.expect_err("invalid");
+    let list = ListEntriesRequest {
+        filter: Some(empty),
+        ..Default::default()
+    };
+    let refused = service
+        .list_entries(Request::new(list))
+        .await
+        .expect_err("invalid");
     assert_eq!(refused.code(), Code::InvalidArgument);
 }
 
@@ -115,8 +206,16 @@ async fn lists_are_paged_and_counted() {
     let mut seen = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = ListEntriesRequest { page_size: 2, page_token, ..Default::default() };
-        let page = service.list_entries(Request::new(request)).await.expect("list").into_inner();
+        let request = ListEntriesRequest {
+            page_size: 2,
+            page_token,
+            ..Default::default()
+        };
+        let page = service
+            .list_entries(Request::new(request))
+            .await
+            .expect("list")
+            .into_inner();
         seen.extend(page.entries.into_iter().map(|entry| entry.id));
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -124,7 +223,9 @@ async fn lists_are_paged_and_counted() {
         }
     }
     assert_eq!(seen, ["e0", "e1", "e2", "e3", "e4"]);
-    let count = service.count_entries(Request::new(CountEntriesRequest::default())).await;
+    let count = service
+        .count_entries(Request::new(CountEntriesRequest::default()))
+        .await;
     assert_eq!(count.expect("count").into_inner().count, 5);
 }
 
@@ -132,6 +233,9 @@ async fn lists_are_paged_and_counted() {
 async fn only_agents_get_authorized_entries() {
     let (_test, service) = service().await;
     let request = Request::new(Default::default());
-    let refused = service.get_authorized_entries(request).await.expect_err("refused");
+    let refused = service
+        .get_authorized_entries(request)
+        .await
+        .expect_err("refused");
     assert_eq!(refused.code(), Code::PermissionDenied);
 }

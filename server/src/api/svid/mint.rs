@@ -62,7 +62,10 @@ impl SvidService {
             ttl: seconds("ttl", request.ttl)?,
             jti: Jti::None,
         };
-        let svid = self.ca.off_worker(move |ca| ca.sign_jwt(&asked, now)).await??;
+        let svid = self
+            .ca
+            .off_worker(move |ca| ca.sign_jwt(&asked, now))
+            .await??;
         info!(spiffe.id = %id, "minted a JWT-SVID");
         Ok(jwt_svid(&id, svid, ""))
     }
@@ -75,8 +78,7 @@ fn requested_id(csr: &CertificateRequest, trust_domain: &TrustDomain) -> Result<
             csr.uris.len()
         )));
     };
-    let id = id::parse(uri)
-        .map_err(|error| invalid(format!("CSR URI SAN is invalid: {error}")))?;
+    let id = id::parse(uri).map_err(|error| invalid(format!("CSR URI SAN is invalid: {error}")))?;
     check_id(&id, trust_domain)?;
     Ok(id)
 }
@@ -99,12 +101,13 @@ fn check_id(id: &SpiffeId, trust_domain: &TrustDomain) -> Result<(), Status> {
 /// Names that are DNS names, and no wildcard that covers another one.
 fn check_dns_names(names: &[String]) -> Result<(), Status> {
     for name in names {
-        check_dns_name(name).map_err(|error| {
-            invalid(format!("CSR DNS name is not valid: {error}"))
-        })?;
+        check_dns_name(name)
+            .map_err(|error| invalid(format!("CSR DNS name is not valid: {error}")))?;
     }
     for name in names {
-        let covering = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        let covering = name
+            .split_once('.')
+            .map(|(_, parent)| format!("*.{parent}"));
         let covering = covering.filter(|wildcard| wildcard != name && names.contains(wildcard));
         if let Some(wildcard) = covering {
             return Err(invalid(format!(
@@ -154,7 +157,9 @@ mod tests {
     #[test]
     fn a_wildcard_must_not_cover_another_name() {
         let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert!(check_dns_names(&names(&["*.example.org", "a.b.example.org", "example.org"])).is_ok());
+        assert!(
+            check_dns_names(&names(&["*.example.org", "a.b.example.org", "example.org"])).is_ok()
+        );
         assert!(check_dns_names(&names(&["*.example.org", "a.example.org"])).is_err());
         assert!(check_dns_names(&names(&["a..b"])).is_err());
     }
@@ -162,7 +167,10 @@ mod tests {
     #[test]
     fn zero_is_the_default_lifetime_and_less_is_refused() {
         assert_eq!(seconds("ttl", 0).unwrap(), None);
-        assert_eq!(seconds("ttl", 5).unwrap(), Some(std::time::Duration::from_secs(5)));
+        assert_eq!(
+            seconds("ttl", 5).unwrap(),
+            Some(std::time::Duration::from_secs(5))
+        );
         assert!(seconds("ttl", -1).is_err());
     }
 }

@@ -5,15 +5,18 @@ mod mint;
 
 use std::time::{Duration, SystemTime};
 
-use signet_identity::{SpiffeId, csr, entry::{Entry, EntryId}, id, unix};
+use signet_identity::{
+    SpiffeId, csr,
+    entry::{Entry, EntryId},
+    id, unix,
+};
 use signet_proto::spire::api::{
     server::svid::v1::{
         BatchNewWitsvidRequest, BatchNewWitsvidResponse, BatchNewX509svidRequest,
         BatchNewX509svidResponse, MintJwtsvidRequest, MintJwtsvidResponse, MintWitsvidRequest,
-        MintWitsvidResponse, MintX509svidRequest, MintX509svidResponse,
-        NewDownstreamX509caRequest, NewDownstreamX509caResponse, NewJwtsvidRequest,
-        NewJwtsvidResponse, NewX509svidParams, batch_new_x509svid_response as batch,
-        svid_server::Svid,
+        MintWitsvidResponse, MintX509svidRequest, MintX509svidResponse, NewDownstreamX509caRequest,
+        NewDownstreamX509caResponse, NewJwtsvidRequest, NewJwtsvidResponse, NewX509svidParams,
+        batch_new_x509svid_response as batch, svid_server::Svid,
     },
     types,
 };
@@ -23,8 +26,8 @@ use tracing::{debug, info};
 
 use super::{
     agent::bad_csr,
-    calling_agent,
     caller::{self, Limits},
+    calling_agent,
     status::{invalid, item, item_ok},
 };
 use crate::{
@@ -87,7 +90,9 @@ impl Svid for SvidService {
     ) -> Result<Response<NewJwtsvidResponse>, Status> {
         let (agent, source) = (calling_agent(&request)?, caller::source(&request));
         self.limits.jwt.wait(source, 1).await?;
-        let svid = self.sign_jwt(&agent, request.into_inner(), clock::now()).await?;
+        let svid = self
+            .sign_jwt(&agent, request.into_inner(), clock::now())
+            .await?;
         Ok(Response::new(NewJwtsvidResponse { svid: Some(svid) }))
     }
 
@@ -104,7 +109,9 @@ impl Svid for SvidService {
     ) -> Result<Response<NewDownstreamX509caResponse>, Status> {
         let source = caller::source(&request);
         self.limits.downstream.wait(source, 1).await?;
-        self.sign_downstream(request.into_inner(), clock::now()).await.map(Response::new)
+        self.sign_downstream(request.into_inner(), clock::now())
+            .await
+            .map(Response::new)
     }
 }
 
@@ -122,7 +129,9 @@ impl SvidService {
         now: SystemTime,
     ) -> Result<Vec<batch::Result>, Status> {
         let items = params.into_iter().map(|params| Item {
-            entry: self.entry(agent, &params.entry_id, now).map_err(|status| item(&status)),
+            entry: self
+                .entry(agent, &params.entry_id, now)
+                .map_err(|status| item(&status)),
             csr: params.csr,
         });
         let items: Vec<_> = items.collect();
@@ -131,7 +140,10 @@ impl SvidService {
             results.collect::<Vec<_>>()
         };
         let results = self.ca.off_worker(work).await?;
-        let signed = results.iter().filter(|result| result.svid.is_some()).count();
+        let signed = results
+            .iter()
+            .filter(|result| result.svid.is_some())
+            .count();
         debug!(agent.id = %agent, asked = results.len(), signed, "signed X509-SVIDs");
         Ok(results)
     }
@@ -154,7 +166,10 @@ impl SvidService {
                 Jti::None
             },
         };
-        let svid = self.ca.off_worker(move |ca| ca.sign_jwt(&asked, now)).await??;
+        let svid = self
+            .ca
+            .off_worker(move |ca| ca.sign_jwt(&asked, now))
+            .await??;
         debug!(agent.id = %agent, entry.id = %entry.id, "signed a JWT-SVID");
         Ok(jwt_svid(&entry.spiffe_id, svid, &entry.hint))
     }
@@ -176,7 +191,11 @@ impl SvidService {
         info!(serial = %svid.serial, "signed the CA certificate of a downstream server");
         Ok(NewDownstreamX509caResponse {
             ca_cert_chain: svid.chain.iter().map(|der| der.to_vec()).collect(),
-            x509_authorities: bundle.x509_authorities.iter().map(|ca| ca.der.to_vec()).collect(),
+            x509_authorities: bundle
+                .x509_authorities
+                .iter()
+                .map(|ca| ca.der.to_vec())
+                .collect(),
         })
     }
 

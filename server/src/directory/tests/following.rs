@@ -13,17 +13,26 @@ use super::super::{Follow, Step};
 use super::create;
 
 async fn next(follow: &mut Follow) -> Step {
-    timeout(Duration::from_secs(10), follow.next()).await.expect("in time").expect("a step")
+    timeout(Duration::from_secs(10), follow.next())
+        .await
+        .expect("in time")
+        .expect("a step")
 }
 
 fn ids(step: &Step) -> (Vec<&str>, Vec<&str>) {
     let entries = step.entries.iter().map(|entry| entry.id.as_str()).collect();
-    (entries, step.removed_entries.iter().map(|id| id.as_str()).collect())
+    (
+        entries,
+        step.removed_entries.iter().map(|id| id.as_str()).collect(),
+    )
 }
 
 async fn following(test: &TestDirectory) -> Follow {
     test.attest(agent("/spire/agent/x", &["t:a"])).await;
-    let mut follow = test.directory.follow(&id("/spire/agent/x"), "").expect("an agent");
+    let mut follow = test
+        .directory
+        .follow(&id("/spire/agent/x"), "")
+        .expect("an agent");
     assert!(next(&mut follow).await.reset);
     follow
 }
@@ -35,7 +44,11 @@ async fn each_change_comes_as_a_delta() {
     create(&test, entry("a", "/spire/agent/x", "/w")).await;
     let step = next(&mut follow).await;
     assert_eq!((step.reset, ids(&step)), (false, (vec!["a"], vec![])));
-    test.store.store.delete_entry("a".parse().expect("entry id")).await.expect("delete");
+    test.store
+        .store
+        .delete_entry("a".parse().expect("entry id"))
+        .await
+        .expect("delete");
     assert_eq!(ids(&next(&mut follow).await), (vec![], vec!["a"]));
 }
 
@@ -53,9 +66,19 @@ async fn a_subtree_comes_and_goes_with_what_holds_it() {
     let mut follow = following(&test).await;
     create(&test, entry("leaf", "/w", "/w/leaf")).await;
     create(&test, entry("middle", "/spire/agent/x", "/w")).await;
-    assert_eq!(ids(&next(&mut follow).await), (vec!["leaf", "middle"], vec![]));
-    test.store.store.delete_entry("middle".parse().expect("entry id")).await.expect("delete");
-    assert_eq!(ids(&next(&mut follow).await), (vec![], vec!["leaf", "middle"]));
+    assert_eq!(
+        ids(&next(&mut follow).await),
+        (vec!["leaf", "middle"], vec![])
+    );
+    test.store
+        .store
+        .delete_entry("middle".parse().expect("entry id"))
+        .await
+        .expect("delete");
+    assert_eq!(
+        ids(&next(&mut follow).await),
+        (vec![], vec!["leaf", "middle"])
+    );
 }
 
 #[tokio::test]
@@ -63,7 +86,10 @@ async fn a_new_alias_brings_its_tree() {
     let test = TestDirectory::new().await;
     let mut follow = following(&test).await;
     create(&test, entry("leaf", "/rack", "/w")).await;
-    let alias = Entry { selectors: selectors(&["t:a"]), ..entry("alias", "/spire/server", "/rack") };
+    let alias = Entry {
+        selectors: selectors(&["t:a"]),
+        ..entry("alias", "/spire/server", "/rack")
+    };
     create(&test, alias).await;
     let step = next(&mut follow).await;
     assert_eq!((step.reset, ids(&step)), (true, (vec!["leaf"], vec![])));
@@ -74,15 +100,24 @@ async fn a_resume_token_brings_only_what_was_missed() {
     let test = TestDirectory::new().await;
     test.attest(agent("/spire/agent/x", &[])).await;
     create(&test, entry("a", "/spire/agent/x", "/w")).await;
-    let mut first = test.directory.follow(&id("/spire/agent/x"), "").expect("an agent");
+    let mut first = test
+        .directory
+        .follow(&id("/spire/agent/x"), "")
+        .expect("an agent");
     let token = next(&mut first).await.resume_token;
     drop(first);
     create(&test, entry("b", "/spire/agent/x", "/w")).await;
-    let mut second = test.directory.follow(&id("/spire/agent/x"), &token).expect("an agent");
+    let mut second = test
+        .directory
+        .follow(&id("/spire/agent/x"), &token)
+        .expect("an agent");
     let step = next(&mut second).await;
     assert_eq!((step.reset, ids(&step)), (false, (vec!["b"], vec![])));
     // Nothing missed: told so at once, with a token that names the present.
-    let mut third = test.directory.follow(&id("/spire/agent/x"), &step.resume_token).expect("an agent");
+    let mut third = test
+        .directory
+        .follow(&id("/spire/agent/x"), &step.resume_token)
+        .expect("an agent");
     let nothing = next(&mut third).await;
     assert_eq!((nothing.reset, ids(&nothing)), (false, (vec![], vec![])));
 }
@@ -92,7 +127,10 @@ async fn an_unknown_token_resets() {
     let test = TestDirectory::new().await;
     test.attest(agent("/spire/agent/x", &[])).await;
     for token in ["garbage", "0000000000000000-1", "-", "1-x"] {
-        let mut follow = test.directory.follow(&id("/spire/agent/x"), token).expect("an agent");
+        let mut follow = test
+            .directory
+            .follow(&id("/spire/agent/x"), token)
+            .expect("an agent");
         assert!(next(&mut follow).await.reset, "{token}");
     }
 }
@@ -112,7 +150,10 @@ async fn bundles_come_with_the_entries_that_need_them_and_when_they_change() {
     let test = TestDirectory::new().await;
     let mut follow = following(&test).await;
     let partner = TrustDomain::new("partner.org").expect("trust domain");
-    let bundle = |sequence| Bundle { sequence, ..Bundle::empty(partner.clone()) };
+    let bundle = |sequence| Bundle {
+        sequence,
+        ..Bundle::empty(partner.clone())
+    };
     test.store.store.set_bundle(bundle(1)).await.expect("store");
     let federated = Entry {
         federates_with: vec![partner.clone()],
@@ -125,22 +166,44 @@ async fn bundles_come_with_the_entries_that_need_them_and_when_they_change() {
     test.store.store.set_bundle(bundle(2)).await.expect("store");
     assert_eq!(next(&mut follow).await.bundles[0].sequence, 2);
     let mode = crate::store::DeleteMode::Dissociate;
-    test.store.store.delete_bundle(partner.clone(), mode).await.expect("delete");
+    test.store
+        .store
+        .delete_bundle(partner.clone(), mode)
+        .await
+        .expect("delete");
     let step = next(&mut follow).await;
-    assert_eq!((ids(&step).0, &step.removed_bundles), (vec!["a"], &vec![partner]));
+    assert_eq!(
+        (ids(&step).0, &step.removed_bundles),
+        (vec!["a"], &vec![partner])
+    );
 }
 
 #[tokio::test]
 async fn a_banned_or_evicted_agent_is_told_nothing_more() {
     let test = TestDirectory::new().await;
     let mut follow = following(&test).await;
-    test.store.store.ban_agent(id("/spire/agent/x")).await.expect("ban");
-    let end = timeout(Duration::from_secs(10), follow.next()).await.expect("in time");
+    test.store
+        .store
+        .ban_agent(id("/spire/agent/x"))
+        .await
+        .expect("ban");
+    let end = timeout(Duration::from_secs(10), follow.next())
+        .await
+        .expect("in time");
     assert_eq!(end, None);
     test.attest(agent("/spire/agent/y", &[])).await;
-    let mut follow = test.directory.follow(&id("/spire/agent/y"), "").expect("an agent");
+    let mut follow = test
+        .directory
+        .follow(&id("/spire/agent/y"), "")
+        .expect("an agent");
     next(&mut follow).await;
-    test.store.store.delete_agent(id("/spire/agent/y")).await.expect("evict");
-    let end = timeout(Duration::from_secs(10), follow.next()).await.expect("in time");
+    test.store
+        .store
+        .delete_agent(id("/spire/agent/y"))
+        .await
+        .expect("evict");
+    let end = timeout(Duration::from_secs(10), follow.next())
+        .await
+        .expect("in time");
     assert_eq!(end, None);
 }

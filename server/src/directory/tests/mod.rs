@@ -12,7 +12,12 @@ use super::{Among, Directory};
 use crate::store::testing::TestStore;
 
 async fn create(test: &TestDirectory, entry: Entry) {
-    let written = test.store.store.create_entry(entry).await.expect("create an entry");
+    let written = test
+        .store
+        .store
+        .create_entry(entry)
+        .await
+        .expect("create an entry");
     test.directory.caught_up(written.change).await;
 }
 
@@ -34,7 +39,11 @@ async fn a_writer_reads_its_own_write() {
 #[tokio::test]
 async fn a_directory_starts_with_what_is_stored() {
     let store = TestStore::new().await;
-    store.store.create_entry(entry("a", "/spire/agent/x", "/w")).await.expect("create");
+    store
+        .store
+        .create_entry(entry("a", "/spire/agent/x", "/w"))
+        .await
+        .expect("create");
     let store = TestStore::in_directory(store.close().await).await;
     let test = TestDirectory::over(store).await;
     assert_eq!(test.directory.entry_count(), 1);
@@ -43,7 +52,8 @@ async fn a_directory_starts_with_what_is_stored() {
 #[tokio::test]
 async fn an_agent_sees_what_is_below_it_and_below_its_aliases() {
     let test = TestDirectory::new().await;
-    test.attest(agent("/spire/agent/x", &["t:rack:1", "t:os:linux"])).await;
+    test.attest(agent("/spire/agent/x", &["t:rack:1", "t:os:linux"]))
+        .await;
     create(&test, entry("child", "/spire/agent/x", "/w")).await;
     create(&test, entry("grandchild", "/w", "/w/sub")).await;
     create(&test, entry("stranger", "/spire/agent/y", "/w")).await;
@@ -63,7 +73,11 @@ async fn an_agent_sees_what_is_below_it_and_below_its_aliases() {
     assert_eq!(seen, ["below-alias", "child", "grandchild"]);
     let below_other = "below-other".parse().expect("entry id");
     let agent = id("/spire/agent/x");
-    assert!(test.directory.authorized_entry(&agent, &below_other, now()).is_none());
+    assert!(
+        test.directory
+            .authorized_entry(&agent, &below_other, now())
+            .is_none()
+    );
     assert!(names(&test.directory, "/spire/agent/unknown").is_empty());
 }
 
@@ -82,18 +96,32 @@ async fn entries_in_a_ring_end() {
 async fn rights_come_from_entries_that_have_not_expired() {
     let test = TestDirectory::new().await;
     let admin = Entry {
-        rights: Rights { admin: true, downstream: false },
+        rights: Rights {
+            admin: true,
+            downstream: false,
+        },
         expires_at: Some(now()),
         ..entry("admin", "/spire/agent/x", "/ops")
     };
     create(&test, admin).await;
     let before = now() - Duration::from_secs(1);
     assert!(test.directory.rights_of(&id("/ops"), before).admin);
-    assert_eq!(test.directory.rights_of(&id("/ops"), now()), Rights::default());
+    assert_eq!(
+        test.directory.rights_of(&id("/ops"), now()),
+        Rights::default()
+    );
     test.attest(agent("/spire/agent/x", &[])).await;
     let entry = "admin".parse().expect("entry id");
-    assert!(test.directory.authorized_entry(&id("/spire/agent/x"), &entry, before).is_some());
-    assert!(test.directory.authorized_entry(&id("/spire/agent/x"), &entry, now()).is_none());
+    assert!(
+        test.directory
+            .authorized_entry(&id("/spire/agent/x"), &entry, before)
+            .is_some()
+    );
+    assert!(
+        test.directory
+            .authorized_entry(&id("/spire/agent/x"), &entry, now())
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -104,12 +132,20 @@ async fn lists_go_on_where_they_ended() {
     }
     let page = test.directory.entries(&Among::All, None, 4, |_| true);
     let last = page.last().expect("an entry").id.clone();
-    let rest = test.directory.entries(&Among::All, Some(&last), usize::MAX, |_| true);
+    let rest = test
+        .directory
+        .entries(&Among::All, Some(&last), usize::MAX, |_| true);
     assert_eq!((page.len(), rest.len()), (4, 6));
     let below = Among::Parent(id("/spire/agent/x"));
-    let odd = test.directory.entries(&below, None, usize::MAX, |entry| entry.id.as_str() > "e7");
+    let odd = test
+        .directory
+        .entries(&below, None, usize::MAX, |entry| entry.id.as_str() > "e7");
     assert_eq!(odd.len(), 2);
-    assert!(test.directory.entries(&Among::SpiffeId(id("/v")), None, 9, |_| true).is_empty());
+    assert!(
+        test.directory
+            .entries(&Among::SpiffeId(id("/v")), None, 9, |_| true)
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -121,7 +157,12 @@ async fn trust_follows_the_bundles() {
     let edit = |bundle: &mut signet_identity::bundle::Bundle| {
         bundle.refresh_hint = Some(Duration::from_secs(1));
     };
-    let written = test.store.store.amend_bundle(own.clone(), edit).await.expect("amend");
+    let written = test
+        .store
+        .store
+        .amend_bundle(own.clone(), edit)
+        .await
+        .expect("amend");
     test.directory.caught_up(written.change).await;
     assert!(trust.has_changed().expect("open"));
     assert_eq!(test.directory.bundle(&own).as_deref(), Some(&written.value));

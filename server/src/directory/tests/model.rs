@@ -15,11 +15,23 @@ use crate::store::{Agent, ChangeId, Changes};
 
 #[derive(Debug, Clone)]
 enum Change {
-    Entry { name: usize, spiffe_id: usize, parent: usize, selectors: usize, partner: Option<usize> },
+    Entry {
+        name: usize,
+        spiffe_id: usize,
+        parent: usize,
+        selectors: usize,
+        partner: Option<usize>,
+    },
     NoEntry(usize),
-    Agent { name: usize, selectors: usize },
+    Agent {
+        name: usize,
+        selectors: usize,
+    },
     NoAgent(usize),
-    Bundle { name: usize, sequence: u64 },
+    Bundle {
+        name: usize,
+        sequence: u64,
+    },
     NoBundle(usize),
 }
 
@@ -40,8 +52,15 @@ fn change() -> impl Strategy<Value = Change> {
 
 const AGENTS: [&str; 2] = ["/spire/agent/0", "/spire/agent/1"];
 const PATHS: [&str; 4] = ["/w0", "/w1", "/w2", "/w3"];
-const PARENTS: [&str; 7] =
-    ["/w0", "/w1", "/w2", "/w3", "/spire/agent/0", "/spire/agent/1", "/spire/server"];
+const PARENTS: [&str; 7] = [
+    "/w0",
+    "/w1",
+    "/w2",
+    "/w3",
+    "/spire/agent/0",
+    "/spire/agent/1",
+    "/spire/server",
+];
 const SELECTORS: [&[&str]; 4] = [&["t:a"], &["t:b"], &["t:a", "t:b"], &["t:a", "t:c"]];
 const DOMAINS: [&str; 3] = ["partner0.org", "partner1.org", "example.org"];
 
@@ -58,7 +77,13 @@ impl Model {
         let name = |n: &usize| format!("e{n}").parse::<EntryId>().expect("entry id");
         let domain = |n: &usize| TrustDomain::new(DOMAINS[*n]).expect("trust domain");
         match change {
-            Change::Entry { name: n, spiffe_id, parent, selectors: s, partner } => {
+            Change::Entry {
+                name: n,
+                spiffe_id,
+                parent,
+                selectors: s,
+                partner,
+            } => {
                 let new = Entry {
                     selectors: selectors(SELECTORS[*s]),
                     federates_with: partner.iter().map(domain).collect(),
@@ -73,7 +98,10 @@ impl Model {
             }
             Change::NoAgent(n) => drop(self.agents.remove(&id(AGENTS[*n]))),
             Change::Bundle { name, sequence } => {
-                let new = Bundle { sequence: *sequence, ..Bundle::empty(domain(name)) };
+                let new = Bundle {
+                    sequence: *sequence,
+                    ..Bundle::empty(domain(name))
+                };
                 self.bundles.insert(domain(name), new);
             }
             Change::NoBundle(n) => drop(self.bundles.remove(&domain(n))),
@@ -83,14 +111,20 @@ impl Model {
     fn authorized(&self, agent: &Agent) -> BTreeMap<EntryId, Entry> {
         let mut roots = BTreeSet::from([agent.id.clone()]);
         for entry in self.entries.values() {
-            if entry.parent_id == id("/spire/server") && entry.selectors.is_subset_of(&agent.selectors) {
+            if entry.parent_id == id("/spire/server")
+                && entry.selectors.is_subset_of(&agent.selectors)
+            {
                 roots.insert(entry.spiffe_id.clone());
             }
         }
         let mut found = BTreeMap::new();
         loop {
             let before = found.len();
-            for entry in self.entries.values().filter(|entry| roots.contains(&entry.parent_id)) {
+            for entry in self
+                .entries
+                .values()
+                .filter(|entry| roots.contains(&entry.parent_id))
+            {
                 found.insert(entry.id.clone(), entry.clone());
             }
             roots.extend(found.values().map(|entry| entry.spiffe_id.clone()));
@@ -104,7 +138,11 @@ impl Model {
 /// What the log would say on the way from one model to the next.
 fn between(before: &Model, after: &Model, upto: i64) -> Changes {
     fn gone<K: Ord + Clone, V>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>) -> Vec<K> {
-        before.keys().filter(|key| !after.contains_key(key)).cloned().collect()
+        before
+            .keys()
+            .filter(|key| !after.contains_key(key))
+            .cloned()
+            .collect()
     }
     Changes {
         upto: ChangeId(upto),
@@ -132,13 +170,15 @@ impl View {
         }
         self.position = Some(position);
         for entry in step.entries {
-            self.entries.insert(entry.id.clone(), Arc::unwrap_or_clone(entry));
+            self.entries
+                .insert(entry.id.clone(), Arc::unwrap_or_clone(entry));
         }
         for id in step.removed_entries {
             self.entries.remove(&id);
         }
         for bundle in step.bundles {
-            self.bundles.insert(bundle.trust_domain.clone(), Arc::unwrap_or_clone(bundle));
+            self.bundles
+                .insert(bundle.trust_domain.clone(), Arc::unwrap_or_clone(bundle));
         }
         for trust_domain in step.removed_bundles {
             self.bundles.remove(&trust_domain);
@@ -147,10 +187,18 @@ impl View {
 
     fn check(&self, model: &Model, agent: &Agent) -> Result<(), TestCaseError> {
         prop_assert_eq!(&self.entries, &model.authorized(agent));
-        let needed = self.entries.values().flat_map(|entry| &entry.federates_with);
+        let needed = self
+            .entries
+            .values()
+            .flat_map(|entry| &entry.federates_with);
         let own = trust_domain();
         for needed in needed.chain([&own]) {
-            prop_assert_eq!(self.bundles.get(needed), model.bundles.get(needed), "{}", needed);
+            prop_assert_eq!(
+                self.bundles.get(needed),
+                model.bundles.get(needed),
+                "{}",
+                needed
+            );
         }
         Ok(())
     }

@@ -13,29 +13,47 @@ use crate::store::{CreateEntry, DeleteBundle, DeleteMode, UpdateEntry};
 
 fn federated(name: &str) -> Entry {
     let partner = TrustDomain::new("partner.org").expect("trust domain");
-    Entry { federates_with: vec![partner], ..entry(name, "/spire/agent/x", "/w") }
+    Entry {
+        federates_with: vec![partner],
+        ..entry(name, "/spire/agent/x", "/w")
+    }
 }
 
 #[tokio::test]
 async fn an_entry_reads_back_with_every_field() {
     let test = TestStore::new().await;
-    test.store.set_bundle(bundle("partner.org", 1)).await.expect("store a bundle");
+    test.store
+        .set_bundle(bundle("partner.org", 1))
+        .await
+        .expect("store a bundle");
     let full = Entry {
         selectors: selectors(&["unix:uid:0", "k8s:label:a:\"b\"\n", "unix:gid:0"]),
         x509_svid_ttl: Some(Duration::from_secs(60)),
         jwt_svid_ttl: Some(Duration::from_secs(30)),
-        rights: Rights { admin: true, downstream: true },
+        rights: Rights {
+            admin: true,
+            downstream: true,
+        },
         store_svid: true,
-        attributes: Attributes { disable_x509_svid_prefetch: true, jwt_svid_include_jti: true },
+        attributes: Attributes {
+            disable_x509_svid_prefetch: true,
+            jwt_svid_include_jti: true,
+        },
         dns_names: vec!["b.example".to_owned(), "a.example".to_owned()],
         hint: "h'\u{fc}".to_owned(),
         expires_at: Some(now()),
         revision: 7,
         ..federated("full")
     };
-    assert_eq!(create(&test.store, full.clone()).await, CreateEntry::Created);
+    assert_eq!(
+        create(&test.store, full.clone()).await,
+        CreateEntry::Created
+    );
     let plain = entry("plain", "/spire/agent/x", "/other");
-    assert_eq!(create(&test.store, plain.clone()).await, CreateEntry::Created);
+    assert_eq!(
+        create(&test.store, plain.clone()).await,
+        CreateEntry::Created
+    );
     let reopened = TestStore::in_directory(test.close().await).await;
     let snapshot = reopened.store.snapshot().await.expect("read everything");
     assert_eq!(snapshot.entries, [full, plain]);
@@ -49,13 +67,16 @@ async fn of_many_similar_entries_at_once_one_is_created() {
         ..entry(&format!("e{n}"), "/spire/agent/x", "/w")
     };
     let outcomes = join_all((0..50).map(|n| create(&test.store, same(n)))).await;
-    let created = outcomes.iter().filter(|outcome| **outcome == CreateEntry::Created).count();
+    let created = outcomes
+        .iter()
+        .filter(|outcome| **outcome == CreateEntry::Created)
+        .count();
     assert_eq!(created, 1);
     for outcome in outcomes {
-        match outcome {
+        match &outcome {
             CreateEntry::Created => {}
-            CreateEntry::Similar(similar) => assert_eq!(*similar, same(0)),
-            other => panic!("{other:?}"),
+            CreateEntry::Similar(similar) => assert_eq!(**similar, same(0)),
+            CreateEntry::IdTaken | CreateEntry::NoBundle(_) => panic!("{outcome:?}"),
         }
     }
 }
@@ -63,31 +84,74 @@ async fn of_many_similar_entries_at_once_one_is_created() {
 #[tokio::test]
 async fn an_id_is_given_once() {
     let test = TestStore::new().await;
-    assert_eq!(create(&test.store, entry("a", "/spire/agent/x", "/w")).await, CreateEntry::Created);
-    assert_eq!(create(&test.store, entry("a", "/spire/agent/x", "/v")).await, CreateEntry::IdTaken);
+    assert_eq!(
+        create(&test.store, entry("a", "/spire/agent/x", "/w")).await,
+        CreateEntry::Created
+    );
+    assert_eq!(
+        create(&test.store, entry("a", "/spire/agent/x", "/v")).await,
+        CreateEntry::IdTaken
+    );
 }
 
 #[tokio::test]
 async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
     let test = TestStore::new().await;
-    let (a, b) = (entry("a", "/spire/agent/x", "/w"), entry("b", "/spire/agent/x", "/w"));
+    let (a, b) = (
+        entry("a", "/spire/agent/x", "/w"),
+        entry("b", "/spire/agent/x", "/w"),
+    );
     create(&test.store, a.clone()).await;
     create(&test.store, b.clone()).await;
-    let hinted = |current: Entry| Ok::<_, ()>(Entry { hint: "h".to_owned(), ..current });
-    let updated = test.store.update_entry(a.id.clone(), hinted).await.expect("update").value;
-    let expected = Entry { hint: "h".to_owned(), revision: 1, ..a.clone() };
+    let hinted = |current: Entry| {
+        Ok::<_, ()>(Entry {
+            hint: "h".to_owned(),
+            ..current
+        })
+    };
+    let updated = test
+        .store
+        .update_entry(a.id.clone(), hinted)
+        .await
+        .expect("update")
+        .value;
+    let expected = Entry {
+        hint: "h".to_owned(),
+        revision: 1,
+        ..a.clone()
+    };
     assert_eq!(updated, UpdateEntry::Updated(Box::new(expected)));
 
     let same = a.selectors.clone();
-    let similar = move |current: Entry| Ok::<_, ()>(Entry { selectors: same, ..current });
-    let refused = test.store.update_entry(b.id.clone(), similar).await.expect("update").value;
+    let similar = move |current: Entry| {
+        Ok::<_, ()>(Entry {
+            selectors: same,
+            ..current
+        })
+    };
+    let refused = test
+        .store
+        .update_entry(b.id.clone(), similar)
+        .await
+        .expect("update")
+        .value;
     assert!(matches!(refused, UpdateEntry::Similar(other) if other.id == a.id));
 
     let invalid = |_: Entry| Err::<Entry, _>("no");
-    let refused = test.store.update_entry(b.id.clone(), invalid).await.expect("update").value;
+    let refused = test
+        .store
+        .update_entry(b.id.clone(), invalid)
+        .await
+        .expect("update")
+        .value;
     assert_eq!(refused, UpdateEntry::Refused("no"));
     let nobody = "nobody".parse().expect("entry id");
-    let missing = test.store.update_entry(nobody, hinted).await.expect("update").value;
+    let missing = test
+        .store
+        .update_entry(nobody, hinted)
+        .await
+        .expect("update")
+        .value;
     assert_eq!(missing, UpdateEntry::NotFound);
 }
 
@@ -97,14 +161,17 @@ async fn two_updates_at_once_lose_nothing() {
     let a = entry("a", "/spire/agent/x", "/w");
     create(&test.store, a.clone()).await;
     let add = |n: usize| {
-        test.store.update_entry(a.id.clone(), move |mut current: Entry| {
-            current.dns_names.push(format!("n{n}"));
-            Ok::<_, ()>(current)
-        })
+        test.store
+            .update_entry(a.id.clone(), move |mut current: Entry| {
+                current.dns_names.push(format!("n{n}"));
+                Ok::<_, ()>(current)
+            })
     };
     join_all((0..20).map(add)).await;
     let snapshot = test.store.snapshot().await.expect("read everything");
-    let [stored] = &snapshot.entries[..] else { panic!("{snapshot:?}") };
+    let [stored] = &snapshot.entries[..] else {
+        panic!("{snapshot:?}")
+    };
     assert_eq!((stored.dns_names.len(), stored.revision), (20, 20));
 }
 
@@ -112,22 +179,46 @@ async fn two_updates_at_once_lose_nothing() {
 async fn nothing_federates_with_a_trust_domain_without_bundle() {
     let test = TestStore::new().await;
     let partner = TrustDomain::new("partner.org").expect("trust domain");
-    assert_eq!(create(&test.store, federated("a")).await, CreateEntry::NoBundle(partner.clone()));
+    assert_eq!(
+        create(&test.store, federated("a")).await,
+        CreateEntry::NoBundle(partner.clone())
+    );
     create(&test.store, entry("a", "/spire/agent/x", "/w")).await;
-    let federate = |current: Entry| Ok::<_, ()>(Entry { federates_with: vec![partner], ..current });
+    let federate = |current: Entry| {
+        Ok::<_, ()>(Entry {
+            federates_with: vec![partner],
+            ..current
+        })
+    };
     let a = "a".parse().expect("entry id");
-    let refused = test.store.update_entry(a, federate).await.expect("update").value;
+    let refused = test
+        .store
+        .update_entry(a, federate)
+        .await
+        .expect("update")
+        .value;
     assert!(matches!(refused, UpdateEntry::NoBundle(_)));
 }
 
 async fn delete_in_mode(mode: DeleteMode) -> (DeleteBundle, Vec<Entry>, usize) {
     let test = TestStore::new().await;
-    test.store.set_bundle(bundle("partner.org", 1)).await.expect("store a bundle");
+    test.store
+        .set_bundle(bundle("partner.org", 1))
+        .await
+        .expect("store a bundle");
     create(&test.store, federated("a")).await;
     let partner = TrustDomain::new("partner.org").expect("trust domain");
-    let written = test.store.delete_bundle(partner, mode).await.expect("delete");
+    let written = test
+        .store
+        .delete_bundle(partner, mode)
+        .await
+        .expect("delete");
     let snapshot = test.store.snapshot().await.expect("read everything");
-    let logged = test.store.changes_since(crate::store::ChangeId(2)).await.expect("read the log");
+    let logged = test
+        .store
+        .changes_since(crate::store::ChangeId(2))
+        .await
+        .expect("read the log");
     let logged = logged.expect("within reach");
     assert_eq!(logged.upto, written.change);
     let touched = logged.entries.len() + logged.gone_entries.len() + logged.gone_bundles.len();
@@ -137,27 +228,56 @@ async fn delete_in_mode(mode: DeleteMode) -> (DeleteBundle, Vec<Entry>, usize) {
 #[tokio::test]
 async fn a_bundle_in_use_is_deleted_only_as_the_mode_says() {
     let (outcome, entries, touched) = delete_in_mode(DeleteMode::Restrict).await;
-    assert_eq!(outcome, DeleteBundle::InUse(vec!["a".parse().expect("entry id")]));
+    assert_eq!(
+        outcome,
+        DeleteBundle::InUse(vec!["a".parse().expect("entry id")])
+    );
     assert_eq!((entries, touched), (vec![federated("a")], 0));
 
     let (outcome, entries, touched) = delete_in_mode(DeleteMode::Delete).await;
-    assert_eq!((outcome, entries.len(), touched), (DeleteBundle::Deleted, 0, 2));
+    assert_eq!(
+        (outcome, entries.len(), touched),
+        (DeleteBundle::Deleted, 0, 2)
+    );
 
     let (outcome, entries, touched) = delete_in_mode(DeleteMode::Dissociate).await;
-    let alone = Entry { federates_with: Vec::new(), revision: 1, ..federated("a") };
-    assert_eq!((outcome, entries, touched), (DeleteBundle::Deleted, vec![alone], 2));
+    let alone = Entry {
+        federates_with: Vec::new(),
+        revision: 1,
+        ..federated("a")
+    };
+    assert_eq!(
+        (outcome, entries, touched),
+        (DeleteBundle::Deleted, vec![alone], 2)
+    );
 }
 
 #[tokio::test]
 async fn expired_entries_are_pruned_and_others_stay() {
     let test = TestStore::new().await;
-    let ends = |name: &str, expires_at| Entry { expires_at, ..entry(name, "/spire/agent/x", "/w") };
+    let ends = |name: &str, expires_at| Entry {
+        expires_at,
+        ..entry(name, "/spire/agent/x", "/w")
+    };
     create(&test.store, ends("past", Some(now()))).await;
-    create(&test.store, ends("future", Some(now() + Duration::from_secs(1)))).await;
+    create(
+        &test.store,
+        ends("future", Some(now() + Duration::from_secs(1))),
+    )
+    .await;
     create(&test.store, ends("never", None)).await;
-    let gone = test.store.prune_expired_entries(now()).await.expect("prune");
+    let gone = test
+        .store
+        .prune_expired_entries(now())
+        .await
+        .expect("prune");
     assert_eq!(gone, ["past".parse().expect("entry id")]);
-    let left = test.store.snapshot().await.expect("read everything").entries;
+    let left = test
+        .store
+        .snapshot()
+        .await
+        .expect("read everything")
+        .entries;
     assert_eq!(left.len(), 2);
     let again = create(&test.store, ends("past", None)).await;
     assert_eq!(again, CreateEntry::Created);
@@ -167,13 +287,30 @@ async fn expired_entries_are_pruned_and_others_stay() {
 async fn the_own_bundle_counts_its_changes() {
     let test = TestStore::new().await;
     let own = id("/x").trust_domain().clone();
-    let hint = |seconds| move |bundle: &mut signet_identity::bundle::Bundle| {
-        bundle.refresh_hint = Some(Duration::from_secs(seconds));
+    let hint = |seconds| {
+        move |bundle: &mut signet_identity::bundle::Bundle| {
+            bundle.refresh_hint = Some(Duration::from_secs(seconds));
+        }
     };
-    let first = test.store.amend_bundle(own.clone(), hint(1)).await.expect("amend");
-    let same = test.store.amend_bundle(own.clone(), hint(1)).await.expect("amend");
+    let first = test
+        .store
+        .amend_bundle(own.clone(), hint(1))
+        .await
+        .expect("amend");
+    let same = test
+        .store
+        .amend_bundle(own.clone(), hint(1))
+        .await
+        .expect("amend");
     let second = test.store.amend_bundle(own, hint(2)).await.expect("amend");
-    assert_eq!([first.value.sequence, same.value.sequence, second.value.sequence], [1, 1, 2]);
+    assert_eq!(
+        [
+            first.value.sequence,
+            same.value.sequence,
+            second.value.sequence
+        ],
+        [1, 1, 2]
+    );
     assert_eq!(first.change, same.change);
     assert!(second.change > same.change);
 }

@@ -13,7 +13,10 @@ use crate::store::{CreateEntry, OpenProblem, Store, StoreError};
 
 async fn refusal(path: &Path) -> OpenProblem {
     match Store::open(path).await {
-        Err(StoreError::Open { problem, path: named }) => {
+        Err(StoreError::Open {
+            problem,
+            path: named,
+        }) => {
             assert_eq!(named, path);
             problem
         }
@@ -22,7 +25,9 @@ async fn refusal(path: &Path) -> OpenProblem {
 }
 
 async fn raw(path: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true);
     options.connect().await.expect("connect")
 }
 
@@ -44,10 +49,17 @@ async fn a_truncated_database_is_refused() {
     }
     let path = test.path();
     let _directory = test.close().await;
-    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("open");
-    file.set_len(file.metadata().expect("length").len() / 2).expect("truncate");
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .expect("open");
+    file.set_len(file.metadata().expect("length").len() / 2)
+        .expect("truncate");
     let problem = refusal(&path).await;
-    assert!(matches!(&problem, OpenProblem::Sqlite(error) if matches!(**error, StoreError::Corrupt(_))), "{problem:?}");
+    assert!(
+        matches!(&problem, OpenProblem::Sqlite(error) if matches!(**error, StoreError::Corrupt(_))),
+        "{problem:?}"
+    );
     assert!(problem.to_string().contains("backup"));
 }
 
@@ -57,16 +69,26 @@ async fn a_file_that_is_no_database_is_refused() {
     let path = directory.path().join("datastore.sqlite3");
     std::fs::write(&path, "not a database\n".repeat(100)).expect("write");
     let problem = refusal(&path).await;
-    assert!(matches!(&problem, OpenProblem::Sqlite(error) if matches!(**error, StoreError::Corrupt(_))), "{problem:?}");
+    assert!(
+        matches!(&problem, OpenProblem::Sqlite(error) if matches!(**error, StoreError::Corrupt(_))),
+        "{problem:?}"
+    );
 }
 
 #[tokio::test]
 async fn the_database_of_another_program_is_left_alone() {
     let directory = TempDir::new().expect("temporary directory");
     let path = directory.path().join("datastore.sqlite3");
-    raw(&path).await.execute("CREATE TABLE bundles (id INTEGER)").await.expect("create");
+    raw(&path)
+        .await
+        .execute("CREATE TABLE bundles (id INTEGER)")
+        .await
+        .expect("create");
     let problem = refusal(&path).await;
-    assert!(matches!(&problem, OpenProblem::Foreign(table) if table == "bundles"), "{problem:?}");
+    assert!(
+        matches!(&problem, OpenProblem::Foreign(table) if table == "bundles"),
+        "{problem:?}"
+    );
 }
 
 #[tokio::test]
@@ -74,11 +96,15 @@ async fn a_schema_from_the_future_is_refused() {
     let test = TestStore::new().await;
     let path = test.path();
     let _directory = test.close().await;
-    let future = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+    let future =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                   VALUES (9999, 'later', TRUE, x'00', 0)";
     raw(&path).await.execute(future).await.expect("insert");
     let problem = refusal(&path).await;
-    assert!(matches!(problem, OpenProblem::Newer { found: 9999, .. }), "{problem:?}");
+    assert!(
+        matches!(problem, OpenProblem::Newer { found: 9999, .. }),
+        "{problem:?}"
+    );
 }
 
 #[tokio::test]
@@ -96,18 +122,30 @@ async fn a_lock_of_another_process_fails_the_write_and_nothing_else() {
     let test = TestStore::new().await;
     let mut other = raw(&test.path()).await;
     other.execute("BEGIN IMMEDIATE").await.expect("lock");
-    let refused = test.store.create_entry(entry("a", "/spire/agent/x", "/w")).await;
+    let refused = test
+        .store
+        .create_entry(entry("a", "/spire/agent/x", "/w"))
+        .await;
     assert!(matches!(refused, Err(StoreError::Locked)), "{refused:?}");
-    assert!(test.store.snapshot().await.expect("read").entries.is_empty());
+    assert!(
+        test.store
+            .snapshot()
+            .await
+            .expect("read")
+            .entries
+            .is_empty()
+    );
     other.execute("ROLLBACK").await.expect("unlock");
-    assert_eq!(create(&test.store, entry("a", "/spire/agent/x", "/w")).await, CreateEntry::Created);
+    assert_eq!(
+        create(&test.store, entry("a", "/spire/agent/x", "/w")).await,
+        CreateEntry::Created
+    );
 }
 
 /// Lets the file grow no further: SQLite then says what it says on a full disk.
 async fn limit_pages(store: &Store, pages: &'static str) {
-    let limited = store.write(move |tx| {
-        Box::pin(async move { Ok(tx.conn().execute(pages).await.map(|_| ())?) })
-    });
+    let limited = store
+        .write(move |tx| Box::pin(async move { Ok(tx.conn().execute(pages).await.map(|_| ())?) }));
     limited.await.expect("limit the file");
 }
 
@@ -127,7 +165,11 @@ async fn a_full_disk_fails_the_write_whole_and_is_survived() {
     assert!(matches!(last, Err(StoreError::DiskFull)), "{last:?}");
     let before = test.store.snapshot().await.expect("read");
     limit_pages(&test.store, "PRAGMA max_page_count = 1000000").await;
-    let written = test.store.create_entry(entry("z", "/spire/agent/x", "/z")).await.expect("write");
+    let written = test
+        .store
+        .create_entry(entry("z", "/spire/agent/x", "/z"))
+        .await
+        .expect("write");
     assert_eq!(written.value, CreateEntry::Created);
     let after = test.store.snapshot().await.expect("read");
     assert_eq!(after.entries.len(), before.entries.len() + 1);
@@ -139,15 +181,22 @@ async fn a_full_disk_fails_the_write_whole_and_is_survived() {
 async fn what_waits_when_the_server_stops_is_still_written() {
     let test = TestStore::new().await;
     let store = test.store.clone();
-    let writes = (0..100).map(|n| store.create_entry(entry(&format!("e{n}"), "/spire/agent/x", "/w")));
+    let writes =
+        (0..100).map(|n| store.create_entry(entry(&format!("e{n}"), "/spire/agent/x", "/w")));
     let writes = futures_util::future::join_all(writes);
     let (directory, outcomes) = tokio::join!(biased; test_close(test), writes);
     let stored = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     for outcome in outcomes {
-        assert!(matches!(outcome, Ok(_) | Err(StoreError::Closed)), "{outcome:?}");
+        assert!(
+            matches!(outcome, Ok(_) | Err(StoreError::Closed)),
+            "{outcome:?}"
+        );
     }
     let reopened = TestStore::in_directory(directory).await;
-    assert_eq!(reopened.store.snapshot().await.expect("read").entries.len(), stored);
+    assert_eq!(
+        reopened.store.snapshot().await.expect("read").entries.len(),
+        stored
+    );
 }
 
 async fn test_close(test: TestStore) -> TempDir {

@@ -13,9 +13,16 @@ use super::{CreateEntry, Store};
 /// A federated bundle without authorities; `sequence` tells two of them apart.
 fn bundle(trust_domain: &str, sequence: u64) -> Bundle {
     let trust_domain = TrustDomain::new(trust_domain).expect("trust domain");
-    Bundle { sequence, ..Bundle::empty(trust_domain) }
+    Bundle {
+        sequence,
+        ..Bundle::empty(trust_domain)
+    }
 }
 
 async fn create(store: &Store, entry: signet_identity::entry::Entry) -> CreateEntry {
-    store.create_entry(entry).await.expect("create an entry").value
+    store
+        .create_entry(entry)
+        .await
+        .expect("create an entry")
+        .value
 }

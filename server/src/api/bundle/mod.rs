@@ -1,5 +1,8 @@
 //! `spire.api.server.bundle.v1.Bundle`.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 
 use signet_identity::bundle::{Bundle as Authorities, JwtAuthority};
@@ -12,9 +15,10 @@ use signet_proto::spire::api::server::bundle::v1::{
     BatchUpdateFederatedBundleRequest, BatchUpdateFederatedBundleResponse, CountBundlesRequest,
     CountBundlesResponse, GetBundleRequest, GetFederatedBundleRequest, ListFederatedBundlesRequest,
     ListFederatedBundlesResponse, PublishJwtAuthorityRequest, PublishJwtAuthorityResponse,
-    PublishWitAuthorityRequest, PublishWitAuthorityResponse, batch_create_federated_bundle_response,
-    batch_delete_federated_bundle_request::Mode, batch_delete_federated_bundle_response,
-    batch_set_federated_bundle_response, batch_update_federated_bundle_response,
+    PublishWitAuthorityRequest, PublishWitAuthorityResponse,
+    batch_create_federated_bundle_response, batch_delete_federated_bundle_request::Mode,
+    batch_delete_federated_bundle_response, batch_set_federated_bundle_response,
+    batch_update_federated_bundle_response,
 };
 use signet_proto::spire::api::types;
 use tonic::{Request, Response, Status};
@@ -34,7 +38,10 @@ pub(crate) struct BundleService {
 
 impl BundleService {
     pub(crate) fn new(federation: Federation, directory: Directory) -> Self {
-        Self { federation, directory }
+        Self {
+            federation,
+            directory,
+        }
     }
 
     async fn update(
@@ -69,8 +76,13 @@ impl Bundle for BundleService {
         &self,
         request: Request<GetBundleRequest>,
     ) -> Result<Response<types::Bundle>, Status> {
-        let own = self.federation.own().ok_or_else(|| Status::not_found("bundle not found"))?;
-        Ok(Response::new(own.to_proto(request.into_inner().output_mask.as_ref())))
+        let own = self
+            .federation
+            .own()
+            .ok_or_else(|| Status::not_found("bundle not found"))?;
+        Ok(Response::new(
+            own.to_proto(request.into_inner().output_mask.as_ref()),
+        ))
     }
 
     async fn append_bundle(
@@ -90,7 +102,10 @@ impl Bundle for BundleService {
             jwt_authorities: request.jwt_authorities,
             ..types::Bundle::default()
         })?;
-        let bundle = self.federation.append(added.x509_authorities, added.jwt_authorities).await?;
+        let bundle = self
+            .federation
+            .append(added.x509_authorities, added.jwt_authorities)
+            .await?;
         Ok(Response::new(bundle.to_proto(request.output_mask.as_ref())))
     }
 
@@ -107,9 +122,18 @@ impl Bundle for BundleService {
             jwt_authorities: vec![key],
             ..types::Bundle::default()
         })?;
-        let bundle = self.federation.append(Vec::new(), added.jwt_authorities).await?;
-        let jwt_authorities = bundle.jwt_authorities.iter().map(JwtAuthority::to_proto).collect();
-        Ok(Response::new(PublishJwtAuthorityResponse { jwt_authorities }))
+        let bundle = self
+            .federation
+            .append(Vec::new(), added.jwt_authorities)
+            .await?;
+        let jwt_authorities = bundle
+            .jwt_authorities
+            .iter()
+            .map(JwtAuthority::to_proto)
+            .collect();
+        Ok(Response::new(PublishJwtAuthorityResponse {
+            jwt_authorities,
+        }))
     }
 
     async fn publish_wit_authority(
@@ -130,7 +154,10 @@ impl Bundle for BundleService {
         let next_page_token = next.map_or_else(String::new, |last| token(&last.trust_domain));
         let mask = request.output_mask.as_ref();
         let bundles = found.iter().map(|bundle| bundle.to_proto(mask)).collect();
-        Ok(Response::new(ListFederatedBundlesResponse { bundles, next_page_token }))
+        Ok(Response::new(ListFederatedBundlesResponse {
+            bundles,
+            next_page_token,
+        }))
     }
 
     async fn get_federated_bundle(
@@ -153,7 +180,9 @@ impl Bundle for BundleService {
             let (status, bundle) = outcome(done, request.output_mask.as_ref());
             results.push(batch_create_federated_bundle_response::Result { status, bundle });
         }
-        Ok(Response::new(BatchCreateFederatedBundleResponse { results }))
+        Ok(Response::new(BatchCreateFederatedBundleResponse {
+            results,
+        }))
     }
 
     async fn batch_update_federated_bundle(
@@ -167,7 +196,9 @@ impl Bundle for BundleService {
             let (status, bundle) = outcome(done, request.output_mask.as_ref());
             results.push(batch_update_federated_bundle_response::Result { status, bundle });
         }
-        Ok(Response::new(BatchUpdateFederatedBundleResponse { results }))
+        Ok(Response::new(BatchUpdateFederatedBundleResponse {
+            results,
+        }))
     }
 
     async fn batch_set_federated_bundle(
@@ -204,7 +235,9 @@ impl Bundle for BundleService {
                 trust_domain: name,
             });
         }
-        Ok(Response::new(BatchDeleteFederatedBundleResponse { results }))
+        Ok(Response::new(BatchDeleteFederatedBundleResponse {
+            results,
+        }))
     }
 }
 
@@ -232,7 +265,8 @@ fn read(bundle: &types::Bundle) -> Result<Authorities, Status> {
     if !bundle.wit_authorities.is_empty() {
         return Err(no_wit());
     }
-    Authorities::from_proto(bundle).map_err(|error| invalid(format!("failed to convert bundle: {error}")))
+    Authorities::from_proto(bundle)
+        .map_err(|error| invalid(format!("failed to convert bundle: {error}")))
 }
 
 fn merge(bundle: &mut Authorities, change: Authorities, mask: types::BundleMask) {

@@ -1,0 +1,155 @@
+//! Configurations of SPIRE's form, right and wrong.
+
+use clap::{Args as _, FromArgMatches as _};
+use signet_daemon::log::{Destination, Format, Level};
+
+use super::*;
+use crate::node::{JoinToken, NodeAttestor};
+
+const SMALL: &str = r#"
+agent {
+    server_address = "127.0.0.1"
+    server_port = 8081
+    trust_domain = "example.org"
+    insecure_bootstrap = true
+}
+plugins {
+    NodeAttestor "join_token" { plugin_data {} }
+    KeyManager "disk" { plugin_data { directory = "/keys" } }
+    WorkloadAttestor "unix" {
+        plugin_data {
+            discover_workload_path = true
+            workload_size_limit = 9
+        }
+    }
+}
+"#;
+
+fn flags(arguments: &[&str]) -> RunFlags {
+    let command = RunFlags::augment_args(clap::Command::new("run").no_binary_name(true));
+    let matches = command.try_get_matches_from(arguments).unwrap();
+    RunFlags::from_arg_matches(&matches).unwrap()
+}
+
+fn load(text: &str, arguments: &[&str]) -> Result<Config, String> {
+    let document = Document::parse(text, "agent.conf").map_err(|error| error.to_string())?;
+    Config::resolve(&document, &flags(arguments)).map_err(|error| format!("{error:#}"))
+}
+
+/// The message about `SMALL` with this line in its agent block.
+fn refusal(line: &str) -> String {
+    let text = SMALL.replacen("agent {", &format!("agent {{\n    {line}"), 1);
+    load(&text, &[]).unwrap_err()
+}
+
+#[test]
+fn a_small_file_gets_spires_defaults() {
+    let config = load(SMALL, &[]).unwrap();
+    assert_eq!(
+        config.socket_path,
+        Path::new("/tmp/spire-agent/public/api.sock")
+    );
+    assert_eq!(config.keys, KeyManager::Disk("/keys".into()));
+    assert_eq!(config.sync_interval, Duration::from_secs(5));
+    assert_eq!(config.log.level, Level::Info);
+    assert!(config.bootstrap.is_none());
+    assert!(config.unix.discover_workload_path);
+    assert_eq!(config.unix.workload_size_limit, 9);
+    let token = NodeAttestor::JoinToken(JoinToken::Absent);
+    assert_eq!(config.node.attestor, token);
+}
+
+#[test]
+fn flags_win_in_both_spellings() {
+    let arguments = [
+        "--socketPath",
+        "/run/x.sock",
+        "--data-dir",
+        "/data",
+        "--joinToken",
+        "abc",
+        "--log-level",
+        "DEBUG",
+        "--logFormat",
+        "json",
+        "--logFile",
+        "/log",
+    ];
+    let config = load(SMALL, &arguments).unwrap();
+    assert_eq!(config.socket_path, Path::new("/run/x.sock"));
+    assert_eq!(config.data_dir, Path::new("/data"));
+    assert_eq!(config.log.level, Level::Debug);
+    assert_eq!(config.log.format, Format::Json);
+    assert_eq!(config.log.destination, Destination::File("/log".into()));
+    let token = JoinToken::Given("abc".to_owned().into());
+    assert_eq!(config.node.attestor, NodeAttestor::JoinToken(token));
+}
+
+#[test]
+fn settings_that_do_not_exist_yet_or_never_are_told_apart() {
+    let error = refusal("admin_socket_path = \"/x\"");
+    assert!(
+        error.contains("admin_socket_path") && error.contains("not supported"),
+        "{error}"
+    );
+    let error = refusal("server_adress = \"x\"");
+    assert!(error.contains("server_address"), "{error}");
+    let error = refusal("sds { default_svid_name = \"x\" }");
+    assert!(error.contains("sds"), "{error}");
+}
+
+#[test]
+fn exactly_one_source_of_first_trust_is_needed() {
+    let none = SMALL.replace("insecure_bootstrap = true", "");
+    let error = load(&none, &[]).unwrap_err();
+    assert!(error.contains("trust_bundle_path"), "{error}");
+    let error = load(SMALL, &["--trust-bundle", "/bundle.pem"]).unwrap_err();
+    assert!(error.contains("both"), "{error}");
+    let error = load(&none, &["--trust-bundle", "/no/such.pem"]).unwrap_err();
+    assert!(error.contains("/no/such.pem"), "{error}");
+}
+
+#[test]
+fn values_that_cannot_be_are_refused_by_name() {
+    for (line, word) in [
+        ("availability_target = \"1h\"", "24h"),
+        ("workload_x509_svid_key_type = \"ec-p521\"", "ec-p521"),
+        ("x509_svid_cache_max_size = 0", "at least 1"),
+        ("rebootstrap_mode = \"always\"", "never"),
+        ("disable_sds_api = false", "SDS"),
+        ("join_token = \"\"", "empty"),
+        ("experimental { sync_interval = \"1ms\" }", "100ms"),
+    ] {
+        let error = refusal(line);
+        assert!(error.contains(word), "{line}: {error}");
+        assert!(error.contains("agent.conf"), "{line}: {error}");
+    }
+    let long = format!("/{}", "x".repeat(107));
+    let error = load(SMALL, &["--socket-path", &long]).unwrap_err();
+    assert!(error.contains("107"), "{error}");
+    let error = load(SMALL, &["--server-address", "not a host"]).unwrap_err();
+    assert!(error.contains("not a host"), "{error}");
+    let error = load(SMALL, &["--trust-domain", "Not Valid"]).unwrap_err();
+    assert!(error.contains("trust_domain"), "{error}");
+}
+
+#[test]
+fn a_node_attests_by_exactly_one_attestor() {
+    let attestor = "NodeAttestor \"join_token\" { plugin_data {} }";
+    let none = SMALL.replace(attestor, "");
+    let error = load(&none, &[]).unwrap_err();
+    assert!(error.contains("NodeAttestor"), "{error}");
+    assert!(load(&none, &["--join-token", "abc"]).is_ok());
+    let x509pop = "NodeAttestor \"x509pop\" { plugin_data {\n private_key_path = \"/k\"\n \
+                   certificate_path = \"/c\"\n } }";
+    let both = SMALL.replace(attestor, &format!("{attestor}\n{x509pop}"));
+    assert!(load(&both, &[]).unwrap_err().contains("exactly one"));
+    let only = SMALL.replace(attestor, x509pop);
+    let config = load(&only, &[]).unwrap();
+    assert!(matches!(config.node.attestor, NodeAttestor::X509Pop(_)));
+    let error = load(&only, &["--join-token", "abc"]).unwrap_err();
+    assert!(error.contains("another NodeAttestor"), "{error}");
+    let missing = only.replace("certificate_path = \"/c\"", "");
+    let error = load(&missing, &[]).unwrap_err();
+    assert!(error.contains("certificate_path"), "{error}");
+}

@@ -1,0 +1,129 @@
+//! Entries as rows: all columns, in one place.
+
+use signet_identity::entry::{Attributes, Entry, EntryId, Rights};
+use signet_identity::{TrustDomain, unix};
+
+use super::error::StoreError;
+use super::row::{self, Row};
+
+/// Binds all columns in the order that `INSERT` and `UPDATE` in `entries` number them.
+pub(super) fn bind<'q>(query: Query<'q>, entry: &Entry) -> Query<'q> {
+    let selectors = row::selectors_json(&entry.selectors);
+    let similarity = row::similarity(&entry.spiffe_id, &entry.parent_id, &selectors);
+    let dns_names = serde_json::Value::from_iter(entry.dns_names.iter().cloned()).to_string();
+    query
+        .bind(entry.id.as_str().to_owned())
+        .bind(entry.spiffe_id.to_string())
+        .bind(entry.parent_id.to_string())
+        .bind(selectors)
+        .bind(similarity)
+        .bind(entry.x509_svid_ttl.map(row::lifetime))
+        .bind(entry.jwt_svid_ttl.map(row::lifetime))
+        .bind(entry.rights.admin)
+        .bind(entry.rights.downstream)
+        .bind(entry.store_svid)
+        .bind(entry.attributes.disable_x509_svid_prefetch)
+        .bind(entry.attributes.jwt_svid_include_jti)
+        .bind(dns_names)
+        .bind(entry.hint.clone())
+        .bind(entry.expires_at.map(unix::seconds))
+        .bind(entry.revision)
+        .bind(unix::seconds(entry.created_at))
+}
+
+/// One row for each trust domain that an entry federates with, one if there is none.
+#[derive(Debug, sqlx::FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "columns, as they come")]
+pub(super) struct EntryRow {
+    entry_id: String,
+    spiffe_id: String,
+    parent_id: String,
+    selectors: String,
+    x509_svid_ttl: Option<i64>,
+    jwt_svid_ttl: Option<i64>,
+    admin: bool,
+    downstream: bool,
+    store_svid: bool,
+    disable_x509_svid_prefetch: bool,
+    jwt_svid_include_jti: bool,
+    dns_names: String,
+    hint: String,
+    expires_at: Option<i64>,
+    revision: i64,
+    created_at: i64,
+    trust_domain: Option<String>,
+}
+
+/// Rows of one entry stand together.
+pub(super) fn fold(rows: Vec<EntryRow>) -> Result<Vec<Entry>, StoreError> {
+    let mut entries: Vec<Entry> = Vec::with_capacity(rows.len());
+    for mut row in rows {
+        let trust_domain = row.trust_domain.take();
+        let row_id = row.entry_id.clone();
+        if entries.last().is_none_or(|last| last.id.as_str() != row_id) {
+            entries.push(row.entry()?);
+        }
+        if let (Some(trust_domain), Some(entry)) = (trust_domain, entries.last_mut()) {
+            let at = Row {
+                table: "entry_federations",
+                key: &row_id,
+            };
+            let trust_domain = TrustDomain::new(trust_domain).map_err(|error| at.bad(error))?;
+            entry.federates_with.push(trust_domain);
+        }
+    }
+    Ok(entries)
+}
+
+impl EntryRow {
+    fn entry(self) -> Result<Entry, StoreError> {
+        let at = Row {
+            table: "entries",
+            key: &self.entry_id,
+        };
+        Ok(Entry {
+            id: entry_id(&self.entry_id)?,
+            spiffe_id: at.spiffe_id(&self.spiffe_id)?,
+            parent_id: at.spiffe_id(&self.parent_id)?,
+            selectors: at.selectors(&self.selectors)?,
+            x509_svid_ttl: self.x509_svid_ttl.map(|ttl| at.lifetime(ttl)).transpose()?,
+            jwt_svid_ttl: self.jwt_svid_ttl.map(|ttl| at.lifetime(ttl)).transpose()?,
+            federates_with: Vec::new(),
+            rights: Rights {
+                admin: self.admin,
+                downstream: self.downstream,
+            },
+            store_svid: self.store_svid,
+            attributes: Attributes {
+                disable_x509_svid_prefetch: self.disable_x509_svid_prefetch,
+                jwt_svid_include_jti: self.jwt_svid_include_jti,
+            },
+            dns_names: at.strings(&self.dns_names)?,
+            hint: self.hint.clone(),
+            expires_at: self.expires_at.map(|time| at.time(time)).transpose()?,
+            revision: self.revision,
+            created_at: at.time(self.created_at)?,
+        })
+    }
+}
+
+pub(super) fn entry_id(text: &str) -> Result<EntryId, StoreError> {
+    text.parse()
+        .map_err(|error| row::unreadable("entries", text, error))
+}
+
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT e.entry_id, e.spiffe_id, e.parent_id, e.selectors, e.x509_svid_ttl,
+                 e.jwt_svid_ttl, e.admin, e.downstream, e.store_svid,
+                 e.disable_x509_svid_prefetch, e.jwt_svid_include_jti, e.dns_names, e.hint,
+                 e.expires_at, e.revision, e.created_at, f.trust_domain
+             FROM entries e LEFT JOIN entry_federations f ON f.entry_id = e.entry_id ",
+            $which
+        )
+    };
+}
+pub(super) use select;
+
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
