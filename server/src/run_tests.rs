@@ -42,7 +42,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Code, Status,
+    Code, Request, Status,
     transport::{Channel, Endpoint, Uri},
 };
 use tower::service_fn;
@@ -64,6 +64,9 @@ fn flags(folder: &TempDir, address: SocketAddr) -> RunFlags {
         at("data").display()
     )
     .replace(", ", "\n");
+    // What a test wants beside the least.
+    let more = std::fs::read_to_string(at("plugins.conf")).unwrap_or_default();
+    let text = text + &more;
     let config = at("server.conf");
     std::fs::write(&config, text).unwrap();
     RunFlags {
@@ -330,6 +333,33 @@ async fn an_agent_gets_svids_for_its_entries_and_for_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_token_names_an_alias_gets_the_entries_below_it() {
+    let server = Running::start().await;
+    let alias = types::Spiffeid {
+        trust_domain: "example.org".to_owned(),
+        path: "/cluster".to_owned(),
+    };
+    let request = CreateJoinTokenRequest {
+        ttl: 600,
+        token: "my-token".to_owned(),
+        agent_id: Some(alias.clone()),
+    };
+    let mut admin = AgentClient::new(server.local());
+    admin.create_join_token(request.clone()).await.unwrap();
+    let twice = admin.create_join_token(request).await.unwrap_err();
+    assert_eq!(twice.code(), Code::AlreadyExists);
+    let agent = server.attest("my-token").await.unwrap();
+    assert_eq!(agent.id.path, "/spire/agent/join_token/my-token");
+    let request = NewJwtsvidRequest {
+        entry_id: server.entry_on(&alias).await,
+        audience: vec!["db".to_owned()],
+    };
+    let mut client = SvidClient::new(server.remote(Some(agent.identity)).await);
+    assert!(client.new_jwtsvid(request).await.is_ok());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_svid_replaces_the_old_one_at_its_first_use() {
     let server = Running::start().await;
     let agent = server.attest(&server.token().await).await.unwrap();
@@ -418,6 +448,137 @@ async fn strangers_may_only_attest_and_read_the_bundle() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
+    server.stop().await;
+}
+
+/// A CA in a PEM file and a node certificate below it.
+fn node_certificate(folder: &TempDir) -> (Vec<u8>, PrivateKey) {
+    let mut ca = rcgen::CertificateParams::default();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    ca.distinguished_name
+        .push(rcgen::DnType::CommonName, "nodes");
+    let ca_key = PrivateKey::generate(KeyType::EcP256).unwrap();
+    let ca = rcgen::CertifiedIssuer::self_signed(ca, ca_key).unwrap();
+    std::fs::write(folder.path().join("ca.pem"), ca.pem()).unwrap();
+    let mut node = rcgen::CertificateParams::default();
+    node.distinguished_name
+        .push(rcgen::DnType::CommonName, "node-1");
+    node.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    let key = PrivateKey::generate(KeyType::EcP256).unwrap();
+    let der = node.signed_by(&key, &ca).unwrap().der().to_vec();
+    (der, key)
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes)
+}
+
+/// What an agent with `key` answers to an ECDSA challenge.
+fn prove(key: &PrivateKey, challenge: &[u8]) -> Vec<u8> {
+    let challenge: serde_json::Value = serde_json::from_slice(challenge).unwrap();
+    let nonce = challenge["ecdsa_signature"]["nonce"].as_str().unwrap();
+    let nonce = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, nonce).unwrap();
+    let own = [1; 32];
+    let signature = key.sign_nonce(&[&nonce[..], &own].concat()).unwrap();
+    let signet_identity::key::NonceSignature::Ecdsa { r, s } = signature else {
+        panic!("an EC key makes ECDSA signatures")
+    };
+    let proof = serde_json::json!({ "nonce": base64(&own), "r": base64(&r), "s": base64(&s) });
+    serde_json::json!({ "ecdsa_signature": proof })
+        .to_string()
+        .into_bytes()
+}
+
+async fn attest_by_certificate(
+    server: &Running,
+    certificate: &[u8],
+    key: &PrivateKey,
+) -> Result<attest_agent_response::Result, Status> {
+    let csr = csr::build(key, Subject::spire(), None, &[]).unwrap();
+    let payload = serde_json::json!({ "certificates": [base64(certificate)] });
+    let params = attest_agent_request::Params {
+        data: Some(types::AttestationData {
+            r#type: "x509pop".to_owned(),
+            payload: payload.to_string().into_bytes(),
+        }),
+        params: Some(AgentX509svidParams { csr }),
+    };
+    let (say, requests) = tokio::sync::mpsc::channel(2);
+    let step = |step| AttestAgentRequest { step: Some(step) };
+    say.send(step(attest_agent_request::Step::Params(params)))
+        .await
+        .unwrap();
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let answers = AgentClient::new(server.remote(None).await)
+        .attest_agent(requests)
+        .await?;
+    let mut answers = answers.into_inner();
+    let first = answers.message().await?.unwrap().step.unwrap();
+    let attest_agent_response::Step::Challenge(challenge) = first else {
+        panic!("attested without a challenge")
+    };
+    let proof = attest_agent_request::Step::ChallengeResponse(prove(key, &challenge));
+    say.send(step(proof)).await.unwrap();
+    match answers.message().await?.unwrap().step.unwrap() {
+        attest_agent_response::Step::Result(result) => Ok(result),
+        attest_agent_response::Step::Challenge(_) => panic!("challenged twice"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_certificate_attests_again_and_again_but_does_not_renew() {
+    let folder = TempDir::new().unwrap();
+    let (certificate, key) = node_certificate(&folder);
+    let plugins = format!(
+        "plugins {{\n NodeAttestor \"x509pop\" {{\n plugin_data {{\n ca_bundle_path = \"{}\"\n}}\n}}\n}}\n",
+        folder.path().join("ca.pem").display()
+    );
+    std::fs::write(folder.path().join("plugins.conf"), plugins).unwrap();
+    let server = Running::start_in(folder).await;
+    let first = attest_by_certificate(&server, &certificate, &key)
+        .await
+        .unwrap();
+    assert!(first.reattestable);
+    let again = attest_by_certificate(&server, &certificate, &key)
+        .await
+        .unwrap();
+    assert_eq!(first.svid.unwrap().id, again.svid.as_ref().unwrap().id);
+    let stranger = PrivateKey::generate(KeyType::EcP256).unwrap();
+    let refused = attest_by_certificate(&server, &certificate, &stranger)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let agent = Agent::new(again.svid.unwrap(), &key);
+    let mut client = AgentClient::new(server.remote(Some(agent.identity)).await);
+    let csr = csr::build(&key, Subject::spire(), None, &[]).unwrap();
+    let params = Some(AgentX509svidParams { csr });
+    let refused = client
+        .renew_agent(RenewAgentRequest { params })
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&refused), Some(Reason::AgentMustReattest));
+    let by_token = server.attest("some token").await.err().unwrap();
+    assert_eq!(
+        by_token.code(),
+        Code::FailedPrecondition,
+        "join_token is not configured"
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_does_not_exist_is_unimplemented_for_everybody() {
+    let server = Running::start().await;
+    for channel in [server.local(), server.remote(None).await] {
+        let mut client = tonic::client::Grpc::new(channel);
+        client.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static("/signet.server.sync.v2.Sync/Watch");
+        let codec = tonic_prost::ProstCodec::<types::Status, types::Status>::default();
+        let answer = client
+            .unary(Request::new(types::Status::default()), path, codec)
+            .await;
+        assert_eq!(answer.unwrap_err().code(), Code::Unimplemented);
+    }
     server.stop().await;
 }
 

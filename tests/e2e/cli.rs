@@ -292,7 +292,15 @@ fn policies_are_checked_and_explained_as_the_proxy_decides() {
     bed.signet(&["mesh", "check", file]).ok();
     let explain = |method: &str| {
         bed.signet(&[
-            "mesh", "explain", file, "--from", "spiffe://example.org/web", "--to", "http://127.0.0.1:8080/", "--method", method,
+            "mesh",
+            "explain",
+            file,
+            "--from",
+            "spiffe://example.org/web",
+            "--to",
+            "http://127.0.0.1:8080/",
+            "--method",
+            method,
         ])
     };
     assert!(explain("GET").ok().contains("readers"));

@@ -70,8 +70,8 @@ async fn a_refused_agent_is_told_the_reason_in_the_status_details() {
     let server = Server::start(&bed);
     let token = server.token(&[]);
     let key = PrivateKey::generate(KeyType::EcP256).unwrap();
-    let csr =
-        signet_identity::csr::build(&key, signet_identity::csr::Subject::spire(), None, &[]).unwrap();
+    let csr = signet_identity::csr::build(&key, signet_identity::csr::Subject::spire(), None, &[])
+        .unwrap();
     let attested = crate::join_token::attest(&server, "join_token", token.as_bytes(), &csr)
         .await
         .unwrap();

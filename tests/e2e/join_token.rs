@@ -6,7 +6,7 @@ use signet_identity::{
 };
 use signet_proto::spire::api::{
     server::agent::v1::{
-        AgentX509SvidParams, AttestAgentRequest, AttestAgentResponse, agent_client::AgentClient,
+        AgentX509svidParams, AttestAgentRequest, AttestAgentResponse, agent_client::AgentClient,
         attest_agent_request, attest_agent_response,
     },
     types::AttestationData,
@@ -159,7 +159,7 @@ pub(crate) async fn attest(
                     r#type: kind.to_owned(),
                     payload: payload.to_vec(),
                 }),
-                params: Some(AgentX509SvidParams { csr: csr.to_vec() }),
+                params: Some(AgentX509svidParams { csr: csr.to_vec() }),
             },
         )),
     };

@@ -44,7 +44,7 @@ struct Mesh<'a> {
 }
 
 impl<'a> Mesh<'a> {
-    fn start(bed: &'a Bed, protocol: &str, policy: &str) -> Self {
+    fn start(bed: &'a Bed, protocol: &'static str, policy: &str) -> Self {
         let server = Server::start(bed);
         let agent = Agent::join(&server);
         let application = application(protocol);

@@ -192,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    fn files(usages: Vec<KeyUsagePurpose>) -> (TempDir, X509Pop) {
+    fn written(usages: Vec<KeyUsagePurpose>) -> (TempDir, X509Pop) {
         let directory = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn good() -> (TempDir, X509Pop) {
-        files(vec![KeyUsagePurpose::DigitalSignature])
+        written(vec![KeyUsagePurpose::DigitalSignature])
     }
 
     fn bytes(value: &Value) -> Vec<u8> {
@@ -267,7 +267,7 @@ mod tests {
         files.private_key_path = other.private_key_path;
         assert!(matches!(files.proof(), Err(X509PopError::OtherKey(..))));
 
-        let (_directory, no_usage) = super::tests::files(vec![KeyUsagePurpose::KeyAgreement]);
+        let (_directory, no_usage) = written(vec![KeyUsagePurpose::KeyAgreement]);
         assert!(matches!(no_usage.proof(), Err(X509PopError::Usage(_))));
 
         let (_directory, empty) = good();

@@ -60,9 +60,16 @@ pub(crate) struct Miss<'r> {
 
 impl Policy {
     pub(crate) fn reads_headers(&self) -> bool {
-        let mut clauses =
-            self.rules.iter().flat_map(|rule| rule.from.iter().chain(&rule.to).chain([&rule.when]));
-        clauses.any(|clause| clause.0.iter().any(|it| matches!(it.test, Test::Header(..))))
+        let mut clauses = self
+            .rules
+            .iter()
+            .flat_map(|rule| rule.from.iter().chain(&rule.to).chain([&rule.when]));
+        clauses.any(|clause| {
+            clause
+                .0
+                .iter()
+                .any(|it| matches!(it.test, Test::Header(..)))
+        })
     }
 }
 

@@ -25,7 +25,10 @@ impl WorkloadPolicy {
                 Action::Allow => allow.push(policy),
             }
         }
-        let reads_headers = deny.iter().chain(&allow).any(|policy| policy.reads_headers());
+        let reads_headers = deny
+            .iter()
+            .chain(&allow)
+            .any(|policy| policy.reads_headers());
         Self {
             deny,
             allow,

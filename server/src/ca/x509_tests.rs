@@ -157,13 +157,12 @@ fn issuer_name_and_key_ids_are_exact() {
     let (_, parsed) = X509Certificate::from_der(&leaf.der).unwrap();
     assert_eq!(parsed.issuer().as_raw(), ca.subject().as_raw());
     assert_eq!(parsed.public_key().raw, subject_key.spki_der());
-    let own = parsed
-        .iter_extensions()
-        .find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "one kind is looked for")]
-            _ => None,
-        });
+    let own = parsed.iter_extensions().find_map(|extension| {
+        let ParsedExtension::SubjectKeyIdentifier(id) = extension.parsed_extension() else {
+            return None;
+        };
+        Some(id.0.to_vec())
+    });
     assert_eq!(own.unwrap(), subject_key.subject_key_id());
     let issuer = check_svid_leaf(&leaf.der).unwrap().authority_key_id;
     assert_eq!(issuer.as_deref(), stated_key_id(&ca));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use signet_identity::entry::{Draft, Entry, Rights};
+use signet_identity::entry::{Draft, Entry};
 use signet_identity::{TrustDomain, bundle::Bundle};
 
 use super::{CreateError, Filter, How, Match, Registration, UpdateError};
@@ -161,26 +161,12 @@ async fn federations_match_in_four_ways() {
 #[tokio::test]
 async fn filters_are_all_honoured() {
     let (_test, registration) = registration().await;
-    let downstream = Rights {
-        admin: false,
-        downstream: true,
-    };
-    create(
-        &registration,
-        Entry {
-            rights: downstream,
-            ..entry("a", "/spire/agent/x", "/v")
-        },
-    )
-    .await;
-    create(
-        &registration,
-        Entry {
-            hint: "h".to_owned(),
-            ..entry("b", "/spire/agent/x", "/w")
-        },
-    )
-    .await;
+    let mut downstream = entry("a", "/spire/agent/x", "/v");
+    downstream.rights.downstream = true;
+    create(&registration, downstream).await;
+    let mut hinted = entry("b", "/spire/agent/x", "/w");
+    hinted.hint = "h".to_owned();
+    create(&registration, hinted).await;
     create(&registration, entry("c", "/spire/agent/y", "/w")).await;
     let with = |filter: Filter| found(&registration, &filter);
     assert_eq!(

@@ -22,7 +22,7 @@ pub(crate) use self::{
     agent::{Agent, JOIN_TOKEN, my_user},
     process::Process,
     proxy::Proxy,
-    server::Server,
+    server::{Options, Server},
 };
 
 /// The trust domain of the tests.

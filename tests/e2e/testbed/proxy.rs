@@ -1,14 +1,11 @@
 //! A proxy of a test: a program of a path of its own, so that it has an identity of its own.
 
-use std::path::PathBuf;
-
 use super::{Agent, Process, Server};
 
 /// A running proxy.
 pub(crate) struct Proxy {
     pub(crate) process: Process,
     pub(crate) entry: String,
-    pub(crate) config: PathBuf,
 }
 
 impl Proxy {
@@ -40,10 +37,6 @@ impl Proxy {
         let log = bed.path(&format!("{name}.log"));
         let mut process = Process::start(&program, &arguments, log);
         process.says("accepting connections");
-        Self {
-            process,
-            entry,
-            config,
-        }
+        Self { process, entry }
     }
 }

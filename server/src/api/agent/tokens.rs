@@ -20,14 +20,7 @@ impl AgentService {
         request: CreateJoinTokenRequest,
         now: SystemTime,
     ) -> Result<types::JoinToken, Status> {
-        let ttl = match u64::try_from(request.ttl) {
-            Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
-            Ok(_) | Err(_) => {
-                return Err(invalid(
-                    "ttl is required, you must provide one (whole seconds, at least 1)",
-                ));
-            }
-        };
+        let ttl = lifetime(request.ttl)?;
         let alias = self.alias(request.agent_id.as_ref())?;
         let value = match request.token {
             token if token.is_empty() => uuid::Uuid::new_v4().to_string(),
@@ -73,5 +66,14 @@ impl AgentService {
             return Err(refused(format!("{id} needs a path outside of /spire")));
         }
         Ok(Some(id))
+    }
+}
+
+fn lifetime(seconds: i32) -> Result<Duration, Status> {
+    match u64::try_from(seconds) {
+        Ok(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        Ok(_) | Err(_) => Err(invalid(
+            "ttl is required, you must provide one (whole seconds, at least 1)",
+        )),
     }
 }

@@ -19,7 +19,7 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{debug, info, warn};
 
-use super::{Denied, Granted, Promotion, Rules, TlsPeer};
+use super::{Denied, Granted, Promotion, Rules, TlsPeer, methods::known};
 use crate::{clock, store::Store};
 
 /// Puts the rules in front of a service.
@@ -102,6 +102,11 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let method = request.uri().path();
+        if !known(method) {
+            let status = Status::unimplemented(format!("there is no method {method}"));
+            return Box::pin(async move { Ok(status.into_http()) });
+        }
         let granted = match self.authorize.judge(&request) {
             Ok(granted) => granted,
             Err(denied) => {

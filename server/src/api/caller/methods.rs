@@ -43,6 +43,11 @@ impl Kind {
     }
 }
 
+/// Whether `method` is one of ours at all.
+pub(crate) fn known(method: &str) -> bool {
+    allowed(method) != NOBODY
+}
+
 /// To whom `method` (the path of the request) is open; nobody if it is unknown.
 pub(crate) fn allowed(method: &str) -> Allowed {
     let Some((service, name)) = method
