@@ -158,7 +158,7 @@ fn a_changed_policy_holds_within_a_second_and_a_broken_one_changes_nothing() {
     eventually("everything is denied", || {
         (mesh.ask("GET", "/", "").0 == 403).then_some(())
     });
-    mesh.write_policy("kind: AuthorizationPolicy\nspec: { acton: ALLOW }\n");
+    mesh.write_policy(&NOBODY.replace("action", "acton"));
     mesh.shop.process.says("the policies in force stay");
     assert!(
         mesh.shop.process.log().contains("acton"),

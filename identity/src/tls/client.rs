@@ -10,7 +10,7 @@ use spiffe::SpiffeId;
 
 use super::{Expect, SharedTrust, TlsError, refused, system_time, untrusted};
 use crate::crypto;
-use crate::trust::Usage;
+use crate::trust::{Usage, VerifyError};
 use crate::x509;
 
 #[derive(Debug)]
@@ -32,10 +32,16 @@ impl Verifier {
             Self::Trusted { trust, expect } => {
                 // A copy of the handle, so that nobody who publishes has to wait for a signature check.
                 let trust = Arc::clone(&trust.borrow());
-                let peer = trust
-                    .verify_parts(leaf, intermediates, Usage::Server, system_time(now))
-                    .map_err(untrusted)?;
-                expect.check(peer.id).map_err(refused)
+                let now = system_time(now);
+                match trust.verify_parts(leaf, intermediates, Usage::Server, now) {
+                    Ok(peer) => expect.check(peer.id).map_err(refused),
+                    // Whoever a stranger is: if it is not who is wanted, that is what helps to know.
+                    Err(VerifyError::UnknownTrustDomain(found)) => {
+                        expect.check(found.clone()).map_err(refused)?;
+                        Err(untrusted(VerifyError::UnknownTrustDomain(found)))
+                    }
+                    Err(error) => Err(untrusted(error)),
+                }
             }
             Self::Anyone { expect } => {
                 let peer = x509::check_svid_leaf(leaf).map_err(refused)?;

@@ -69,4 +69,4 @@ impl Drop for Exchange {
 }
 
 /// The target of access log lines.
-pub(crate) const ACCESS_LOG: &str = "access";
+pub(crate) const ACCESS_LOG: &str = "signet_proxy::access";

@@ -1,3 +1,5 @@
+//! The rotation over a real store, at chosen times.
+
 use std::{path::Path, time::UNIX_EPOCH};
 
 use signet_identity::{

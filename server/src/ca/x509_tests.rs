@@ -1,3 +1,5 @@
+//! Certificates, read back by other people's code.
+
 use std::{process::Command, time::UNIX_EPOCH};
 
 use proptest::prelude::*;

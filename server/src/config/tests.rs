@@ -1,3 +1,5 @@
+//! Files and flags, good and bad.
+
 use clap::Parser;
 use signet_daemon::log::{Format, Level};
 

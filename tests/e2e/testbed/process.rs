@@ -48,7 +48,7 @@ impl Process {
     /// Waits until the log says `text`.
     #[track_caller]
     pub(crate) fn says(&mut self, text: &str) {
-        eventually(&format!("the log says {text:?}:\n{}", self.log()), || {
+        eventually(&format!("the log says {text:?}"), || {
             self.log().contains(text).then_some(())
         });
     }
@@ -56,7 +56,7 @@ impl Process {
     /// Waits until the process ends by itself.
     #[track_caller]
     pub(crate) fn ends(&mut self) -> ExitStatus {
-        eventually(&format!("the process ends:\n{}", self.log()), || {
+        eventually("the process ends", || {
             self.child.try_wait().unwrap()
         })
     }
