@@ -1,6 +1,9 @@
 //! Compiles the `.proto` files in pure Rust: no protoc, nothing generated in git.
 
-#![expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to build scripts by environment"
+)]
 
 use std::{env, error::Error, fs, path::Path, path::PathBuf};
 

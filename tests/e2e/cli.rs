@@ -306,7 +306,10 @@ fn policies_are_checked_and_explained_as_the_proxy_decides() {
     assert!(explain("GET").ok().contains("readers"));
     let denied = explain("PUT");
     assert_eq!(denied.code, Some(0), "{denied:?}");
-    assert!(denied.stdout.contains("denied: ") && denied.stdout.contains("methods"), "{denied:?}");
+    assert!(
+        denied.stdout.contains("denied: ") && denied.stdout.contains("methods"),
+        "{denied:?}"
+    );
     let broken = bed.write(
         "broken.yaml",
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: x }\nspec: { acton: DENY }\n",

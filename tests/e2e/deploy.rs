@@ -42,7 +42,11 @@ fn every_unit_starts_a_command_that_exists() {
 }
 
 fn bundle(folder: &str) -> &str {
-    if folder == "examples" { "/etc/signet/bundle.pem" } else { "./data/bundle.pem" }
+    if folder == "examples" {
+        "/etc/signet/bundle.pem"
+    } else {
+        "./data/bundle.pem"
+    }
 }
 
 fn deploy(folder: &str) -> PathBuf {

@@ -128,7 +128,7 @@ fn an_agent_with_a_used_token_says_so_and_stays_away_from_workloads() {
         id.clone(),
     );
     first.is_healthy();
-    let mut second = Agent::start(&server, "second", JOIN_TOKEN, &["--join-token", &token], id);
+    let second = Agent::start(&server, "second", JOIN_TOKEN, &["--join-token", &token], id);
     second.process.says("already been used");
     assert_eq!(second.run(&["healthcheck"]).code, Some(1));
 }
@@ -139,7 +139,7 @@ fn an_agent_of_another_trust_domain_refuses_the_server() {
     let server = Server::start(&bed);
     let token = server.token(&[]);
     let flags = ["--join-token", &token, "--trust-domain", "other.org"];
-    let mut agent = Agent::start(&server, "agent", JOIN_TOKEN, &flags, String::new());
+    let agent = Agent::start(&server, "agent", JOIN_TOKEN, &flags, String::new());
     agent.process.says("other.org");
     let listed = server.run(&["agent", "list"]).ok();
     assert!(listed.contains("No attested agents found"), "{listed}");

@@ -113,7 +113,7 @@ fn a_permitted_request_arrives_with_the_callers_identity_and_a_forged_one_does_n
 #[test]
 fn a_denied_request_gets_403_with_its_id_and_the_reason() {
     let bed = Bed::new();
-    let mut mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
+    let mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
     let (status, text) = mesh.ask("DELETE", "/hello", "x-request-id: my-request\r\n");
     assert_eq!(status, 403, "{text}");
     assert!(
@@ -153,7 +153,7 @@ fn http2_is_proxied_as_http_and_denied_as_http() {
 #[test]
 fn a_changed_policy_holds_within_a_second_and_a_broken_one_changes_nothing() {
     let bed = Bed::new();
-    let mut mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
+    let mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
     mesh.write_policy(NOBODY);
     eventually("everything is denied", || {
         (mesh.ask("GET", "/", "").0 == 403).then_some(())
@@ -182,7 +182,7 @@ fn a_path_that_could_be_read_two_ways_is_refused() {
 #[test]
 fn a_live_tcp_connection_is_cut_when_the_policy_turns_against_it() {
     let bed = Bed::new();
-    let mut mesh = Mesh::start(&bed, "TCP", CLIENT_ONLY);
+    let mesh = Mesh::start(&bed, "TCP", CLIENT_ONLY);
     let mut stream = connect(mesh.out);
     assert_eq!(echo(&mut stream, b"one"), b"one");
     mesh.write_policy(NOBODY);
@@ -229,7 +229,7 @@ fn a_destination_of_another_identity_is_refused() {
 ",
         mesh.shop_in
     );
-    let mut careful = Proxy::start(&mesh.server, &mesh.agent, "careful", &config);
+    let careful = Proxy::start(&mesh.server, &mesh.agent, "careful", &config);
     let (status, text) = http(out, "GET", "/", "");
     assert_eq!(status, 503, "{text}");
     assert!(text.contains("identity"), "{text}");
@@ -239,7 +239,7 @@ fn a_destination_of_another_identity_is_refused() {
 #[test]
 fn a_client_without_an_identity_does_not_get_through_the_handshake() {
     let bed = Bed::new();
-    let mut mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
+    let mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
     let mut command = std::process::Command::new("openssl");
     command.args([
         "s_client",

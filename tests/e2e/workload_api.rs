@@ -37,7 +37,7 @@ async fn a_request_without_the_header_is_refused() {
 async fn a_process_without_an_entry_is_refused_and_the_log_says_what_was_seen() {
     let bed = Bed::new();
     let server = Server::start(&bed);
-    let mut agent = Agent::join(&server);
+    let agent = Agent::join(&server);
     let mut client = grpc::workload_api(agent.socket.clone());
     let refused = client
         .fetch_x509svid(grpc::workload(X509SvidRequest {}))

@@ -94,7 +94,7 @@ fn a_certificate_of_another_pki_is_refused() {
     let bed = Bed::new();
     let server = start(&bed, &Pki::new("factory"));
     let id = Pki::new("factory").issue(&bed, "rack-7", &PKCS_ECDSA_P256_SHA256);
-    let mut agent = Agent::start(&server, "agent", ATTESTOR, &[], id);
+    let agent = Agent::start(&server, "agent", ATTESTOR, &[], id);
     agent.process.says("certificate");
     let listed = server.run(&["agent", "list"]).ok();
     assert!(listed.contains("No attested agents found"), "{listed}");
@@ -108,7 +108,7 @@ fn a_certificate_without_its_key_is_refused() {
     let id = pki.issue(&bed, "rack-7", &PKCS_ECDSA_P256_SHA256);
     let other = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     fs::write(bed.path("node.key"), other.serialize_pem()).unwrap();
-    let mut agent = Agent::start(&server, "agent", ATTESTOR, &[], id);
+    let agent = Agent::start(&server, "agent", ATTESTOR, &[], id);
     agent.process.says("node.key");
     let listed = server.run(&["agent", "list"]).ok();
     assert!(listed.contains("No attested agents found"), "{listed}");

@@ -78,7 +78,8 @@ async fn connect(target: &Target, tls: Arc<ClientConfig>) -> io::Result<TlsStrea
         notice_dead_peer(&tcp)?;
         let connector = TlsConnector::from(tls);
         let handshake = connector.connect(target.name.clone(), tcp).await;
-        handshake.map_err(|error| io::Error::new(error.kind(), signet_identity::tls::reason(&error)))
+        handshake
+            .map_err(|error| io::Error::new(error.kind(), signet_identity::tls::reason(&error)))
     };
     match timeout(CONNECT, dial).await {
         Ok(outcome) => outcome,

@@ -86,7 +86,7 @@ impl Stage {
         ))
     }
 
-    pub(super) async fn register(&mut self, agent: &str, report: &Report) -> anyhow::Result<()> {
+    pub(super) async fn register(&self, agent: &str, report: &Report) -> anyhow::Result<()> {
         for (id, workload) in [(CLIENT, "client"), (SHOP, "shop")] {
             let path = self.proxy_program(workload);
             copy_program(&self.program, &path)?;

@@ -99,10 +99,9 @@ impl<'a> Agent<'a> {
 
     #[track_caller]
     pub(crate) fn is_healthy(&self) {
-        eventually(
-            "the agent is healthy",
-            || (self.run(&["healthcheck"]).code == Some(0)).then_some(()),
-        );
+        eventually("the agent is healthy", || {
+            (self.run(&["healthcheck"]).code == Some(0)).then_some(())
+        });
     }
 
     /// Runs a command against this agent.
@@ -114,13 +113,10 @@ impl<'a> Agent<'a> {
     /// Waits until this test's own user is given an identity.
     #[track_caller]
     pub(crate) fn serves(&self, id: &str) {
-        eventually(
-            &format!("the agent serves {id}"),
-            || {
-                let fetched = self.run(&["api", "fetch", "x509"]);
-                fetched.stdout.contains(id).then_some(())
-            },
-        );
+        eventually(&format!("the agent serves {id}"), || {
+            let fetched = self.run(&["api", "fetch", "x509"]);
+            fetched.stdout.contains(id).then_some(())
+        });
     }
 }
 

@@ -25,11 +25,11 @@ use tower::service_fn;
 
 use super::{Server, TRUST_DOMAIN};
 
+/// A chain, DER, and its key.
+pub(crate) type Svid<'a> = (Vec<Vec<u8>>, &'a PrivateKey);
+
 /// A channel to the server's TLS port, by the bundle that it shows; with an identity or not.
-pub(crate) fn to_server(
-    server: &Server<'_>,
-    identity: Option<(Vec<Vec<u8>>, &PrivateKey)>,
-) -> Channel {
+pub(crate) fn to_server(server: &Server<'_>, identity: Option<Svid<'_>>) -> Channel {
     let domain = TrustDomain::new(TRUST_DOMAIN).unwrap();
     let bundle = Bundle::from_pem(domain, &server.run(&["bundle", "show"]).ok()).unwrap();
     let (_, trust) = watch::channel(Arc::new(Trust::new(&[bundle])));

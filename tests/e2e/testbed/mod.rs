@@ -159,21 +159,24 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
-/// Waits until `probe` has something, for ten seconds at most.
+/// Waits until `probe` has something, as long as anything ordinary may take.
 #[track_caller]
-pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, probe)
+}
+
+/// Waits until `probe` has something.
+#[track_caller]
+pub(crate) fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(
-            started.elapsed() < PATIENCE,
-            "not within {PATIENCE:?}: {what}"
-        );
+        assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
         thread::sleep(PAUSE);
     }
 }
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);

@@ -47,7 +47,7 @@ impl Process {
 
     /// Waits until the log says `text`.
     #[track_caller]
-    pub(crate) fn says(&mut self, text: &str) {
+    pub(crate) fn says(&self, text: &str) {
         eventually(&format!("the log says {text:?}"), || {
             self.log().contains(text).then_some(())
         });
@@ -56,9 +56,7 @@ impl Process {
     /// Waits until the process ends by itself.
     #[track_caller]
     pub(crate) fn ends(&mut self) -> ExitStatus {
-        eventually("the process ends", || {
-            self.child.try_wait().unwrap()
-        })
+        eventually("the process ends", || self.child.try_wait().unwrap())
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

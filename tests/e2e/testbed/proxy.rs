@@ -35,7 +35,7 @@ impl Proxy {
         let config = bed.write(&format!("{name}.yaml"), &config);
         let arguments = ["proxy", "run", "--config", config.to_str().unwrap()];
         let log = bed.path(&format!("{name}.log"));
-        let mut process = Process::start(&program, &arguments, log);
+        let process = Process::start(&program, &arguments, log);
         process.says("accepting connections");
         Self { process, entry }
     }

@@ -89,10 +89,9 @@ impl<'a> Server<'a> {
 
     #[track_caller]
     pub(crate) fn is_healthy(&self) {
-        eventually(
-            "the server is healthy",
-            || (self.run(&["healthcheck"]).code == Some(0)).then_some(()),
-        );
+        eventually("the server is healthy", || {
+            (self.run(&["healthcheck"]).code == Some(0)).then_some(())
+        });
     }
 
     /// Runs an administrative command against this server.
