@@ -146,7 +146,7 @@ impl serde::de::Error for Fault {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::custom(super::schema::unknown(field, expected.iter().copied()))
+        Self::custom(super::nearest::unknown(field, expected.iter().copied()))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {

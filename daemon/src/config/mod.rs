@@ -14,6 +14,7 @@ mod de;
 mod duration;
 mod env;
 mod error;
+mod nearest;
 mod parse;
 mod scan;
 mod schema;
@@ -22,7 +23,8 @@ mod tree;
 pub use block::Block;
 pub use duration::{DurationError, Period, duration};
 pub use error::{ConfigError, Problem};
-pub use schema::{Key, Table, nearest};
+pub use nearest::nearest;
+pub use schema::{Key, Table};
 
 use tree::Node;
 

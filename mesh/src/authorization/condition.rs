@@ -8,7 +8,7 @@ use std::fmt;
 
 use http::HeaderName;
 
-use super::policy::Action;
+use super::action::Action;
 use super::request::{Http, Request};
 use super::template::Template;
 use crate::cidr::Cidr;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::policy::{Action, Policy, PolicyName};
+use super::action::Action;
+use super::policy::{Policy, PolicyName};
 use super::rules;
 use crate::problem::Problems;
 use crate::read::table::{self, Schema, Table};

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::action::Action;
 use super::condition::{Condition, Held};
 use super::decision::{Decision, describe_found};
-use super::policy::{Action, Policy, PolicyName, Rule};
+use super::policy::{Policy, PolicyName, Rule};
 use super::request::Request;
 
 /// What [`super::WorkloadPolicy::explain`] answers.

@@ -1,7 +1,8 @@
 //! Warns of policies that are valid but probably do not do what their author wants.
 
+use super::action::Action;
 use super::condition::{Condition, PathPattern, Test};
-use super::policy::{Action, Clause, Policy, Rule};
+use super::policy::{Clause, Policy, Rule};
 use crate::cidr::Cidr;
 use crate::path::HttpPath;
 use crate::pattern::Pattern;

@@ -1,5 +1,6 @@
 //! Istio's `AuthorizationPolicy` (`security.istio.io/v1`): who may do what at a workload.
 
+mod action;
 mod condition;
 mod decision;
 mod document;
@@ -16,9 +17,10 @@ mod workload;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use action::Action;
 pub use decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef};
 pub use explain::{Explanation, Outcome, PolicyTrace, RuleTrace};
-pub use policy::{Action, PolicyName};
+pub use policy::PolicyName;
 pub use request::{Http, Request};
 pub use workload::WorkloadPolicy;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::action::Action;
 use super::condition::{Condition, Held, Test};
 use super::request::Request;
 
@@ -12,15 +13,6 @@ use super::request::Request;
 pub struct PolicyName {
     namespace: Box<str>,
     name: Box<str>,
-}
-
-/// What a matching rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Permits, unless a DENY rule matches too.
-    Allow,
-    /// Denies, whatever else matches.
-    Deny,
 }
 
 #[derive(Debug, PartialEq)]

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::action::Action;
 use super::decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef};
 use super::explain::Explanation;
-use super::policy::{Action, Miss, Policy};
+use super::policy::{Miss, Policy};
 use super::request::Request;
 
 /// The policies that concern one workload.

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use signet_mesh::HttpPath;
 
 use super::{
-    body::Outgoing,
+    body::{FromNextHop, Outgoing},
     exchange::Exchange,
     headers,
     pool::{Pool, SendError},
@@ -27,11 +27,12 @@ pub(crate) async fn forward(
         return refuse(Reason::BadRequest, why.to_owned(), is_grpc, exchange);
     }
     match pool.send(request).await {
-        Ok(mut response) => {
+        Ok((mut response, lease)) => {
             headers::strip_hop_by_hop(response.headers_mut());
             *response.version_mut() = Version::default();
             exchange.outcome.status = Some(response.status());
-            response.map(|body| Outgoing::new(Either::Left(body), exchange))
+            response
+                .map(|body| Outgoing::new(Either::Left(FromNextHop::new(body, lease)), exchange))
         }
         Err(error) => {
             let (reason, why) = explain(&error);

@@ -20,7 +20,6 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::body::FromNextHop;
 use crate::{
     config::Protocol,
     dial::{DialError, Route},
@@ -64,6 +63,9 @@ pub(crate) struct Lease {
     sender: http1::SendRequest<Incoming>,
 }
 
+/// A response, and the connection to give back after its body.
+pub(crate) type Answer = (Response<Incoming>, Option<Lease>);
+
 impl Pool {
     /// An empty pool; connections run on `tasks`.
     pub(crate) fn new(route: Route, protocol: Protocol, tasks: TaskTracker) -> Arc<Self> {
@@ -93,14 +95,15 @@ impl Pool {
         kept.shared = None;
     }
 
-    /// Sends a request and waits for the head of the response.
+    /// Sends a request and waits for the head of the response; an HTTP/1.1 connection has to
+    /// be given back when the body has ended.
     ///
     /// # Errors
     /// No connection, a broken one, or no response in time.
     pub(crate) async fn send(
         self: &Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Response<FromNextHop>, SendError> {
+    ) -> Result<Answer, SendError> {
         let sending = async {
             match self.protocol {
                 Protocol::Http2 => self.send_http2(request).await,
@@ -117,10 +120,10 @@ impl Pool {
     async fn send_http1(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
-    ) -> Result<Response<FromNextHop>, SendError> {
+    ) -> Result<Answer, SendError> {
         while let Some(mut lease) = self.take_idle() {
             match lease.sender.try_send_request(request).await {
-                Ok(response) => return Ok(response.map(|body| FromNextHop::new(body, Some(lease)))),
+                Ok(response) => return Ok((response, Some(lease))),
                 Err(mut failure) => {
                     request = self
                         .unsent(&mut failure)
@@ -131,16 +134,16 @@ impl Pool {
         let mut lease = self.connect_http1().await?;
         let sent = lease.sender.try_send_request(request).await;
         let response = sent.map_err(|failure| self.broken(failure))?;
-        Ok(response.map(|body| FromNextHop::new(body, Some(lease))))
+        Ok((response, Some(lease)))
     }
 
     async fn send_http2(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
-    ) -> Result<Response<FromNextHop>, SendError> {
+    ) -> Result<Answer, SendError> {
         if let Some(mut sender) = self.shared() {
             match sender.try_send_request(request).await {
-                Ok(response) => return Ok(response.map(|body| FromNextHop::new(body, None))),
+                Ok(response) => return Ok((response, None)),
                 Err(mut failure) => {
                     request = self
                         .unsent(&mut failure)
@@ -151,7 +154,7 @@ impl Pool {
         let mut sender = self.connect_http2().await?;
         let sent = sender.try_send_request(request).await;
         let response = sent.map_err(|failure| self.broken(failure))?;
-        Ok(response.map(|body| FromNextHop::new(body, None)))
+        Ok((response, None))
     }
 
     async fn connect_http1(self: &Arc<Self>) -> Result<Lease, SendError> {
