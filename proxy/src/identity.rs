@@ -11,7 +11,7 @@ use signet_identity::{
     tls::{Identity, SharedIdentity, SharedTrust},
     trust::Trust,
 };
-use spiffe::{X509Context, X509Source, X509Svid};
+use spiffe::{X509Context, X509Source, X509Svid, x509_source::X509SourceState};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -56,8 +56,14 @@ impl Follower {
         };
         let source = source?;
         let mut updates = source.updated();
+        let mut published = None;
         loop {
-            self.publish(&source);
+            let state = source.state();
+            // The same revision is published again only when its SVID has expired since.
+            if published != Some(state.revision()) || !state.is_usable() {
+                self.publish(&state);
+                published = Some(state.revision());
+            }
             // The tick notices an SVID that expires while nothing else happens.
             let changed = timeout(EXPIRY_TICK, updates.changed());
             match shutdown.run_until_cancelled(changed).await {
@@ -73,8 +79,7 @@ impl Follower {
         Ok(())
     }
 
-    fn publish(&self, source: &X509Source) {
-        let state = source.state();
+    fn publish(&self, state: &X509SourceState) {
         match (state.context(), state.svid()) {
             (Ok(context), Ok(svid)) => self.accept(&context, &svid),
             (Err(reason), _) | (_, Err(reason)) => self.withdraw(&reason.to_string()),
@@ -85,7 +90,12 @@ impl Follower {
         match identity_of(svid) {
             Ok(identity) => {
                 let bundles: Vec<Bundle> = bundles_of(context);
-                self.trust.send_replace(Arc::new(Trust::new(&bundles)));
+                self.trust.send_if_modified(|current| {
+                    let next = Arc::new(Trust::new(&bundles));
+                    let changed = *current != next;
+                    *current = next;
+                    changed
+                });
                 self.hold(identity);
             }
             Err(error) => self.withdraw(&format!("the agent sent an unusable SVID: {error:#}")),

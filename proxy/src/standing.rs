@@ -36,6 +36,15 @@ pub(crate) enum Lost {
 }
 
 impl Standing {
+    /// The standing from now on: what changes later is noticed by [`Self::lost`].
+    pub(crate) fn as_of_now(&self) -> Self {
+        let mut current = self.clone();
+        current.identity.mark_unchanged();
+        current.trust.mark_unchanged();
+        current.policy.mark_unchanged();
+        current
+    }
+
     /// The policy in force now.
     pub(crate) fn policy(&self) -> Arc<WorkloadPolicy> {
         Arc::clone(&self.policy.borrow())
@@ -49,37 +58,30 @@ impl Standing {
         denied: impl Fn(&WorkloadPolicy) -> Option<String>,
     ) -> Lost {
         loop {
-            if let Some(lost) = self.objection(peer, &denied) {
+            let lost = tokio::select! {
+                () = change(&mut self.identity) => self.without_identity(),
+                () = change(&mut self.trust) => self.untrusted(peer),
+                () = change(&mut self.policy) => denied(&self.policy.borrow()).map(Lost::Denied),
+            };
+            if let Some(lost) = lost {
                 return lost;
             }
-            self.changed().await;
         }
     }
 
-    fn objection(
-        &self,
-        peer: &Peer,
-        denied: impl Fn(&WorkloadPolicy) -> Option<String>,
-    ) -> Option<Lost> {
-        if self.identity.borrow().is_none() {
-            return Some(Lost::Identity);
-        }
-        // An SVID that has expired since is no objection to a connection that it opened;
-        // an authority that was withdrawn is. So the chain is judged at a time it held.
+    fn without_identity(&self) -> Option<Lost> {
+        self.identity.borrow().is_none().then_some(Lost::Identity)
+    }
+
+    /// An SVID that has expired since is no objection to a connection that it opened; an
+    /// authority that was withdrawn is. So the chain is judged at a time when it held.
+    fn untrusted(&self, peer: &Peer) -> Option<Lost> {
         let now = clock::now().min(peer.leaf.not_after);
-        if let Err(error) = self.trust.borrow().verify(&peer.chain, Usage::Client, now) {
-            return Some(Lost::Peer(error));
-        }
-        denied(&self.policy.borrow()).map(Lost::Denied)
-    }
-
-    async fn changed(&mut self) {
-        // A sender that is gone changes nothing any more; the process is about to end.
-        tokio::select! {
-            () = change(&mut self.identity) => {}
-            () = change(&mut self.trust) => {}
-            () = change(&mut self.policy) => {}
-        }
+        let trust = Arc::clone(&self.trust.borrow());
+        trust
+            .verify(&peer.chain, Usage::Client, now)
+            .err()
+            .map(Lost::Peer)
     }
 }
 

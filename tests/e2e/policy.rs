@@ -173,6 +173,83 @@ fn a_changed_policy_holds_within_a_second_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn a_running_request_is_cut_when_the_policy_turns_against_it() {
+    let bed = Bed::new();
+    let mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
+    let mut stream = connect(mesh.out);
+    stream
+        .write_all(b"GET /endless HTTP/1.1\r\nhost: shop\r\n\r\n")
+        .unwrap();
+    let head = head(&mut stream).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    mesh.write_policy(NOBODY);
+    let mut rest = Vec::new();
+    // Cut: the end of the stream, or a reset.
+    drop(stream.read_to_end(&mut rest));
+    mesh.shop.process.says("connection cut: ");
+    assert_eq!(mesh.ask("GET", "/hello", "").0, 403);
+}
+
+#[test]
+fn an_application_behind_a_unix_socket_is_reached() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let agent = Agent::join(&server);
+    let socket = bed.path("shop.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = [0; 4];
+        stream.read_exact(&mut buffer).unwrap();
+        stream.write_all(&buffer).unwrap();
+    });
+    let (shop_in, out) = (free_port(), free_port());
+    let config = format!(
+        "policies: []
+inbound:
+  - {{ name: shop, listen: '127.0.0.1:{shop_in}', protocol: TCP, forward: 'unix://{}', port: 7000 }}
+outbound:
+  - name: to-shop
+    listen: 127.0.0.1:{out}
+    protocol: TCP
+    connect: 127.0.0.1:{shop_in}
+    expect: [spiffe://example.org/shop]
+",
+        socket.display()
+    );
+    let _shop = Proxy::start(&server, &agent, "shop", &config);
+    assert_eq!(echo(&mut connect(out), b"ping"), b"ping");
+}
+
+#[test]
+fn a_proxy_waits_for_its_agent_and_starts_when_the_agent_does() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let out = free_port();
+    let config = format!(
+        "workloadApi: unix://{}
+outbound:
+  - {{ name: shop, listen: '127.0.0.1:{out}', protocol: TCP, connect: '127.0.0.1:1', expect: ['spiffe://example.org/shop'] }}
+",
+        bed.path("agent.sock").display()
+    );
+    let config = bed.write("early.yaml", &config);
+    let early = bed.start(
+        "early",
+        &["proxy", "run", "--config", config.to_str().unwrap()],
+    );
+    early.says("waiting for an identity");
+    let agent = Agent::join(&server);
+    server.entry(
+        &agent.id,
+        "spiffe://example.org/early",
+        &crate::testbed::my_user(),
+        &[],
+    );
+    early.says("accepting connections");
+}
+
+#[test]
 fn a_path_that_could_be_read_two_ways_is_refused() {
     let bed = Bed::new();
     let mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
@@ -307,6 +384,12 @@ fn echo_all(mut stream: TcpStream) {
 
 fn answer(mut stream: TcpStream) {
     while let Some(head) = head(&mut stream) {
+        if head.starts_with("GET /endless") {
+            drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nfirst"));
+            // The rest never comes; the connection stays until the proxy gives it up.
+            drop(stream.read(&mut [0]));
+            return;
+        }
         let length = head.len();
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{head}");
         if stream.write_all(answer.as_bytes()).is_err() {

@@ -56,6 +56,7 @@ impl Drop for Exchange {
             peer = &*self.peer,
             client = %self.client,
             status = outcome.status.map_or(0, |status| status.as_u16()),
+            permitted_by = self.ticket.as_ref().map(|ticket| tracing::field::display(ticket.permit())),
             reason = outcome.reason.as_deref(),
             bytes_sent = outcome.sent,
             cut_off = outcome.broken.then_some(true),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Method, Uri};
+use signet_mesh::Permit;
 
 /// The requests in flight on one connection.
 #[derive(Clone, Debug, Default)]
@@ -21,11 +22,19 @@ pub(crate) struct Facts {
     pub(crate) headers: HeaderMap,
 }
 
-/// Removes its request when dropped.
+/// Proof that a request is permitted; removes it when dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     number: u64,
     requests: InFlight,
+    permit: Permit,
+}
+
+impl Ticket {
+    /// What permitted the request.
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
+    }
 }
 
 #[derive(Debug, Default)]
@@ -35,8 +44,8 @@ struct State {
 }
 
 impl InFlight {
-    /// Adds a request until its ticket is dropped.
-    pub(crate) fn add(&self, facts: Facts) -> Ticket {
+    /// Adds a request that policy permits, until its ticket is dropped.
+    pub(crate) fn add(&self, permit: Permit, facts: Facts) -> Ticket {
         let mut state = self.lock();
         let number = state.next;
         state.next += 1;
@@ -45,6 +54,7 @@ impl InFlight {
         Ticket {
             number,
             requests: self.clone(),
+            permit,
         }
     }
 

@@ -4,7 +4,7 @@ use std::{fmt::Display, future::Future, sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use signet_mesh::{Decision, Http, HttpPath, WorkloadPolicy};
+use signet_mesh::{Decision, Http, HttpPath, Permit, WorkloadPolicy};
 use tokio::time::sleep;
 use tracing::warn;
 
@@ -14,7 +14,7 @@ use crate::{
     http::{
         body::Outgoing,
         exchange::{Exchange, Outcome},
-        forward::{self, forward, refuse},
+        forward::{self, refuse},
         headers::{self, X_FORWARDED_CLIENT_CERT},
         in_flight::{Facts, InFlight, Ticket},
         reply::Reason,
@@ -50,7 +50,11 @@ impl Refusal {
 
 impl Port {
     pub(super) async fn carry_http(self: Arc<Self>, authenticated: Authenticated) {
-        let Authenticated { stream, peer } = authenticated;
+        let Authenticated {
+            stream,
+            peer,
+            standing,
+        } = authenticated;
         let connection = Arc::new(Connection {
             peer_id: peer.leaf.id.to_string().into(),
             certificate_hash: peer.certificate_hash(),
@@ -59,7 +63,7 @@ impl Port {
             peer,
         });
         let objection = |policy: &WorkloadPolicy| connection.objection(policy);
-        let lost = self.standing.clone().lost(&connection.peer, objection);
+        let lost = standing.lost(&connection.peer, objection);
         let answer = |request| Arc::clone(&connection).answer(request);
         if let Some(lost) = serve(stream, answer, connection.drain(), lost).await {
             warn!(
@@ -93,7 +97,7 @@ impl Connection {
     async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Outgoing> {
         // Whatever the header claims comes from outside.
         request.headers_mut().remove(X_FORWARDED_CLIENT_CERT);
-        let mut exchange = self.exchange(&mut request);
+        let exchange = self.exchange(&mut request);
         if let Some(why) = forward::unsupported(&request) {
             let why = why.to_owned();
             return refuse(
@@ -104,14 +108,24 @@ impl Connection {
             );
         }
         match self.permit(&mut request) {
-            Ok(ticket) => exchange.ticket = Some(ticket),
+            Ok(ticket) => self.forward(request, ticket, exchange).await,
             Err(refusal) => {
                 let is_grpc = forward::is_grpc(&request);
-                return refuse(refusal.reason, refusal.why, is_grpc, exchange);
+                refuse(refusal.reason, refusal.why, is_grpc, exchange)
             }
         }
+    }
+
+    /// The ticket is the proof that policy permits the request.
+    async fn forward(
+        &self,
+        mut request: Request<Incoming>,
+        ticket: Ticket,
+        mut exchange: Exchange,
+    ) -> Response<Outgoing> {
+        exchange.ticket = Some(ticket);
         self.introduce(&mut request);
-        forward(request, &self.port.pool, exchange).await
+        forward::forward(request, &self.port.pool, exchange).await
     }
 
     fn exchange(&self, request: &mut Request<Incoming>) -> Exchange {
@@ -143,13 +157,13 @@ impl Connection {
                 HeaderMap::new()
             },
         };
-        self.judge(&policy, &facts)?;
+        let permit = self.judge(&policy, &facts)?;
         // No await stands between this and the judgement, and the watch on the policy runs
         // on this thread: a change is noticed before or after both.
-        Ok(self.in_flight.add(facts))
+        Ok(self.in_flight.add(permit, facts))
     }
 
-    fn judge(&self, policy: &WorkloadPolicy, facts: &Facts) -> Result<(), Refusal> {
+    fn judge(&self, policy: &WorkloadPolicy, facts: &Facts) -> Result<Permit, Refusal> {
         let path = HttpPath::parse(facts.uri.path()).map_err(Refusal::bad)?;
         let mut question = self.port.question(&self.peer);
         question.http = Some(Http {
@@ -159,7 +173,7 @@ impl Connection {
             headers: &facts.headers,
         });
         match policy.decide(&question) {
-            Decision::Permit(_) => Ok(()),
+            Decision::Permit(permit) => Ok(permit),
             Decision::Denied(denied) => Err(Refusal {
                 reason: Reason::Denied,
                 why: denied.public_reason(),

@@ -42,6 +42,8 @@ pub(crate) struct Port {
 struct Authenticated {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    /// Since before the handshake, so that no change is missed.
+    standing: Standing,
 }
 
 impl Port {
@@ -108,12 +110,17 @@ impl Port {
     }
 
     async fn authenticate(&self, stream: TcpStream) -> anyhow::Result<Authenticated> {
+        let standing = self.standing.as_of_now();
         let handshake = timeout(HANDSHAKE, self.acceptor.0.accept(stream));
         let stream = handshake
             .await?
             .map_err(|error| anyhow!(tls::reason(&error)))?;
         let peer = Peer::of(&stream)?;
-        Ok(Authenticated { stream, peer })
+        Ok(Authenticated {
+            stream,
+            peer,
+            standing,
+        })
     }
 }
 

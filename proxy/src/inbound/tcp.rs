@@ -12,6 +12,7 @@ use crate::{
     http::exchange::ACCESS_LOG,
     peer::Peer,
     relay::{Traffic, relay},
+    standing::Standing,
 };
 
 /// A connection that policy permits; only [`Port::authorize`] makes one.
@@ -19,6 +20,7 @@ use crate::{
 struct Authorized {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    standing: Standing,
     permit: Permit,
 }
 
@@ -31,11 +33,16 @@ impl Port {
 
     /// What policy denies is closed here, and told with its reason.
     fn authorize(&self, authenticated: Authenticated) -> Option<Authorized> {
-        let Authenticated { stream, peer } = authenticated;
-        match self.standing.policy().decide(&self.question(&peer)) {
+        let Authenticated {
+            stream,
+            peer,
+            standing,
+        } = authenticated;
+        match standing.policy().decide(&self.question(&peer)) {
             Decision::Permit(permit) => Some(Authorized {
                 stream,
                 peer,
+                standing,
                 permit,
             }),
             Decision::Denied(denied) => {
@@ -55,12 +62,13 @@ impl Port {
         let Authorized {
             stream,
             peer,
+            standing,
             permit,
         } = authorized;
         let (started, traffic) = (Instant::now(), Traffic::default());
         let end = tokio::select! {
             end = self.pass(stream, &traffic) => end,
-            lost = self.standing.clone().lost(&peer, |policy| self.objection(policy, &peer)) => {
+            lost = standing.lost(&peer, |policy| self.objection(policy, &peer)) => {
                 format!("cut: {lost}")
             }
             () = self.shutdown.cancelled() => "cut: the proxy is stopping".to_owned(),
