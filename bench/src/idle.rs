@@ -31,7 +31,7 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let config = world.path("proxy.yaml");
     let (inbound, outbound, agent) = (free_port()?, free_port()?, world.path("agent.sock"));
     fs::write(&config, proxy_yaml(text(&agent)?, inbound, outbound))?;
-    world.run("proxy", &["proxy", "run", "--config", text(&config)?])?;
+    world.run("proxy", &["--config", text(&config)?])?;
     world.says("proxy", "accepting connections").await?;
     sleep(SETTLE).await;
     [("server", 25.0), ("agent", 15.0), ("proxy", 10.0)]

@@ -26,7 +26,7 @@ pub(crate) struct World {
 
 #[derive(Debug)]
 struct Running {
-    name: String,
+    role: String,
     child: Child,
 }
 
@@ -56,18 +56,20 @@ impl World {
         self.directory.path().join(name)
     }
 
-    /// Starts a command of ours in the background.
-    pub(crate) fn run(&mut self, name: &str, flags: &[&str]) -> anyhow::Result<()> {
-        let log = File::create(self.path(&format!("{name}.log")))?;
-        let child = Command::new(&self.program)
+    /// Starts a role in the background, by its own small binary.
+    pub(crate) fn run(&mut self, role: &str, flags: &[&str]) -> anyhow::Result<()> {
+        let log = File::create(self.path(&format!("{role}.log")))?;
+        let program = self.program.with_file_name(format!("signet-{role}"));
+        let child = Command::new(&program)
+            .arg("run")
             .args(flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| self.program.display().to_string())?;
+            .with_context(|| program.display().to_string())?;
         self.running.push(Running {
-            name: name.to_owned(),
+            role: role.to_owned(),
             child,
         });
         Ok(())
@@ -86,19 +88,19 @@ impl World {
     }
 
     /// Waits until a process's log says `text`.
-    pub(crate) async fn says(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let log = self.path(&format!("{name}.log"));
-        until(&format!("{name} says {text:?}"), || {
+    pub(crate) async fn says(&self, role: &str, text: &str) -> anyhow::Result<()> {
+        let log = self.path(&format!("{role}.log"));
+        until(&format!("{role} says {text:?}"), || {
             fs::read_to_string(&log).is_ok_and(|log| log.contains(text))
         })
         .await
     }
 
     /// Resident memory of a process in kB, as the kernel counts it.
-    pub(crate) fn resident(&self, name: &str) -> anyhow::Result<f64> {
-        let running = self.running.iter().find(|running| running.name == name);
+    pub(crate) fn resident(&self, role: &str) -> anyhow::Result<f64> {
+        let running = self.running.iter().find(|running| running.role == role);
         let id = running
-            .with_context(|| format!("{name} does not run"))?
+            .with_context(|| format!("{role} does not run"))?
             .child
             .id();
         let status = fs::read_to_string(format!("/proc/{id}/status"))?;
@@ -123,7 +125,7 @@ impl World {
         let root = self.directory.path().display().to_string();
         let config = self.path("server.conf");
         fs::write(&config, server_conf(&root, port))?;
-        self.run("server", &["server", "run", "--config", text(&config)?])?;
+        self.run("server", &["--config", text(&config)?])?;
         let socket = self.path("server.sock");
         self.healthy("server", &socket).await?;
         let bundle = self.ask(&["server", "bundle", "show", "--socket-path", text(&socket)?])?;
@@ -148,14 +150,7 @@ impl World {
         fs::write(&config, agent_conf(&root, port))?;
         self.run(
             "agent",
-            &[
-                "agent",
-                "run",
-                "--config",
-                text(&config)?,
-                "--join-token",
-                &token,
-            ],
+            &["--config", text(&config)?, "--join-token", &token],
         )?;
         let socket = self.path("agent.sock");
         self.agent_id = format!("spiffe://bench.test/spire/agent/join_token/{token}");

@@ -14,13 +14,11 @@ use clap::{Arg, ArgAction, Command};
 
 use crate::Role;
 
-/// The role that a binary's own name asks for: `spire-server` and `signet-server` are
-/// `signet server`.
+/// The role that a program's own name asks for: `spire-server` is `signet server`.
 pub(crate) fn role_of(program: &OsStr) -> Option<Role> {
     match Path::new(program).file_name()?.to_str()? {
-        "spire-server" | "signet-server" => Some(Role::Server),
-        "spire-agent" | "signet-agent" => Some(Role::Agent),
-        "signet-proxy" => Some(Role::Proxy),
+        "spire-server" => Some(Role::Server),
+        "spire-agent" => Some(Role::Agent),
         _ => None,
     }
 }
@@ -236,10 +234,10 @@ mod tests {
 
     #[test]
     fn a_link_by_another_name_is_a_role() {
-        let roles = ["/usr/bin/spire-server", "spire-agent", "signet-proxy"];
+        let roles = ["/usr/bin/spire-server", "spire-agent", "signet"];
         assert_eq!(
             roles.map(|name| role_of(OsStr::new(name))),
-            [Some(Role::Server), Some(Role::Agent), Some(Role::Proxy)]
+            [Some(Role::Server), Some(Role::Agent), None]
         );
         assert_eq!(role_of(OsStr::new("/usr/bin/signet")), None);
     }

@@ -1,10 +1,16 @@
-//! The tree of commands from its root.
+//! The trees of commands from their roots: the whole, and each role alone.
 
 use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
 use crate::{agent, demo, mesh, output::Streams, proxy, server};
+
+/// A tree of commands that a binary offers.
+pub(crate) trait Root: Parser {
+    /// Does what the command line says; true is exit code 0.
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool>;
+}
 
 /// Cryptographic identity for every workload, and who may talk to whom.
 #[derive(Debug, Parser)]
@@ -38,12 +44,50 @@ enum Command {
     Demo(demo::DemoFlags),
 }
 
-impl Signet {
-    /// Does what the command line says; true is exit code 0.
-    pub(crate) fn execute<O: Write, E: Write>(
-        self,
-        streams: &mut Streams<O, E>,
-    ) -> anyhow::Result<bool> {
+/// The authority of a trust domain, and how to administer it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "signet-server",
+    version,
+    propagate_version = true,
+    args_override_self = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct ServerAlone {
+    #[command(subcommand)]
+    command: server::Command,
+}
+
+/// The identities of one node, and the Workload API.
+#[derive(Debug, Parser)]
+#[command(
+    name = "signet-agent",
+    version,
+    propagate_version = true,
+    args_override_self = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct AgentAlone {
+    #[command(subcommand)]
+    command: agent::Command,
+}
+
+/// The data plane beside one workload.
+#[derive(Debug, Parser)]
+#[command(
+    name = "signet-proxy",
+    version,
+    propagate_version = true,
+    args_override_self = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct ProxyAlone {
+    #[command(subcommand)]
+    command: proxy::Command,
+}
+
+impl Root for Signet {
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool> {
         match self.command {
             Command::Server(command) => command.execute(streams),
             Command::Agent(command) => command.execute(streams),
@@ -54,6 +98,24 @@ impl Signet {
     }
 }
 
+impl Root for ServerAlone {
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool> {
+        self.command.execute(streams)
+    }
+}
+
+impl Root for AgentAlone {
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool> {
+        self.command.execute(streams)
+    }
+}
+
+impl Root for ProxyAlone {
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool> {
+        self.command.execute(streams)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -61,7 +123,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tree_is_sound() {
+    fn the_trees_are_sound() {
         Signet::command().debug_assert();
+        ServerAlone::command().debug_assert();
+        AgentAlone::command().debug_assert();
+        ProxyAlone::command().debug_assert();
     }
 }

@@ -28,19 +28,19 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::{command::Signet, output::Streams};
+use crate::{
+    command::{AgentAlone, ProxyAlone, Root, ServerAlone, Signet},
+    output::Streams,
+};
 
-/// A daemon that has a binary of its own.
+/// A role that `signet` takes when it is called by that role's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// `signet-server`, or a link called `spire-server`.
+enum Role {
+    /// A link called `spire-server`.
     Server,
-    /// `signet-agent`, or a link called `spire-agent`.
+    /// A link called `spire-agent`.
     Agent,
-    /// `signet-proxy`.
-    Proxy,
 }
 
 impl Role {
@@ -48,30 +48,40 @@ impl Role {
         match self {
             Self::Server => "server",
             Self::Agent => "agent",
-            Self::Proxy => "proxy",
         }
     }
 }
 
-/// The program, in the role that its name asks for.
+/// The whole program, in the role that its name asks for.
 pub fn main() -> ExitCode {
     let program = std::env::args_os().next().unwrap_or_default();
-    start(argv::role_of(&program))
+    start::<Signet>(argv::role_of(&program))
 }
 
-/// The program in one role: `signet-server entry show` is `signet server entry show`.
-pub fn main_as(role: Role) -> ExitCode {
-    start(Some(role))
+/// The server alone: `signet-server entry show` is `signet server entry show`.
+pub fn main_server() -> ExitCode {
+    start::<ServerAlone>(None)
 }
 
-fn start(role: Option<Role>) -> ExitCode {
+/// The agent alone.
+pub fn main_agent() -> ExitCode {
+    start::<AgentAlone>(None)
+}
+
+/// The proxy alone.
+pub fn main_proxy() -> ExitCode {
+    start::<ProxyAlone>(None)
+}
+
+fn start<R: Root>(role: Option<Role>) -> ExitCode {
     let arguments = std::env::args_os().skip(1);
     let mut streams = Streams {
         // Not locked: a daemon's log writes there too.
         out: io::stdout(),
         err: io::stderr(),
     };
-    if execute(role, arguments, &mut streams) {
+    let role = role.map(|role| OsString::from(role.name()));
+    if execute::<R, _, _>(role.into_iter().chain(arguments), &mut streams) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -79,22 +89,20 @@ fn start(role: Option<Role>) -> ExitCode {
 }
 
 /// One command line from its words to its answer; true is exit code 0.
-fn execute<O: Write, E: Write>(
-    role: Option<Role>,
+fn execute<R: Root, O: Write, E: Write>(
     arguments: impl Iterator<Item = OsString>,
     streams: &mut Streams<O, E>,
 ) -> bool {
     signet_identity::crypto::install();
-    let root = Signet::command();
-    let role = role.map(|role| OsString::from(role.name()));
-    let arguments = argv::translate(&root, role.into_iter().chain(arguments));
-    let program = OsString::from("signet");
-    let matches = root.try_get_matches_from(std::iter::once(program).chain(arguments));
-    let signet = match matches.and_then(|mut matches| Signet::from_arg_matches_mut(&mut matches)) {
-        Ok(signet) => signet,
+    let tree = R::command();
+    let arguments = argv::translate(&tree, arguments);
+    let program = OsString::from(tree.get_name());
+    let matches = tree.try_get_matches_from(std::iter::once(program).chain(arguments));
+    let root = match matches.and_then(|mut matches| R::from_arg_matches_mut(&mut matches)) {
+        Ok(root) => root,
         Err(error) => return explain(&error, streams),
     };
-    match signet.execute(streams) {
+    match root.execute(streams) {
         Ok(good) => good,
         Err(error) => {
             // Nobody is left to tell when standard error is closed too.
@@ -136,13 +144,17 @@ fn now() -> SystemTime {
 mod tests {
     use super::*;
 
-    fn run(role: Option<Role>, line: &str) -> (bool, String, String) {
+    fn run(line: &str) -> (bool, String, String) {
+        run_as::<Signet>(line)
+    }
+
+    fn run_as<R: Root>(line: &str) -> (bool, String, String) {
         let mut streams = Streams {
             out: Vec::new(),
             err: Vec::new(),
         };
         let words = line.split_whitespace().map(OsString::from);
-        let good = execute(role, words, &mut streams);
+        let good = execute::<R, _, _>(words, &mut streams);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (good, text(streams.out), text(streams.err))
     }
@@ -187,7 +199,7 @@ mod tests {
             ),
         ];
         for (line, reason) in cases {
-            let (good, out, err) = run(Some(Role::Server), line);
+            let (good, out, err) = run_as::<ServerAlone>(line);
             assert!(!good && out.is_empty(), "{line}: {out}");
             assert_eq!(err, format!("Error: {reason}\n"), "{line}");
         }
@@ -197,7 +209,7 @@ mod tests {
     fn an_agents_errors_have_no_prefix() {
         let line = "agent api validate jwt -audience a";
         assert_eq!(
-            run(None, line),
+            run(line),
             (false, String::new(), "svid must be specified\n".to_owned())
         );
     }
@@ -210,7 +222,7 @@ mod tests {
             "server entry show -socketPath {} -output json",
             socket.display()
         );
-        let (good, out, err) = run(None, &line);
+        let (good, out, err) = run(&line);
         let reason = format!(
             "no server listens at {}: there is no such socket; start `signet server run`, \
              or name the socket of one that runs with --socket-path",
@@ -225,7 +237,7 @@ mod tests {
     fn health_without_a_server_is_undetermined() {
         let line = "server healthcheck -socketPath /no/such/socket";
         assert_eq!(
-            run(None, line),
+            run(line),
             (
                 false,
                 String::new(),
@@ -234,16 +246,16 @@ mod tests {
         );
         let line = "healthcheck -socketPath /no/such/socket";
         assert_eq!(
-            run(Some(Role::Agent), line).2,
+            run_as::<AgentAlone>(line).2,
             "Agent is unhealthy: unable to determine health\n"
         );
     }
 
     #[test]
     fn help_is_no_failure_and_a_misspelled_flag_is() {
-        let (good, out, _) = run(None, "server entry show -help");
+        let (good, out, _) = run("server entry show -help");
         assert!(good && out.contains("--spiffe-id"), "{out}");
-        let (good, out, err) = run(None, "server entry show -spifeID x");
+        let (good, out, err) = run("server entry show -spifeID x");
         assert!(!good && out.is_empty());
         assert!(err.contains("--spifeID"), "{err}");
     }

@@ -232,7 +232,7 @@ impl Daemon {
         };
         let words = line.split_whitespace().map(OsString::from);
         let socket = [OsString::from("-socketPath"), self.socket().into()];
-        let good = crate::execute(None, words.chain(socket), &mut streams);
+        let good = crate::execute::<crate::Signet, _, _>(words.chain(socket), &mut streams);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (good, text(streams.out), text(streams.err))
     }

@@ -3,19 +3,33 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+use signet_identity::tls::SharedIdentity;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::warn;
+use tracing::{info, warn};
 
-/// Accepts until `shutdown`, at most `limit` connections at once; `handle` makes the task
-/// that carries a connection.
+use crate::standing;
+
+/// A port's socket.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// The port's name in the configuration.
+    pub(crate) name: Arc<str>,
+    /// The socket, on this thread.
+    pub(crate) listener: TcpListener,
+    /// Connections at once.
+    pub(crate) limit: usize,
+}
+
+/// Accepts from the first identity on until `shutdown`; `handle` makes the task that carries
+/// a connection.
 pub(crate) async fn serve<H, F>(
-    listener: TcpListener,
-    limit: usize,
+    door: Door,
+    identity: &SharedIdentity,
     shutdown: &CancellationToken,
     tasks: &TaskTracker,
     handle: H,
@@ -23,9 +37,16 @@ pub(crate) async fn serve<H, F>(
     H: Fn(TcpStream, SocketAddr) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(limit));
-    while let Some((stream, client, place)) =
-        shutdown.run_until_cancelled(next(&listener, &places)).await
+    let waiting = standing::identity(identity.clone());
+    if shutdown.run_until_cancelled(waiting).await.is_none() {
+        return;
+    }
+    let listen = door.listener.local_addr().ok().map(tracing::field::display);
+    info!(port = &*door.name, listen, "accepting connections");
+    let places = Arc::new(Semaphore::new(door.limit));
+    while let Some((stream, client, place)) = shutdown
+        .run_until_cancelled(next(&door.listener, &places))
+        .await
     {
         let carried = handle(stream, client);
         tasks.spawn(async move {

@@ -86,7 +86,7 @@ impl Standing {
 }
 
 /// Waits until an identity is there at all, or again.
-pub(crate) async fn identity(shared: &mut SharedIdentity) {
+pub(crate) async fn identity(mut shared: SharedIdentity) {
     if shared.wait_for(Option::is_some).await.is_err() {
         std::future::pending::<()>().await;
     }

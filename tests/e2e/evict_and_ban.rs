@@ -28,7 +28,7 @@ fn a_banned_agent_ends_and_cannot_come_back() {
         .run(&["agent", "show", "--spiffe-id", &agent.id])
         .ok();
     assert!(shown.contains("Banned"), "{shown}");
-    let agent = agent.restart_ended();
+    let agent = agent.start_again();
     // Without its SVID it would have to attest, and its token is used up.
     agent.process.says("already been used");
     assert_eq!(agent.run(&["healthcheck"]).code, Some(1));

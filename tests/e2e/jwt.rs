@@ -36,7 +36,7 @@ fn a_token_that_was_tampered_with_is_refused() {
 #[test]
 fn the_agent_serves_a_cached_token_again_and_goes_on_while_the_server_is_away() {
     let bed = Bed::new();
-    let server = Server::start(&bed);
+    let mut server = Server::start(&bed);
     let agent = Agent::join(&server);
     server.entry(&agent.id, "spiffe://example.org/web", &my_user(), &[]);
     agent.serves("spiffe://example.org/web");

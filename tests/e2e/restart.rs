@@ -75,7 +75,7 @@ fn keys_on_disk_are_the_owners_alone() {
 #[test]
 fn a_damaged_database_is_an_error_that_names_it() {
     let bed = Bed::new();
-    let server = Server::start(&bed);
+    let mut server = Server::start(&bed);
     let config = server.config.clone();
     server.process.stop();
     let database = bed.path("server/datastore.sqlite3");

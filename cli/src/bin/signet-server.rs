@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    signet::main_as(signet::Role::Server)
+    signet::main_server()
 }

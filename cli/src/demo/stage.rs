@@ -210,7 +210,7 @@ impl Stage {
         ));
         println!("To stop it:");
         report.command(&format!(
-            "kill {}; rm -r {}",
+            "kill {}; sleep 1; rm -r {}",
             pids.join(" "),
             self.place.root().display()
         ));

@@ -19,7 +19,7 @@ pub(crate) fn document(message: &impl Message, name: &str) -> anyhow::Result<Str
 }
 
 /// A JSON text with the three characters escaped that a web page might trip over.
-pub(crate) fn escape_html(json: &str) -> String {
+fn escape_html(json: &str) -> String {
     // They can only stand inside a string: JSON has no other use for them.
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")

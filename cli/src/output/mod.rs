@@ -122,7 +122,7 @@ impl<O: Write, E: Write> Streams<O, E> {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                self.refuse(&reason(&error), format, prefix)?;
+                writeln!(self.err, "{prefix}{}", reason(&error))?;
                 return Ok(false);
             }
         };
@@ -141,14 +141,6 @@ impl<O: Write, E: Write> Streams<O, E> {
                 Ok(false)
             }
         }
-    }
-
-    fn refuse(&mut self, reason: &str, format: Format, prefix: &str) -> io::Result<()> {
-        if format == Format::Json {
-            let error = serde_json::json!({ "error": reason });
-            writeln!(self.out, "{}", json::escape_html(&error.to_string()))?;
-        }
-        writeln!(self.err, "{prefix}{reason}")
     }
 }
 
@@ -199,24 +191,18 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_a_line_on_standard_error_and_a_document_in_json() {
-        let error = || Err(anyhow::anyhow!("no \"such\" entry"));
-        assert_eq!(
-            printed(error(), Format::Pretty),
-            (
-                false,
-                String::new(),
-                "Error: no \"such\" entry\n".to_owned()
-            )
-        );
-        assert_eq!(
-            printed(error(), Format::Json),
-            (
-                false,
-                "{\"error\":\"no \\\"such\\\" entry\"}\n".to_owned(),
-                "Error: no \"such\" entry\n".to_owned()
-            )
-        );
+    fn an_error_is_a_line_on_standard_error_in_both_formats() {
+        for format in [Format::Pretty, Format::Json] {
+            let error = Err(anyhow::anyhow!("no \"such\" entry"));
+            assert_eq!(
+                printed(error, format),
+                (
+                    false,
+                    String::new(),
+                    "Error: no \"such\" entry\n".to_owned()
+                )
+            );
+        }
     }
 
     #[test]

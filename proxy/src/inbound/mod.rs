@@ -14,15 +14,15 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
-    accept,
+    accept::{self, Door},
     config::{Inbound, Protocol},
     dial::Route,
     http::pool::Pool,
     peer::Peer,
-    standing::{self, Standing},
+    standing::Standing,
 };
 
 /// One inbound port on one thread.
@@ -83,18 +83,20 @@ impl Port {
         limit: usize,
         tasks: TaskTracker,
     ) {
-        let mut own = self.standing.identity.clone();
-        if self
-            .shutdown
-            .run_until_cancelled(standing::identity(&mut own))
-            .await
-            .is_none()
-        {
-            return;
-        }
-        info!(port = &*self.name, listen = %self.config.listen, "accepting connections");
+        let door = Door {
+            name: Arc::clone(&self.name),
+            listener,
+            limit,
+        };
         let handle = |stream, client| Arc::clone(&self).carry(stream, client);
-        accept::serve(listener, limit, &self.shutdown, &tasks, handle).await;
+        accept::serve(
+            door,
+            &self.standing.identity,
+            &self.shutdown,
+            &tasks,
+            handle,
+        )
+        .await;
     }
 
     async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {

@@ -9,10 +9,9 @@ use std::{net::SocketAddr, sync::Arc};
 use signet_identity::tls::{self, Expect};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::info;
 
 use crate::{
-    accept,
+    accept::{self, Door},
     config::{Outbound, Protocol},
     dial::Route,
     http::pool::Pool,
@@ -70,19 +69,21 @@ impl Port {
         limit: usize,
         tasks: TaskTracker,
     ) {
-        let mut own = self.standing.identity.clone();
-        if self
-            .shutdown
-            .run_until_cancelled(standing::identity(&mut own))
-            .await
-            .is_none()
-        {
-            return;
-        }
-        info!(port = &*self.name, listen = %self.config.listen, "accepting connections");
         tasks.spawn(Arc::clone(&self).renew_connections());
+        let door = Door {
+            name: Arc::clone(&self.name),
+            listener,
+            limit,
+        };
         let handle = |stream, client| Arc::clone(&self).carry(stream, client);
-        accept::serve(listener, limit, &self.shutdown, &tasks, handle).await;
+        accept::serve(
+            door,
+            &self.standing.identity,
+            &self.shutdown,
+            &tasks,
+            handle,
+        )
+        .await;
     }
 
     async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {

@@ -51,50 +51,17 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Starts the agent again on the same files.
-    pub(crate) fn restart(self) -> Self {
-        let Self {
-            bed,
-            process,
-            socket,
-            id,
-            flags,
-            name,
-        } = self;
-        process.stop();
-        let arguments: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let process = bed.start(&name, &arguments);
-        Self {
-            bed,
-            process,
-            socket,
-            id,
-            flags,
-            name,
-        }
+    /// Stops the agent, and starts it again on the same files.
+    pub(crate) fn restart(mut self) -> Self {
+        self.process.stop();
+        self.start_again()
     }
 
     /// Starts an agent again that has ended by itself.
-    pub(crate) fn restart_ended(self) -> Self {
-        let Self {
-            bed,
-            process,
-            socket,
-            id,
-            flags,
-            name,
-        } = self;
-        drop(process);
-        let arguments: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let process = bed.start(&name, &arguments);
-        Self {
-            bed,
-            process,
-            socket,
-            id,
-            flags,
-            name,
-        }
+    pub(crate) fn start_again(mut self) -> Self {
+        let arguments: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        self.process = self.bed.start(&self.name, &arguments);
+        self
     }
 
     #[track_caller]

@@ -69,14 +69,14 @@ impl Process {
 
     /// Asks the process to stop, and checks that it does so cleanly.
     #[track_caller]
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
         let status = self.ends();
         assert!(status.success(), "{status}:\n{}", self.log());
     }
 
     /// Ends the process as a crash does.
-    pub(crate) fn kill(mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -45,46 +45,23 @@ impl<'a> Server<'a> {
         server
     }
 
-    /// Starts the server again on the same files.
-    pub(crate) fn restart(self) -> Self {
-        let Self {
-            bed,
-            process,
-            port,
-            socket,
-            config,
-        } = self;
-        process.stop();
-        Self::resume(bed, port, socket, config)
+    /// Stops the server, and starts it again on the same files.
+    pub(crate) fn restart(mut self) -> Self {
+        self.process.stop();
+        self.start_again()
     }
 
-    /// Starts the server again after a crash.
-    pub(crate) fn crash_and_restart(self) -> Self {
-        let Self {
-            bed,
-            process,
-            port,
-            socket,
-            config,
-        } = self;
-        process.kill();
-        Self::resume(bed, port, socket, config)
+    /// Ends the server as a crash does, and starts it again on the same files.
+    pub(crate) fn crash_and_restart(mut self) -> Self {
+        self.process.kill();
+        self.start_again()
     }
 
-    fn resume(bed: &'a Bed, port: u16, socket: PathBuf, config: PathBuf) -> Self {
-        let process = bed.start(
-            "server",
-            &["server", "run", "--config", config.to_str().unwrap()],
-        );
-        let server = Self {
-            bed,
-            process,
-            port,
-            socket,
-            config,
-        };
-        server.is_healthy();
-        server
+    fn start_again(mut self) -> Self {
+        let arguments = ["server", "run", "--config", self.config.to_str().unwrap()];
+        self.process = self.bed.start("server", &arguments);
+        self.is_healthy();
+        self
     }
 
     #[track_caller]
