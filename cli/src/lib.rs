@@ -230,7 +230,7 @@ mod tests {
         );
         assert!(!good);
         assert_eq!(err, format!("Error: {reason}\n"));
-        assert_eq!(out, format!("{{\"error\":\"{reason}\"}}\n"));
+        assert_eq!(out, "");
     }
 
     #[test]

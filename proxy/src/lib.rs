@@ -3,7 +3,7 @@
 //!
 //! A connection passes `TcpStream → Authenticated → Authorized → forward`; each step is
 //! made of the one before. The control tasks (identity, policy) run on the caller's
-//! runtime; connections run on threads of their own (see [`worker`]).
+//! runtime; connections run on threads of their own (`worker.rs`).
 
 mod accept;
 mod clock;

@@ -7,16 +7,24 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    clock,
+    clock::Reading,
     store::{Store, StoreError},
 };
 
-/// Cleans up every few minutes until told to stop.
+/// Cleans up every few minutes until told to stop; not just after the clock was set, which may be to
+/// a wrong time.
 pub(crate) async fn run(store: Store, shutdown: CancellationToken) {
     let mut ticks = time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = Reading::take();
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(error) = clean(&store, clock::now()).await {
+        let reading = Reading::take();
+        let jumped = reading.jumped_since(&before);
+        before = reading;
+        if jumped {
+            continue;
+        }
+        if let Err(error) = clean(&store, reading.now).await {
             warn!(
                 error = &error as &dyn std::error::Error,
                 "what has expired could not be removed; trying again later"

@@ -22,9 +22,10 @@ use crate::{
     api::{
         agent::AgentService,
         bundle::BundleService,
-        caller::{Authorize, LimitSwitches, Limits, Rules},
+        caller::{Authorize, Rules},
         debug::DebugService,
         entry::EntryService,
+        limit::{LimitSwitches, Limits},
         local::LoggerService,
         svid::SvidService,
         sync::SyncService,

@@ -67,11 +67,14 @@ impl Held {
         Some(self.not_before.map_or(at, |not_before| at.max(not_before)))
     }
 
-    /// When the SVID may no longer be handed out.
+    /// When the SVID may no longer be handed out, or the entry ends.
     pub(super) fn ends_at(&self) -> Option<SystemTime> {
-        let not_after = self.identity.as_ref()?.not_after;
-        let entry = self.entry.expires_at;
-        Some(entry.map_or(not_after, |entry| entry.min(not_after)))
+        let not_after = self.identity.as_ref().map(|identity| identity.not_after);
+        not_after.into_iter().chain(self.entry.expires_at).min()
+    }
+
+    pub(super) fn entry_has_ended(&self, now: SystemTime) -> bool {
+        self.entry.expires_at.is_some_and(|end| end <= now)
     }
 }
 

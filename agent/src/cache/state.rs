@@ -65,7 +65,7 @@ pub(super) struct State {
     bundles: Arc<Bundles>,
     /// When to have each wanted SVID signed.
     signing: Schedule,
-    /// When each held SVID ends.
+    /// When each held SVID, or its entry, ends.
     expiry: Schedule,
     prefetched: usize,
     prefetch_limit: usize,
@@ -323,13 +323,30 @@ impl State {
         let mut affected = HashSet::new();
         for id in &expired {
             self.expiry.set(id, None);
-            if let Some(held) = self.held.get_mut(id) {
+            let Some(held) = self.held.get_mut(id) else {
+                continue;
+            };
+            if held.entry_has_ended(now) {
+                affected.extend(self.retire(id));
+            } else {
                 held.identity = None;
+                self.expiry.set(id, held.ends_at());
                 affected.extend(self.groups.entitled_to(&held.entry.selectors));
             }
             self.reschedule(id);
         }
+        self.fill_prefetch();
         self.notify(affected);
+    }
+
+    /// An entry that has ended stays known until the server takes it away, which SPIRE's does
+    /// minutes later; but it entitles nobody, and no SVID is signed for it.
+    fn retire(&mut self, id: &EntryId) -> Vec<GroupId> {
+        let (old, affected) = self.take(id);
+        if let Some(old) = old {
+            self.held.insert(id.clone(), Held::new(&old.entry));
+        }
+        affected
     }
 
     fn reschedule(&mut self, id: &EntryId) {

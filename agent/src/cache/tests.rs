@@ -451,6 +451,30 @@ fn an_expired_entry_withdraws_its_svid() {
     assert_eq!(state.due(at(11), 10).next, Some(at(20)));
     state.due(at(20), 0);
     assert!(receiver.borrow().identities.is_empty());
+    assert!(receiver.borrow().entries.is_empty());
+}
+
+#[test]
+fn nothing_is_signed_for_an_expired_entry_until_its_end_is_moved() {
+    let mut state = state(1);
+    let mut ending = entry("a", &ALL[..1]);
+    ending.expires_at = Some(at(20));
+    state.apply(put([ending.clone(), entry("b", &ALL[1..2])]));
+    let (_, receiver) = state.subscribe(&selectors(1));
+    let due = state.due(at(19), 10).entries;
+    let due: Vec<_> = due.iter().filter(|due| due.id.as_str() == "a").collect();
+    // What was asked for in time may arrive too late.
+    let late = signed(due[0], at(19));
+    assert_eq!(state.due(at(20), 10).entries[0].id.as_str(), "b");
+    state.install(vec![late]);
+    settle(&mut state, at(21));
+    assert!(receiver.borrow().identities.is_empty());
+    let known = state.known();
+    assert!(known.iter().any(|entry| entry.id.as_str() == "a"));
+    ending.expires_at = Some(at(90));
+    state.apply(put([ending]));
+    settle(&mut state, at(22));
+    assert_eq!(ids(&receiver.borrow()), ["a"]);
 }
 
 #[test]

@@ -49,6 +49,8 @@ enum SvidError {
     OtherId(String, String),
     #[error("signed for another key")]
     OtherKey,
+    #[error("expired on arrival; compare the clocks of this machine and of the server")]
+    Expired,
 }
 
 impl Rotation {
@@ -130,6 +132,10 @@ impl Rotation {
         }
         if x509::public_key(first)? != key.spki_der() {
             return Err(SvidError::OtherKey);
+        }
+        // In the cache it would be dropped and asked for again at once, without end.
+        if leaf.not_after <= now {
+            return Err(SvidError::Expired);
         }
         let life = Life {
             from: leaf.not_before.max(now),

@@ -1,5 +1,6 @@
 //! DNS names in entries and requests. A name is written as it will stand in the certificate: ASCII, lower or
-//! upper case, with a wildcard only as the whole first label.
+//! upper case, with a wildcard only as the whole first label. Underscores may stand where letters may: host
+//! names have none, but names of containers and services do, and SPIRE takes them.
 
 /// Why a name is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,8 +40,8 @@ pub fn check_dns_name(name: &str) -> Result<(), DnsNameError> {
     if !name.is_ascii() {
         return refused("is not ASCII; write it in its xn-- form");
     }
-    if idna::domain_to_ascii_strict(plain).is_err() {
-        return refused("is not a DNS name; use letters, digits and inner hyphens");
+    if idna::domain_to_ascii_strict(&plain.replace('_', "a")).is_err() {
+        return refused("is not a DNS name; use letters, digits, underscores and inner hyphens");
     }
     Ok(())
 }
@@ -61,6 +62,8 @@ mod tests {
             "xn--bcher-kva.example",
             "10.a",
             "A.b",
+            "my_service",
+            "_sip._tcp.example.org",
         ] {
             assert_eq!(check_dns_name(name), Ok(()), "{name}");
         }
@@ -83,7 +86,7 @@ mod tests {
             "*.*.example.org",
             "-a.example",
             "a-.example",
-            "a_b.example",
+            "-_.example",
             "a b",
             "a/b",
             "b\u{fc}cher.example",

@@ -36,7 +36,7 @@ pub enum Usage {
 pub struct Anchors {
     anchors: Vec<TrustAnchor<'static>>,
     /// Of the anchor at the same place.
-    limits: Vec<Limits>,
+    roots: Vec<Root>,
 }
 
 /// Why a chain is not trusted.
@@ -136,13 +136,22 @@ impl Anchors {
         certificates.iter().map(Anchor::parse).collect()
     }
 
+    /// Trusts `certificate` too, which has to be a certificate authority.
+    pub fn add(&mut self, certificate: &CertificateDer<'_>) -> Result<(), ProfileError> {
+        let Anchor { anchor, root } = Anchor::parse(certificate)?;
+        self.anchors.push(anchor);
+        self.roots.push(root);
+        Ok(())
+    }
+
     /// Verifies a chain, leaf first, of certificates that are no SVIDs, whatever their purpose. Node attestation
-    /// by certificate uses it.
+    /// by certificate uses it. Gives the issuers on the path that was verified: the intermediates that it
+    /// needed, from the leaf up, and the authority last.
     pub fn verify_any_purpose(
         &self,
         chain: &[CertificateDer<'_>],
         now: SystemTime,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<Vec<CertificateDer<'static>>, VerifyError> {
         let (leaf, intermediates) = chain.split_first().ok_or(VerifyError::EmptyChain)?;
         self.verify(leaf, intermediates, AnyPurpose, now)
     }
@@ -153,7 +162,7 @@ impl Anchors {
         intermediates: &[CertificateDer<'_>],
         purpose: impl ExtendedKeyUsageValidator,
         now: SystemTime,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<Vec<CertificateDer<'static>>, VerifyError> {
         let end_entity = EndEntityCert::try_from(leaf).map_err(VerifyError::Chain)?;
         // What a candidate path failed for; webpki itself has no words for it.
         let refusal = Cell::new(None);
@@ -174,18 +183,32 @@ impl Anchors {
             Some(&acceptable),
         );
         match outcome {
-            Ok(_path) => Ok(()),
+            Ok(path) => self.issuers(&path),
             Err(error) => Err(refusal.take().unwrap_or(VerifyError::Chain(error))),
         }
     }
 
-    fn check_path(&self, path: &VerifiedPath<'_>, now: SystemTime) -> Result<(), VerifyError> {
+    fn issuers(
+        &self,
+        path: &VerifiedPath<'_>,
+    ) -> Result<Vec<CertificateDer<'static>>, VerifyError> {
+        let intermediates = path.intermediate_certificates();
+        let mut issuers: Vec<_> = intermediates.map(|ca| ca.der().into_owned()).collect();
+        issuers.push(self.end_of(path)?.der.clone());
+        Ok(issuers)
+    }
+
+    fn end_of(&self, path: &VerifiedPath<'_>) -> Result<&Root, VerifyError> {
         // The path holds a reference into our own list.
-        let mut anchors = self.anchors.iter().zip(&self.limits);
-        let limits = anchors
+        let mut anchors = self.anchors.iter().zip(&self.roots);
+        anchors
             .find(|(anchor, _)| std::ptr::eq(*anchor, path.anchor()))
-            .map(|(_, limits)| limits)
-            .ok_or(VerifyError::Chain(webpki::Error::UnknownIssuer))?;
+            .map(|(_, root)| root)
+            .ok_or(VerifyError::Chain(webpki::Error::UnknownIssuer))
+    }
+
+    fn check_path(&self, path: &VerifiedPath<'_>, now: SystemTime) -> Result<(), VerifyError> {
+        let limits = &self.end_of(path)?.limits;
         if now < limits.not_before || now > limits.not_after {
             return Err(VerifyError::AuthorityValidity);
         }
@@ -205,17 +228,17 @@ impl Anchors {
 
 impl FromIterator<Anchor> for Anchors {
     fn from_iter<I: IntoIterator<Item = Anchor>>(iter: I) -> Self {
-        let (anchors, limits) = iter
+        let (anchors, roots) = iter
             .into_iter()
-            .map(|anchor| (anchor.anchor, anchor.limits))
+            .map(|anchor| (anchor.anchor, anchor.root))
             .unzip();
-        Self { anchors, limits }
+        Self { anchors, roots }
     }
 }
 
 struct Anchor {
     anchor: TrustAnchor<'static>,
-    limits: Limits,
+    root: Root,
 }
 
 impl Anchor {
@@ -225,13 +248,23 @@ impl Anchor {
             webpki::anchor_from_trusted_cert(der).map_err(|_refused| ProfileError::Malformed)?;
         Ok(Self {
             anchor: anchor.to_owned(),
-            limits: Limits {
-                not_before: authority.not_before,
-                not_after: authority.not_after,
-                path_length: authority.path_length,
+            root: Root {
+                der: der.clone().into_owned(),
+                limits: Limits {
+                    not_before: authority.not_before,
+                    not_after: authority.not_after,
+                    path_length: authority.path_length,
+                },
             },
         })
     }
+}
+
+/// What webpki's anchor does not keep of an authority's certificate.
+#[derive(Debug, Clone, PartialEq)]
+struct Root {
+    der: CertificateDer<'static>,
+    limits: Limits,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -327,10 +327,42 @@ fn a_chain_of_any_purpose_is_verified_without_the_profile() {
     let anchors = Anchors::parse(std::slice::from_ref(&root.der)).expect("anchors");
     assert_eq!(
         anchors.verify_any_purpose(std::slice::from_ref(&leaf.der), now()),
-        Ok(())
+        Ok(vec![root.der.clone()])
     );
     let stranger = Anchors::parse(&[Ca::root("example.org").der]).expect("anchors");
     assert!(stranger.verify_any_purpose(&[leaf.der], now()).is_err());
+}
+
+#[test]
+fn the_issuers_of_a_path_are_those_that_it_needed() {
+    let (root, other) = (Ca::root("example.org"), Ca::root("example.org"));
+    let upper = root.intermediate(|_params| {});
+    let lower = upper.intermediate(|params| {
+        params
+            .distinguished_name
+            .push(rcgen::DnType::OrganizationName, "lower");
+    });
+    let stranger = other.intermediate(|_params| {});
+    let mut anchors = Anchors::parse(std::slice::from_ref(&other.der)).expect("anchors");
+    anchors.add(&root.der).expect("an authority");
+    let chain = [
+        lower.leaf(WEB).der,
+        stranger.der,
+        upper.der.clone(),
+        lower.der.clone(),
+    ];
+    assert_eq!(
+        anchors.verify_any_purpose(&chain, now()),
+        Ok(vec![lower.der, upper.der.clone(), root.der])
+    );
+    assert_eq!(
+        anchors.add(&upper.leaf(WEB).der),
+        Err(ProfileError::NotAuthority)
+    );
+    assert_eq!(
+        anchors.verify_any_purpose(&[], now()),
+        Err(VerifyError::EmptyChain)
+    );
 }
 
 #[test]

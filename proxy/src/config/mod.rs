@@ -1,7 +1,7 @@
 //! The proxy's configuration: one YAML file, flags over it, everything checked before
 //! anything starts.
 //!
-//! [`file`] is what was typed; [`Config`] is what the proxy runs on.
+//! `file.rs` is what was typed; [`Config`] is what the proxy runs on.
 
 mod file;
 mod ports;

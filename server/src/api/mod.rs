@@ -7,6 +7,7 @@ pub(crate) mod bundle;
 pub(crate) mod caller;
 pub(crate) mod debug;
 pub(crate) mod entry;
+pub(crate) mod limit;
 pub(crate) mod local;
 pub(crate) mod page;
 pub(crate) mod status;

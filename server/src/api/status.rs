@@ -3,9 +3,17 @@
 
 use std::error::Error;
 
-use signet_proto::spire::api::types;
+use prost::Message as _;
+use signet_identity::csr::CsrError;
+use signet_proto::google::rpc;
+use signet_proto::spire::api::types::{
+    self, PermissionDeniedDetails, permission_denied_details::Reason,
+};
 use tonic::{Code, Status};
 
+use super::limit::TooMany;
+use crate::attest::{AttestError, PopError, TokenError};
+use crate::ca::{IssueError, X509Error};
 use crate::federation::FederationError;
 use crate::registration::{CreateError, UpdateError};
 use crate::store::StoreError;
@@ -15,10 +23,39 @@ pub(crate) fn invalid(message: impl Into<String>) -> Status {
     Status::invalid_argument(message)
 }
 
+/// The caller sent a CSR that cannot be used.
+pub(crate) fn bad_csr(error: CsrError) -> Status {
+    invalid(format!("malformed CSR: {error}"))
+}
+
 /// Something failed on our side: `what` for the log and the caller, `error` for the log alone.
 pub(crate) fn internal(what: &'static str, error: &(dyn Error + 'static)) -> Status {
     tracing::error!(error, "{what}");
     Status::internal(format!("{what}; the server's log has the reason"))
+}
+
+/// PermissionDenied, with the reason where an agent looks for it: a `google.rpc.Status` in the
+/// `grpc-status-details-bin` trailer.
+pub(crate) fn permission_denied(message: String, reason: Option<Reason>) -> Status {
+    let Some(reason) = reason else {
+        return Status::permission_denied(message);
+    };
+    let details = PermissionDeniedDetails {
+        reason: reason.into(),
+    };
+    let status = rpc::Status {
+        code: Code::PermissionDenied.into(),
+        message: message.clone(),
+        details: vec![prost_types::Any {
+            type_url: DETAILS_TYPE.to_owned(),
+            value: details.encode_to_vec(),
+        }],
+    };
+    Status::with_details(
+        Code::PermissionDenied,
+        message,
+        status.encode_to_vec().into(),
+    )
 }
 
 /// The status of one item of a batch that went well.
@@ -92,9 +129,105 @@ impl From<FederationError> for Status {
     }
 }
 
+impl From<TooMany> for Status {
+    fn from(error: TooMany) -> Self {
+        Self::resource_exhausted(error.to_string())
+    }
+}
+
+impl From<TokenError> for Status {
+    fn from(error: TokenError) -> Self {
+        invalid(error.to_string())
+    }
+}
+
+impl From<PopError> for Status {
+    fn from(error: PopError) -> Self {
+        match error {
+            PopError::Malformed(_) => invalid(error.to_string()),
+            PopError::Unsuitable(_) | PopError::Untrusted(_) | PopError::Proof => {
+                permission_denied(format!("failed to attest: {error}"), None)
+            }
+            PopError::Selector(_) | PopError::Nonce(_) => {
+                internal("the node cannot be attested", &error)
+            }
+        }
+    }
+}
+
+impl From<AttestError> for Status {
+    fn from(error: AttestError) -> Self {
+        match error {
+            AttestError::UnknownType(_) => Self::failed_precondition(error.to_string()),
+            AttestError::Banned => permission_denied(format!("failed to attest: {error}"), None),
+            AttestError::Token(error) => error.into(),
+            AttestError::Pop(error) => error.into(),
+            AttestError::Id(_) => invalid(error.to_string()),
+            AttestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IssueError> for Status {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::NotReady => Self::unavailable(error.to_string()),
+            IssueError::X509(
+                X509Error::PublicKey | X509Error::DnsName(_) | X509Error::Subject(_),
+            ) => invalid(error.to_string()),
+            IssueError::X509(
+                X509Error::Authority(_) | X509Error::NoLifetime | X509Error::Key(_),
+            )
+            | IssueError::Jwt(_)
+            | IssueError::Interrupted => internal("nothing can be signed", &error),
+        }
+    }
+}
+
+const DETAILS_TYPE: &str = "type.googleapis.com/spire.api.types.PermissionDeniedDetails";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_a_denial_reads_back() {
+        let status = permission_denied("no".to_owned(), Some(Reason::AgentBanned));
+        let decoded = rpc::Status::decode(status.details()).unwrap();
+        assert_eq!(decoded.code, i32::from(Code::PermissionDenied));
+        let detail = decoded.details.first().unwrap();
+        assert_eq!(detail.type_url, DETAILS_TYPE);
+        let detail = PermissionDeniedDetails::decode(&detail.value[..]).unwrap();
+        assert_eq!(detail.reason(), Reason::AgentBanned);
+        let plain = permission_denied("no".to_owned(), None);
+        assert!(plain.details().is_empty());
+    }
+
+    #[test]
+    fn a_node_is_told_what_is_wrong_with_its_evidence() {
+        for (error, code) in [
+            (PopError::Malformed("payload").into(), Code::InvalidArgument),
+            (PopError::Proof.into(), Code::PermissionDenied),
+            (AttestError::Banned, Code::PermissionDenied),
+            (
+                AttestError::UnknownType("tpm".to_owned()),
+                Code::FailedPrecondition,
+            ),
+        ] {
+            let text = error.to_string();
+            let status = Status::from(error);
+            assert_eq!(status.code(), code);
+            assert!(status.message().contains(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_without_an_authority_says_try_again() {
+        let status = Status::from(IssueError::NotReady);
+        assert_eq!(status.code(), Code::Unavailable);
+        let status = Status::from(IssueError::X509(X509Error::PublicKey));
+        assert_eq!(status.code(), Code::InvalidArgument);
+    }
 
     #[test]
     fn what_went_wrong_inside_does_not_go_out() {

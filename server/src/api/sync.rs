@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::caller::permission_denied;
 use super::calling_agent;
+use super::status::permission_denied;
 use crate::clock;
 use crate::directory::{Directory, Follow, Step};
 

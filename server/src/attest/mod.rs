@@ -23,6 +23,9 @@ pub(crate) enum AttestError {
     /// The attestor is not configured.
     #[error("no node attestor {0:?} is configured on this server")]
     UnknownType(String),
+    /// The node has been banned by an administrator.
+    #[error("agent is banned")]
+    Banned,
     /// The token is no good.
     #[error(transparent)]
     Token(#[from] TokenError),

@@ -4,22 +4,22 @@
 //! the agent signs SHA-256(server nonce ‖ its own nonce) with the leaf's key.
 
 use std::{
-    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::SystemTime,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
 use signet_identity::{
     TrustDomain,
     crypto::{self, PublicKeyKind},
     key::{KeyError, NonceSignature},
     selector::{Selector, SelectorError, Selectors},
+    trust::{Anchors, VerifyError},
+    x509::ProfileError,
 };
-use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use super::{AttestError, Attested, Evidence, Pending, Reattest, agent_id};
@@ -35,7 +35,7 @@ pub(crate) enum PopError {
     Unsuitable(&'static str),
     /// The chain does not lead to a configured CA.
     #[error("certificate verification failed: {0}")]
-    Untrusted(#[source] webpki::Error),
+    Untrusted(#[source] VerifyError),
     /// The agent does not have the key.
     #[error("challenge response verification failed")]
     Proof,
@@ -66,6 +66,16 @@ pub(crate) enum PoolError {
         /// What is wrong.
         what: &'static str,
     },
+    /// One of the certificates may not sign others.
+    #[error("NodeAttestor \"x509pop\": certificate {number} in the CA bundle {} cannot attest nodes: {source}; issue it again as a CA with keyCertSign, or take it out", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// Which one, from 1.
+        number: usize,
+        /// Why.
+        source: ProfileError,
+    },
 }
 
 /// What the configuration says.
@@ -78,21 +88,15 @@ pub(crate) struct X509PopSettings {
 /// The attestor: the CAs whose certificates attest nodes.
 #[derive(Debug)]
 pub(crate) struct X509Pop {
-    authorities: Vec<Authority>,
-}
-
-#[derive(Debug)]
-struct Authority {
-    anchor: TrustAnchor<'static>,
-    fingerprint: String,
+    authorities: Anchors,
 }
 
 impl X509Pop {
     /// Reads the CAs.
     pub(crate) fn load(settings: &X509PopSettings) -> Result<Self, PoolError> {
-        let mut authorities = Vec::new();
+        let mut authorities = Anchors::default();
         for path in &settings.ca_bundle_paths {
-            authorities.append(&mut read_bundle(path)?);
+            read_bundle(path, &mut authorities)?;
         }
         Ok(Self { authorities })
     }
@@ -105,7 +109,7 @@ impl X509Pop {
         now: SystemTime,
     ) -> Result<Evidence, AttestError> {
         let chain = read_chain(payload)?;
-        let Some((leaf, intermediates)) = chain.split_first() else {
+        let Some(leaf) = chain.first() else {
             return Err(PopError::Malformed("payload has no certificate").into());
         };
         let (rest, parsed) = X509Certificate::from_der(leaf).map_err(|_malformed| BAD_LEAF)?;
@@ -114,7 +118,8 @@ impl X509Pop {
         }
         let spki_der = parsed.public_key().raw.to_vec();
         let challenge = Challenge::for_key(&parsed)?;
-        let issuers = self.verify(leaf, intermediates, now)?;
+        let issuers = self.authorities.verify_any_purpose(&chain, now);
+        let issuers = issuers.map_err(PopError::Untrusted)?;
         let fingerprint = hex::encode(crypto::sha1(leaf));
         let attested = Attested {
             agent_id: agent_id(trust_domain, &format!("{NAME}/{fingerprint}"))?,
@@ -132,43 +137,6 @@ impl X509Pop {
                 attested,
             })),
         })
-    }
-
-    /// The fingerprints of all certificates on the way from the leaf to a CA, in order.
-    fn verify(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: SystemTime,
-    ) -> Result<BTreeSet<String>, PopError> {
-        let anchors: Vec<_> = self
-            .authorities
-            .iter()
-            .map(|ca| ca.anchor.clone())
-            .collect();
-        let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let end_entity = EndEntityCert::try_from(leaf).map_err(PopError::Untrusted)?;
-        let path = end_entity
-            .verify_for_usage(
-                crypto::provider().signature_verification_algorithms.all,
-                &anchors,
-                intermediates,
-                UnixTime::since_unix_epoch(since),
-                AnyUsage,
-                None,
-                None,
-            )
-            .map_err(PopError::Untrusted)?;
-        let mut fingerprints: BTreeSet<_> = path
-            .intermediate_certificates()
-            .map(|certificate| hex::encode(crypto::sha1(&certificate.der())))
-            .collect();
-        let used = self
-            .authorities
-            .iter()
-            .find(|ca| ca.anchor == *path.anchor());
-        fingerprints.extend(used.map(|ca| ca.fingerprint.clone()));
-        Ok(fingerprints)
     }
 }
 
@@ -260,16 +228,7 @@ impl Challenge {
     }
 }
 
-/// The node's certificate serves this purpose whatever other purposes it names.
-struct AnyUsage;
-
-impl ExtendedKeyUsageValidator for AnyUsage {
-    fn validate(&self, _purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        Ok(())
-    }
-}
-
-fn read_bundle(path: &Path) -> Result<Vec<Authority>, PoolError> {
+fn read_bundle(path: &Path, authorities: &mut Anchors) -> Result<(), PoolError> {
     let content = |what| PoolError::Content {
         path: path.to_owned(),
         what,
@@ -278,20 +237,22 @@ fn read_bundle(path: &Path) -> Result<Vec<Authority>, PoolError> {
         path: path.to_owned(),
         source,
     })?;
-    let mut authorities = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|_pem| content("is not valid PEM"))?;
-        let anchor = webpki::anchor_from_trusted_cert(&certificate)
-            .map_err(|_der| content("has a certificate that cannot be read"))?;
-        authorities.push(Authority {
-            anchor: anchor.to_owned(),
-            fingerprint: hex::encode(crypto::sha1(&certificate)),
-        });
-    }
-    if authorities.is_empty() {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|_pem| content("is not valid PEM"))?;
+    if certificates.is_empty() {
         return Err(content("has no certificate in it"));
     }
-    Ok(authorities)
+    for (certificate, number) in certificates.iter().zip(1..) {
+        authorities
+            .add(certificate)
+            .map_err(|source| PoolError::Authority {
+                path: path.to_owned(),
+                number,
+                source,
+            })?;
+    }
+    Ok(())
 }
 
 fn read_chain(payload: &[u8]) -> Result<Vec<CertificateDer<'static>>, PopError> {
@@ -308,7 +269,7 @@ fn read_chain(payload: &[u8]) -> Result<Vec<CertificateDer<'static>>, PopError> 
 
 fn selectors(
     leaf: &X509Certificate<'_>,
-    issuers: &BTreeSet<String>,
+    issuers: &[CertificateDer<'_>],
     trust_domain: &TrustDomain,
 ) -> Result<Selectors, PopError> {
     let mut values = Vec::new();
@@ -316,7 +277,8 @@ fn selectors(
     if let Some(name) = common_name.and_then(|name| name.as_str().ok()) {
         values.push(format!("subject:cn:{name}"));
     }
-    values.extend(issuers.iter().map(|ca| format!("ca:fingerprint:{ca}")));
+    let fingerprints = issuers.iter().map(|ca| hex::encode(crypto::sha1(ca)));
+    values.extend(fingerprints.map(|ca| format!("ca:fingerprint:{ca}")));
     let serial: Vec<u8> = leaf
         .raw_serial()
         .iter()

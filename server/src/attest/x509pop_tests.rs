@@ -7,6 +7,8 @@ use rcgen::{
 use serde_json::{Value, json};
 use signet_identity::key::{KeyType, PrivateKey};
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use super::*;
 
 /// A CA, an intermediate below it and a node certificate below that.
@@ -42,10 +44,14 @@ fn node(usages: &[KeyUsagePurpose]) -> CertificateParams {
 }
 
 fn world_with(key_type: KeyType, usages: &[KeyUsagePurpose]) -> World {
+    world_below(authority("middle"), key_type, usages)
+}
+
+fn world_below(middle: CertificateParams, key_type: KeyType, usages: &[KeyUsagePurpose]) -> World {
     let root_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let middle_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let root = CertifiedIssuer::self_signed(authority("root"), root_key).unwrap();
-    let middle = CertifiedIssuer::signed_by(authority("middle"), middle_key, &root).unwrap();
+    let middle = CertifiedIssuer::signed_by(middle, middle_key, &root).unwrap();
     let key = PrivateKey::generate(key_type).unwrap();
     let leaf = node(usages).signed_by(&key, &middle).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -239,3 +245,75 @@ fn a_bundle_without_certificates_is_found_out_at_the_start() {
     let empty = X509Pop::load(&settings).unwrap_err().to_string();
     assert!(empty.contains("no certificate"), "{empty}");
 }
+
+#[test]
+fn a_ca_that_may_not_sign_certificates_is_found_out_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    let settings = X509PopSettings {
+        ca_bundle_paths: vec![path.clone()],
+    };
+    let mut weak = authority("weak");
+    weak.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let key = || KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    let good = CertifiedIssuer::self_signed(authority("good"), key()).unwrap();
+    for bad in [weak, node(&[KeyUsagePurpose::DigitalSignature])] {
+        let bad = CertifiedIssuer::self_signed(bad, key()).unwrap();
+        fs::write(&path, good.pem() + &bad.pem()).unwrap();
+        let refused = X509Pop::load(&settings).unwrap_err().to_string();
+        assert!(refused.contains("certificate 2 in"), "{refused}");
+        assert!(refused.contains("ca.pem"), "{refused}");
+    }
+}
+
+#[test]
+fn an_intermediate_that_may_not_sign_certificates_is_refused() {
+    let mut weak = authority("middle");
+    weak.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let world = world_below(weak, KeyType::EcP256, &[KeyUsagePurpose::DigitalSignature]);
+    let refused = world.begin().unwrap_err();
+    assert!(refused.to_string().contains("may not sign"), "{refused}");
+}
+
+#[test]
+fn the_proofs_of_p384_and_p521_keys_by_another_implementation_are_accepted() {
+    for (spki, r, s) in MADE_BY_OPENSSL {
+        let spki_der = BASE64_STANDARD.decode(spki).unwrap();
+        let proof = json!({ "nonce": BASE64_STANDARD.encode([7; 32]), "r": r, "s": s });
+        let response = json!({ "ecdsa_signature": proof }).to_string();
+        for (nonce, good) in [([9; NONCE], true), ([8; NONCE], false)] {
+            let pending = PendingPop {
+                nonce,
+                spki_der: spki_der.clone(),
+                attested: someone(),
+            };
+            let judged = pending.finish(response.as_bytes());
+            assert_eq!(judged.is_ok(), good);
+        }
+    }
+}
+
+fn someone() -> Attested {
+    let trust_domain = TrustDomain::new("example.org").unwrap();
+    Attested {
+        agent_id: agent_id(&trust_domain, "x509pop/x").unwrap(),
+        kind: NAME,
+        selectors: Selectors::default(),
+        again: Reattest::Possible,
+        token: None,
+    }
+}
+
+/// Public key, r and s over 32 bytes of 9 and 32 bytes of 7; curves P-384 and P-521.
+const MADE_BY_OPENSSL: [(&str, &str, &str); 2] = [
+    (
+        "MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE34aSXVOSHAGYNz+VVoPhQMnOiYp7NOV8Pk1cEzPCKI7Z2MOlutwEbzke2DW7orrsVP0m9H/9BzSOylUuLk7HHqoFf4+vl1jyMn1h0u7IhsBbbk8IQTLfsSH3YyR/ElfV",
+        "5X4OCfryVtm2m6Ye3EDm+39qPeBVq3qvq9ZZp27F62uRJ7YFBs63peSruv4iXpza",
+        "bn0HeurVS7QeNi0EEtk9jdW2xGy+QyQny2hJFcqG1nFBs3FR21Q+wHdv+yqXQEAz",
+    ),
+    (
+        "MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQAsoZz035dP7clgW2aUPyZ+hFlqzAEg5v0o+qqJVz4Rw9qLoBwzOLBPZTUU2oWdD6lnJjW/bYI762iTw/UNhPEp/kBZzrP7BdvPdbyjMfSSbmkD3Q6v8tj/BCaWiPwqaIFPN1f+ukHEJ+fqeEei1KNXlO8ax3xG+xnQwO8500+EY/aDVk=",
+        "AZ4Oe8edVjvnMzbajVVoxe/hPoGZ/3Qoyz1ImajdbVDeiReNWAFlKs2QI6u54BSXhka52pmTDuJfWpAD/SHqjmjV",
+        "1voPNnihwbiPBTTP4JO+Lxh7sdc7fAQu8tBMKhgRidizQ2zACR9XKPgeEOGCq0I8L5t9ycqeNEMU+PnkNkvCoCo=",
+    ),
+];

@@ -39,8 +39,9 @@ use x509::{Issuer, LeafRequest, Signed};
 /// Why an SVID was not issued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IssueError {
-    /// There is no authority that could sign, which lasts only until the first one is active.
-    #[error("the server has no active authority yet")]
+    /// There is no authority that could sign, which lasts only until the rotation has made one: at the
+    /// start, and when the clock jumps.
+    #[error("the server has no active authority yet; try again in a few seconds")]
     NotReady,
     /// The certificate could not be made.
     #[error(transparent)]
@@ -162,7 +163,7 @@ impl Ca {
         request: &X509SvidRequest,
         now: SystemTime,
     ) -> Result<X509Svid, IssueError> {
-        let authority = self.x509_authority()?;
+        let authority = self.x509_authority(now)?;
         let leaf = LeafRequest {
             id: &request.id,
             spki_der: &request.spki_der,
@@ -181,7 +182,7 @@ impl Ca {
         ttl: Option<Duration>,
         now: SystemTime,
     ) -> Result<X509Svid, IssueError> {
-        let authority = self.x509_authority()?;
+        let authority = self.x509_authority(now)?;
         let ttl = ttl.unwrap_or(self.lifetimes.downstream_ca);
         let issuer = &authority.material.issuer;
         let signed = issuer.downstream_ca(&self.trust_domain, (spki_der, ttl), now)?;
@@ -196,7 +197,7 @@ impl Ca {
     ) -> Result<JwtSvid, IssueError> {
         let authority = {
             let authorities = self.authorities.borrow();
-            authorities.jwt.active.clone().ok_or(IssueError::NotReady)?
+            usable(&authorities.jwt, now)?
         };
         let ttl = request.ttl.unwrap_or(self.lifetimes.jwt_svid);
         let end = authority.lifetime.not_after;
@@ -240,10 +241,19 @@ impl Ca {
         .map_err(|_joining| IssueError::Interrupted)
     }
 
-    fn x509_authority(&self) -> Result<Arc<slots::Authority<X509Material>>, IssueError> {
-        let authorities = self.authorities.borrow();
-        authorities.x509.active.clone().ok_or(IssueError::NotReady)
+    fn x509_authority(
+        &self,
+        now: SystemTime,
+    ) -> Result<Arc<slots::Authority<X509Material>>, IssueError> {
+        usable(&self.authorities.borrow().x509, now)
     }
+}
+
+/// The active authority, if what it signs now can be verified.
+fn usable<M>(slots: &Slots<M>, now: SystemTime) -> Result<Arc<slots::Authority<M>>, IssueError> {
+    let active = slots.active.as_ref();
+    let usable = active.filter(|active| active.lifetime.holds_at(now));
+    usable.cloned().ok_or(IssueError::NotReady)
 }
 
 impl From<Signed> for X509Svid {

@@ -3,10 +3,12 @@
 use signet_identity::x509::Serial;
 use x509_parser::{prelude::FromDer as _, x509::X509Name};
 
-use super::{
-    der::{self, tag},
-    x509::X509Error,
-};
+use super::der::{self, tag};
+
+/// What was given is not a distinguished name, or an empty one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the subject is not a valid distinguished name")]
+pub(crate) struct BadName;
 
 /// The name that the server's own authorities carry, `ca_subject` in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,16 +64,16 @@ pub(super) fn leaf(common_name: Option<&String>) -> Vec<u8> {
 }
 
 /// A name from somebody else, if it is one and says something.
-pub(super) fn checked(name: &[u8]) -> Result<&[u8], X509Error> {
+pub(super) fn checked(name: &[u8]) -> Result<&[u8], BadName> {
     match X509Name::from_der(name) {
         Ok((rest, parsed)) if rest.is_empty() && parsed.iter_rdn().next().is_some() => Ok(name),
-        Ok(_) | Err(_) => Err(X509Error::Subject),
+        Ok(_) | Err(_) => Err(BadName),
     }
 }
 
 /// The name of a downstream authority: its issuer's, and one part more.
-pub(super) fn below(issuer: &[u8]) -> Result<Vec<u8>, X509Error> {
-    let (_, parts) = der::contents(issuer).ok_or(X509Error::Subject)?;
+pub(super) fn below(issuer: &[u8]) -> Result<Vec<u8>, BadName> {
+    let (_, parts) = der::contents(issuer).ok_or(BadName)?;
     let unit = attribute(ORGANIZATIONAL_UNIT, &der::text("DOWNSTREAM-1"));
     Ok(der::sequence(&[parts, &unit]))
 }

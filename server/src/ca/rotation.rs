@@ -1,4 +1,4 @@
-//! The loop that turns the CA's keys: asks [`Slots`](super::slots::Slots) what is due, does it,
+//! The loop that turns the CA's keys: asks [`Slots`] what is due, does it,
 //! and asks again.
 //!
 //! A new authority is in the bundle, stored and known to the directory before anything is signed
@@ -22,7 +22,7 @@ use tokio::{
     task, time,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{
     Authorities, Ca, CaSubject, JwtMaterial, KeyManager, KeyManagerError, Lifetimes, X509Error,
@@ -33,7 +33,7 @@ use super::{
     x509::{self, Issuer},
 };
 use crate::{
-    clock,
+    clock::Reading,
     directory::Directory,
     store::{ChangeId, Journal, Store, StoreError},
 };
@@ -127,20 +127,27 @@ impl Rotation {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         let mut ticks = time::interval(TICK);
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-        let mut until_pruning = 0_u32;
+        let mut before = Reading::take();
+        let mut until_pruning = TICKS_BETWEEN_PRUNING;
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            let now = clock::now();
-            if let Err(error) = self.converge(now).await {
+            let reading = Reading::take();
+            if let Err(error) = self.converge(reading.now).await {
                 error!(
                     error = &error as &dyn std::error::Error,
                     "the CA's keys could not be turned; trying again"
                 );
             }
+            if reading.jumped_since(&before) {
+                // A time that is wrong for an hour must not cost an authority its trust.
+                warn!("the clock has jumped; authorities stay in the bundle for some hours more");
+                until_pruning = TICKS_BETWEEN_PRUNING;
+            }
+            before = reading;
             match until_pruning.checked_sub(1) {
                 Some(left) => until_pruning = left,
                 None => {
                     until_pruning = TICKS_BETWEEN_PRUNING;
-                    self.tidy_up(now).await;
+                    self.tidy_up(reading.now).await;
                 }
             }
         }

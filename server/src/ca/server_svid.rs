@@ -74,7 +74,7 @@ impl ServerSvid {
         ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
             let now = clock::now();
-            if now < half_life(self.lifetime) {
+            if !is_due(self.lifetime, now) {
                 continue;
             }
             match self.renew(now).await {
@@ -118,9 +118,42 @@ fn issue(
     Ok((Identity::new(svid.chain, &key)?, svid.not_after))
 }
 
-fn half_life(lifetime: Lifetime) -> SystemTime {
+/// When half of the life is over; or when it has not begun, because the clock was put back.
+fn is_due(lifetime: Lifetime, now: SystemTime) -> bool {
     let length = lifetime.not_after.duration_since(lifetime.issued_at);
-    lifetime.issued_at + length.unwrap_or_default() / 2
+    let half = length.unwrap_or_default() / 2;
+    !lifetime.holds_at(now)
+        || now
+            .duration_since(lifetime.issued_at)
+            .is_ok_and(|age| age >= half)
 }
 
 const TICK: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn it_is_renewed_at_half_its_life_and_after_any_jump_of_the_clock() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let lifetime = Lifetime {
+            issued_at: at(100_000),
+            not_after: at(103_600),
+        };
+        for (now, due) in [
+            (0, true),
+            (99_000, true),
+            (99_995, false),
+            (100_000, false),
+            (101_799, false),
+            (101_800, true),
+            (103_600, true),
+            (9_000_000, true),
+        ] {
+            assert_eq!(is_due(lifetime, at(now)), due, "{now}");
+        }
+    }
+}

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use super::x509::BACKDATE;
+
 /// One of the two places that a kind of authority alternates between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Slot {
@@ -43,6 +45,15 @@ impl Lifetime {
     /// From here on the successor should sign.
     pub(crate) fn activate_next_at(self) -> SystemTime {
         self.before_end(longest_svid(self.length()))
+    }
+
+    /// Whether what it signs at `now` can be verified: it has not ended, and it has begun. It has not
+    /// when the clock was far ahead as it was made and was put right since.
+    pub(crate) fn holds_at(self, now: SystemTime) -> bool {
+        let begun = now
+            .checked_add(BACKDATE)
+            .is_some_and(|now| now >= self.issued_at);
+        begun && now < self.not_after
     }
 
     fn length(self) -> Duration {
@@ -124,17 +135,17 @@ impl<M> Slots<M> {
         match (&self.active, &self.next) {
             (None, Next::Empty) => Step::Prepare(Slot::A),
             (None, Next::Old(old)) => Step::Prepare(old.slot.other()),
+            (None, Next::Prepared(next)) => activation(next, now),
             // One that expired while the server was down is of no use any more.
             (_, Next::Prepared(next)) if next.lifetime.not_after <= now => Step::Prepare(next.slot),
-            (None, Next::Prepared(_)) => Step::Activate,
-            (Some(active), Next::Prepared(_)) => {
-                due_at(active.lifetime.activate_next_at(), Step::Activate, now)
+            (Some(active), Next::Prepared(next)) => {
+                let at = active.lifetime.activate_next_at();
+                waiting(active, at, now).unwrap_or_else(|| activation(next, now))
             }
-            (Some(active), Next::Empty | Next::Old(_)) => due_at(
-                active.lifetime.prepare_next_at(),
-                Step::Prepare(active.slot.other()),
-                now,
-            ),
+            (Some(active), Next::Empty | Next::Old(_)) => {
+                let at = active.lifetime.prepare_next_at();
+                waiting(active, at, now).unwrap_or_else(|| Step::Prepare(active.slot.other()))
+            }
         }
     }
 
@@ -181,11 +192,18 @@ impl<M> Clone for Next<M> {
     }
 }
 
-fn due_at(at: SystemTime, step: Step, now: SystemTime) -> Step {
-    if now >= at {
-        step
+/// Nothing, while the active authority can sign and its successor's time has not come.
+fn waiting<M>(active: &Authority<M>, until: SystemTime, now: SystemTime) -> Option<Step> {
+    let waits = active.lifetime.holds_at(now) && now < until;
+    waits.then_some(Step::Nothing { until })
+}
+
+/// The turn of the prepared authority, which is of no use if it could not sign now.
+fn activation<M>(next: &Authority<M>, now: SystemTime) -> Step {
+    if next.lifetime.holds_at(now) {
+        Step::Activate
     } else {
-        Step::Nothing { until: at }
+        Step::Prepare(next.slot)
     }
 }
 
@@ -252,15 +270,94 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_back_changes_nothing() {
+    fn a_clock_that_steps_back_within_the_life_of_the_authority_changes_nothing() {
         let slots = Slots::empty()
             .prepared(authority(Slot::A, at(50 * HOUR), DAY))
             .activated();
         let until = at(62 * HOUR);
-        assert_eq!(slots.due(at(0)), Step::Nothing { until });
+        for now in [at(61 * HOUR), at(50 * HOUR), at(50 * HOUR) - BACKDATE] {
+            assert_eq!(slots.due(now), Step::Nothing { until });
+        }
+    }
+
+    #[test]
+    fn an_authority_from_the_future_is_replaced_when_the_clock_is_put_right() {
+        let slots = Slots::empty()
+            .prepared(authority(Slot::A, at(900 * HOUR), DAY))
+            .activated();
+        assert_eq!(slots.due(at(0)), Step::Prepare(Slot::B));
+        let prepared = slots.prepared(authority(Slot::B, at(800 * HOUR), DAY));
+        assert_eq!(prepared.due(at(0)), Step::Prepare(Slot::B));
+        let prepared = slots.prepared(authority(Slot::B, at(0), DAY));
+        assert_eq!(prepared.due(at(0)), Step::Activate);
+        let until = at(12 * HOUR);
+        assert_eq!(prepared.activated().due(at(0)), Step::Nothing { until });
+    }
+
+    #[test]
+    fn a_successor_from_the_future_waits_for_its_turn() {
+        let slots = Slots::empty()
+            .prepared(authority(Slot::A, at(0), DAY))
+            .activated()
+            .prepared(authority(Slot::B, at(13 * HOUR), DAY));
+        let until = at(20 * HOUR);
+        assert_eq!(slots.due(at(HOUR)), Step::Nothing { until });
+        assert_eq!(slots.due(until), Step::Activate);
     }
 
     proptest! {
+        /// Runs the loop with a clock that goes, leaps weeks ahead and falls days back.
+        #[test]
+        fn whatever_the_clock_does_a_published_authority_that_holds_is_active(
+            ttl in 600_u64..400 * 24 * HOUR,
+            moves in prop::collection::vec(
+                prop_oneof![
+                    (0_i64..3600),
+                    (-600_i64..0),
+                    (-10 * 86_400_i64..0),
+                    (0..60 * 86_400_i64),
+                ],
+                60,
+            ),
+        ) {
+            let length = Duration::from_secs(ttl);
+            let mut now = at(1_900_000_000);
+            let mut slots = Slots::empty();
+            let mut published = Vec::new();
+            for seconds in moves {
+                let by = Duration::from_secs(seconds.unsigned_abs());
+                now = if seconds < 0 { now - by } else { now + by };
+                let mut steps = 0;
+                loop {
+                    match slots.due(now) {
+                        Step::Prepare(slot) => {
+                            if let Some(active) = &slots.active {
+                                prop_assert_ne!(active.slot, slot, "the active key is overwritten");
+                            }
+                            let mut next = authority(slot, now, length);
+                            next.id = published.len().to_string();
+                            published.push(next.id.clone());
+                            slots = slots.prepared(next);
+                        }
+                        Step::Activate => {
+                            prop_assert!(matches!(slots.next, Next::Prepared(_)));
+                            slots = slots.activated();
+                            let active = slots.active.as_ref().unwrap();
+                            prop_assert!(published.contains(&active.id));
+                        }
+                        Step::Nothing { until } => {
+                            prop_assert!(until > now);
+                            break;
+                        }
+                    }
+                    steps += 1;
+                    prop_assert!(steps <= 4, "does not settle");
+                }
+                let active = slots.active.as_ref().unwrap();
+                prop_assert!(active.lifetime.holds_at(now), "{:?} at {now:?}", active.lifetime);
+            }
+        }
+
         /// Runs the loop through many lives with ticks of any length up to a tenth of a life.
         #[test]
         fn rotation_never_leaves_a_gap(

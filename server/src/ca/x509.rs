@@ -16,7 +16,7 @@ use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo, X509Certificate};
 
 use super::{
     der::{self, tag},
-    name::{self, CaSubject},
+    name::{self, BadName, CaSubject},
     whole_seconds,
 };
 
@@ -30,8 +30,8 @@ pub(crate) enum X509Error {
     #[error("DNS name {0:?} is empty or has characters other than printable ASCII")]
     DnsName(String),
     /// The requested subject is not a distinguished name.
-    #[error("the subject is not a valid distinguished name")]
-    Subject,
+    #[error(transparent)]
+    Subject(#[from] BadName),
     /// The certificate of an authority lacks what an issuer needs.
     #[error("the authority's certificate is unusable: {0}")]
     Authority(&'static str),
@@ -337,7 +337,8 @@ fn object(oid: &[u8]) -> Vec<u8> {
     der::value(tag::OID, &[oid])
 }
 
-const BACKDATE: Duration = Duration::from_secs(10);
+/// How long before the moment of signing a certificate becomes valid.
+pub(super) const BACKDATE: Duration = Duration::from_secs(10);
 
 /// `[0] EXPLICIT INTEGER 2`.
 const VERSION_3: &[u8] = &[0xa0, 0x03, 0x02, 0x01, 0x02];

@@ -29,7 +29,7 @@ pub use flags::RunFlags;
 pub(crate) use plugins::{AttestorSettings, KeyManagerSettings};
 
 use crate::{
-    api::caller::{LimitSwitches, Switch},
+    api::limit::{LimitSwitches, Switch},
     ca::{CaSubject, Lifetimes, RotationSettings, longest_svid},
 };
 

@@ -34,7 +34,7 @@ pub(crate) enum CreateError {
     #[error("an entry with the ID {0} already exists; choose another one, or none")]
     IdTaken(EntryId),
     /// It federates with somebody unknown.
-    #[error("unable to find federated bundle {0:?}; store that bundle first")]
+    #[error("unable to find federated bundle \"spiffe://{0}\"; store that bundle first")]
     NoBundle(TrustDomain),
     /// A random id that is no id.
     #[error("no entry ID could be made")]
@@ -54,7 +54,7 @@ pub(crate) enum UpdateError {
     #[error("similar entry already exists")]
     Similar(Box<Entry>),
     /// It would federate with somebody unknown.
-    #[error("unable to find federated bundle {0:?}; store that bundle first")]
+    #[error("unable to find federated bundle \"spiffe://{0}\"; store that bundle first")]
     NoBundle(TrustDomain),
     /// What it would become is not an entry.
     #[error("failed to convert entry: {0}")]

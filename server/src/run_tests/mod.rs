@@ -1,5 +1,6 @@
 //! The whole server in one process: real sockets, TLS, store and CA.
 
+mod strangers;
 mod x509pop;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -61,14 +62,14 @@ struct Running {
 
 fn flags(folder: &TempDir, address: SocketAddr) -> RunFlags {
     let at = |name: &str| folder.path().join(name);
-    let text = format!(
-        "server {{ trust_domain = \"example.org\", data_dir = \"{}\" }}\n",
-        at("data").display()
-    )
-    .replace(", ", "\n");
     // What a test wants beside the least.
-    let more = std::fs::read_to_string(at("plugins.conf")).unwrap_or_default();
-    let text = text + &more;
+    let more = |name: &str| std::fs::read_to_string(at(name)).unwrap_or_default();
+    let text = format!(
+        "server {{\ntrust_domain = \"example.org\"\ndata_dir = \"{}\"\n{}\n}}\n{}",
+        at("data").display(),
+        more("settings.conf"),
+        more("plugins.conf")
+    );
     let config = at("server.conf");
     std::fs::write(&config, text).unwrap();
     RunFlags {

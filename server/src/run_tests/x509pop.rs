@@ -6,6 +6,7 @@ use super::*;
 fn node_certificate(folder: &TempDir) -> (Vec<u8>, PrivateKey) {
     let mut ca = rcgen::CertificateParams::default();
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    ca.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
     ca.distinguished_name
         .push(rcgen::DnType::CommonName, "nodes");
     let ca_key = PrivateKey::generate(KeyType::EcP256).unwrap();

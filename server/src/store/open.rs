@@ -63,6 +63,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         // What a client was told is stored survives a power cut.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .pragma("cache_size", PAGE_CACHE)
         .busy_timeout(BUSY)
         .disable_statement_logging()
 }
@@ -73,6 +74,7 @@ fn readers(options: SqliteConnectOptions) -> SqlitePool {
         // The ping before each use costs a third of a point read, and a local file does not hang up.
         .test_before_acquire(false)
         .acquire_timeout(BUSY)
+        .idle_timeout(READER_KEPT)
         .connect_lazy_with(options.read_only(true).create_if_missing(false))
 }
 
@@ -161,3 +163,7 @@ const BUSY: Duration = if cfg!(test) {
 };
 /// Reading is rare: the directory answers the calls.
 const READERS: u32 = 4;
+/// Each connection has a thread and a cache, which an idle server need not keep.
+const READER_KEPT: Duration = Duration::from_secs(60);
+/// In KiB, as the sign says. The system caches the file anyway.
+const PAGE_CACHE: &str = "-512";

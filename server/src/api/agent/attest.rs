@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::{AgentService, public_key, x509_svid};
 use crate::{
     api::status::{internal, invalid},
-    attest::{Attested, Evidence, Pending, Reattest, TokenError},
+    attest::{AttestError, Attested, Evidence, Pending, Reattest, TokenError},
     clock,
     store::{Agent, Attest, Attestation},
 };
@@ -133,7 +133,7 @@ impl AgentService {
         let id = attested.agent_id.clone();
         let known = self.directory.agent(&id);
         if known.is_some_and(|agent| agent.banned) {
-            return Err(banned());
+            return Err(AttestError::Banned.into());
         }
         let svid = self.sign(id.clone(), spki_der, now).await?;
         let reattestable = attested.again == Reattest::Possible;
@@ -163,7 +163,7 @@ impl AgentService {
         let written = self.store.attest_agent(attestation).await?;
         match written.value {
             Attest::Attested => {}
-            Attest::Banned => return Err(banned()),
+            Attest::Banned => return Err(AttestError::Banned.into()),
             Attest::TokenGone => return Err(TokenError::UnknownOrUsed.into()),
         }
         self.directory.caught_up(written.change).await;
@@ -201,10 +201,6 @@ fn alias_entry(alias: SpiffeId, agent: &SpiffeId, now: SystemTime) -> Result<Ent
         revision: 0,
         created_at: now,
     })
-}
-
-fn banned() -> Status {
-    Status::permission_denied("failed to attest: agent is banned")
 }
 
 /// How long an agent may take for its next message.

@@ -3,7 +3,6 @@
 mod admin;
 mod attest;
 mod filter;
-mod refusal;
 mod tokens;
 
 use std::{pin::Pin, sync::Arc, time::SystemTime};
@@ -23,9 +22,9 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::info;
 
 use super::{
-    caller::{self, Limits, permission_denied},
-    calling_agent,
-    status::invalid,
+    caller, calling_agent,
+    limit::Limits,
+    status::{bad_csr, invalid, permission_denied},
 };
 use crate::{
     attest::Attestors,
@@ -34,7 +33,6 @@ use crate::{
     directory::Directory,
     store::{self, Renewed, Store},
 };
-pub(super) use refusal::bad_csr;
 
 /// Serves `spire.api.server.agent.v1.Agent`.
 #[derive(Clone, Debug)]

@@ -9,18 +9,13 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use prost::Message as _;
 use signet_daemon::socket::Peer;
-use signet_proto::{
-    google::rpc,
-    spire::api::types::{PermissionDeniedDetails, permission_denied_details::Reason},
-};
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{debug, info, warn};
 
 use super::{Denied, Granted, Promotion, Rules, TlsPeer, methods::known};
-use crate::{clock, store::Store};
+use crate::{api::status::permission_denied, clock, store::Store};
 
 /// Puts the rules in front of a service.
 #[derive(Clone, Debug)]
@@ -146,52 +141,5 @@ impl Denied {
             "refused a call"
         );
         permission_denied(format!("authorization denied for method {method}"), self.0)
-    }
-}
-
-/// PermissionDenied, with the reason where an agent looks for it: a `google.rpc.Status` in the
-/// `grpc-status-details-bin` trailer.
-pub(crate) fn permission_denied(message: String, reason: Option<Reason>) -> Status {
-    let Some(reason) = reason else {
-        return Status::permission_denied(message);
-    };
-    let details = PermissionDeniedDetails {
-        reason: reason.into(),
-    };
-    let status = rpc::Status {
-        code: Code::PermissionDenied.into(),
-        message: message.clone(),
-        details: vec![prost_types::Any {
-            type_url: DETAILS_TYPE.to_owned(),
-            value: details.encode_to_vec(),
-        }],
-    };
-    Status::with_details(
-        Code::PermissionDenied,
-        message,
-        status.encode_to_vec().into(),
-    )
-}
-
-const DETAILS_TYPE: &str = "type.googleapis.com/spire.api.types.PermissionDeniedDetails";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reason_of_a_denial_reads_back() {
-        let status = permission_denied("no".to_owned(), Some(Reason::AgentBanned));
-        let decoded = rpc::Status::decode(status.details()).unwrap();
-        assert_eq!(decoded.code, i32::from(Code::PermissionDenied));
-        let detail = decoded.details.first().unwrap();
-        assert_eq!(detail.type_url, DETAILS_TYPE);
-        let detail = PermissionDeniedDetails::decode(&detail.value[..]).unwrap();
-        assert_eq!(detail.reason(), Reason::AgentBanned);
-        assert!(
-            permission_denied("no".to_owned(), None)
-                .details()
-                .is_empty()
-        );
     }
 }

@@ -131,22 +131,66 @@ mod tests {
 
     #[test]
     fn every_method_of_every_server_service_is_in_the_table() {
+        let mut methods = methods_of("spire.api.server.");
+        methods.append(&mut methods_of("signet.server."));
+        assert!(methods.len() > 50, "{methods:?}");
+        for path in methods {
+            assert_ne!(allowed(&path), NOBODY, "{path}");
+        }
+    }
+
+    #[test]
+    fn each_method_is_open_to_whom_spire_opens_it_and_to_nobody_else() {
+        let mut listed = 0;
+        for (service, methods, open_to) in SPIRE {
+            for method in methods.split(' ') {
+                let path = format!("/spire.api.server.{service}/{method}");
+                for kind in [
+                    Kind::Any,
+                    Kind::Agent,
+                    Kind::Downstream,
+                    Kind::Admin,
+                    Kind::Local,
+                ] {
+                    let open = allowed(&path).to(kind);
+                    assert_eq!(open, open_to.contains(&kind), "{path} for {kind:?}");
+                }
+                listed += 1;
+            }
+        }
+        assert_eq!(
+            listed,
+            methods_of("spire.api.server.").len(),
+            "a row is missing"
+        );
+        for path in [
+            "/grpc.health.v1.Health/Check",
+            "/grpc.health.v1.Health/Watch",
+        ] {
+            assert_eq!(allowed(path), LOCAL, "{path}");
+        }
+        assert_eq!(methods_of("signet."), ["/signet.server.sync.v1.Sync/Watch"]);
+        assert_eq!(allowed("/signet.server.sync.v1.Sync/Watch"), AGENT);
+    }
+
+    /// The paths of all methods of the packages that begin so.
+    fn methods_of(packages: &str) -> Vec<String> {
         let files = FileDescriptorSet::decode(signet_proto::DESCRIPTORS).unwrap();
-        let mut seen = 0;
+        let mut paths = Vec::new();
         for file in files.file {
             let package = file.package().to_owned();
-            if !package.starts_with("spire.api.server.") && !package.starts_with("signet.server.") {
+            if !package.starts_with(packages) {
                 continue;
             }
             for service in &file.service {
-                for method in &service.method {
-                    let path = format!("/{package}.{}/{}", service.name(), method.name());
-                    assert_ne!(allowed(&path), NOBODY, "{path}");
-                    seen += 1;
-                }
+                let names = service
+                    .method
+                    .iter()
+                    .map(prost_types::MethodDescriptorProto::name);
+                paths.extend(names.map(|name| format!("/{package}.{}/{name}", service.name())));
             }
         }
-        assert!(seen > 50, "{seen}");
+        paths
     }
 
     #[test]
@@ -174,4 +218,77 @@ mod tests {
         let level = allowed("/spire.api.server.logger.v1.Logger/SetLogLevel");
         assert!(level.to(Kind::Local) && !level.to(Kind::Admin));
     }
+
+    /// A service, its methods, and to whom SPIRE opens them.
+    type Row = (&'static str, &'static str, &'static [Kind]);
+
+    const SPIRE: [Row; 16] = [
+        ("agent.v1.Agent", "AttestAgent", &[Kind::Any]),
+        ("agent.v1.Agent", "RenewAgent PostStatus", &[Kind::Agent]),
+        (
+            "agent.v1.Agent",
+            "CountAgents ListAgents GetAgent DeleteAgent BanAgent CreateJoinToken",
+            &[Kind::Admin, Kind::Local],
+        ),
+        ("bundle.v1.Bundle", "GetBundle", &[Kind::Any]),
+        (
+            "bundle.v1.Bundle",
+            "GetFederatedBundle",
+            &[Kind::Agent, Kind::Admin, Kind::Local],
+        ),
+        (
+            "bundle.v1.Bundle",
+            "PublishJWTAuthority PublishWITAuthority",
+            &[Kind::Downstream],
+        ),
+        (
+            "bundle.v1.Bundle",
+            "CountBundles AppendBundle ListFederatedBundles BatchCreateFederatedBundle \
+                 BatchUpdateFederatedBundle BatchSetFederatedBundle BatchDeleteFederatedBundle",
+            &[Kind::Admin, Kind::Local],
+        ),
+        (
+            "entry.v1.Entry",
+            "GetAuthorizedEntries SyncAuthorizedEntries",
+            &[Kind::Agent],
+        ),
+        (
+            "entry.v1.Entry",
+            "CountEntries ListEntries GetEntry BatchCreateEntry BatchUpdateEntry BatchDeleteEntry",
+            &[Kind::Admin, Kind::Local],
+        ),
+        (
+            "svid.v1.SVID",
+            "BatchNewX509SVID NewJWTSVID BatchNewWITSVID",
+            &[Kind::Agent],
+        ),
+        ("svid.v1.SVID", "NewDownstreamX509CA", &[Kind::Downstream]),
+        (
+            "svid.v1.SVID",
+            "MintX509SVID MintJWTSVID MintWITSVID",
+            &[Kind::Admin, Kind::Local],
+        ),
+        (
+            "trustdomain.v1.TrustDomain",
+            "ListFederationRelationships GetFederationRelationship \
+                 BatchCreateFederationRelationship BatchUpdateFederationRelationship \
+                 BatchDeleteFederationRelationship RefreshBundle",
+            &[Kind::Admin, Kind::Local],
+        ),
+        (
+            "localauthority.v1.LocalAuthority",
+            "GetX509AuthorityState PrepareX509Authority ActivateX509Authority \
+                 TaintX509Authority RevokeX509Authority GetJWTAuthorityState PrepareJWTAuthority \
+                 ActivateJWTAuthority TaintJWTAuthority RevokeJWTAuthority GetWITAuthorityState \
+                 PrepareWITAuthority ActivateWITAuthority TaintWITAuthority RevokeWITAuthority \
+                 TaintX509UpstreamAuthority RevokeX509UpstreamAuthority",
+            &[Kind::Admin, Kind::Local],
+        ),
+        (
+            "logger.v1.Logger",
+            "GetLogger SetLogLevel ResetLogLevel",
+            &[Kind::Local],
+        ),
+        ("debug.v1.Debug", "GetInfo", &[Kind::Local]),
+    ];
 }

@@ -2,7 +2,6 @@
 //! database is asked.
 
 mod layer;
-mod limit;
 mod methods;
 
 use std::{
@@ -17,9 +16,7 @@ use signet_daemon::socket::Peer;
 use signet_identity::{SpiffeId, x509::Leaf};
 use signet_proto::spire::api::types::permission_denied_details::Reason;
 
-pub(crate) use layer::{Authorize, permission_denied};
-pub(crate) use limit::{LimitSwitches, Switch};
-pub(crate) use limit::{Limits, TooMany};
+pub(crate) use layer::Authorize;
 use methods::{Kind, allowed};
 
 use crate::{directory::Directory, store::Agent};
@@ -206,7 +203,86 @@ mod tests {
     use signet_identity::{selector::Selectors, x509::Serial};
 
     use super::*;
-    use crate::store::Renewed;
+    use crate::{
+        directory::testing::{self, TestDirectory},
+        store::Renewed,
+    };
+
+    const LIST: &str = "/spire.api.server.agent.v1.Agent/ListAgents";
+    const RENEW: &str = "/spire.api.server.agent.v1.Agent/RenewAgent";
+    const BUNDLE: &str = "/spire.api.server.bundle.v1.Bundle/GetBundle";
+    const DOWNSTREAM: &str = "/spire.api.server.svid.v1.SVID/NewDownstreamX509CA";
+
+    async fn rules(admin_ids: &[&str]) -> (TestDirectory, Rules) {
+        let world = TestDirectory::new().await;
+        let rules = Rules {
+            admin_ids: admin_ids.iter().map(|&id| id.to_owned()).collect(),
+            directory: world.directory.clone(),
+        };
+        (world, rules)
+    }
+
+    /// Somebody who shows an SVID with this id and serial 1, good for an hour.
+    fn peer(id: &str) -> TlsPeer {
+        let leaf = Leaf {
+            id: SpiffeId::new(id).unwrap(),
+            serial: Serial::from_bytes(&[1]),
+            not_before: UNIX_EPOCH,
+            not_after: testing::now() + Duration::from_secs(3600),
+            authority_key_id: None,
+        };
+        TlsPeer {
+            address: ([192, 0, 2, 1], 4000).into(),
+            leaf: Some(Arc::new(leaf)),
+        }
+    }
+
+    fn refusal(outcome: Result<Granted, Denied>) -> Option<Reason> {
+        outcome.expect_err("refused").0
+    }
+
+    #[tokio::test]
+    async fn an_svid_that_has_expired_during_the_connection_is_good_for_nothing() {
+        const ADMIN: &str = "spiffe://example.org/admin";
+        const AGENT: &str = "spiffe://example.org/spire/agent/x";
+        let (world, rules) = rules(&[ADMIN]).await;
+        world.attest(testing::agent("/spire/agent/x", &[])).await;
+        let (now, later) = (testing::now(), testing::now() + Duration::from_secs(3600));
+        assert!(rules.remote(RENEW, &peer(AGENT), now).is_ok());
+        let refused = refusal(rules.remote(RENEW, &peer(AGENT), later));
+        assert_eq!(refused, Some(Reason::AgentExpired));
+        assert!(rules.remote(LIST, &peer(ADMIN), now).is_ok());
+        assert_eq!(refusal(rules.remote(LIST, &peer(ADMIN), later)), None);
+        assert!(rules.remote(BUNDLE, &peer(AGENT), later).is_ok());
+    }
+
+    #[tokio::test]
+    async fn another_trust_domain_has_no_agents_and_only_the_administrators_that_are_listed() {
+        let (world, rules) = rules(&["spiffe://other.test/admin"]).await;
+        world.attest(testing::agent("/spire/agent/x", &[])).await;
+        let mut admin = testing::entry("e", "/spire/agent/x", "/admin");
+        admin.rights.admin = true;
+        admin.rights.downstream = true;
+        let written = world.store.store.create_entry(admin).await.unwrap();
+        world.directory.caught_up(written.change).await;
+        let now = testing::now();
+        let own = peer("spiffe://example.org/admin");
+        assert!(rules.remote(LIST, &own, now).is_ok());
+        assert!(rules.remote(DOWNSTREAM, &own, now).is_ok());
+        let listed = peer("spiffe://other.test/admin");
+        assert!(rules.remote(LIST, &listed, now).is_ok());
+        assert!(rules.remote(DOWNSTREAM, &listed, now).is_err());
+        for id in [
+            "spiffe://other.test/spire/agent/x",
+            "spiffe://other.test/admin/2",
+            "spiffe://another.test/admin",
+        ] {
+            let outcomes = [LIST, DOWNSTREAM].map(|method| rules.remote(method, &peer(id), now));
+            assert!(outcomes.iter().all(Result::is_err), "{id}");
+            let refused = refusal(rules.remote(RENEW, &peer(id), now));
+            assert_eq!(refused, Some(Reason::AgentNotAttested), "{id}");
+        }
+    }
 
     fn agent() -> Agent {
         Agent {

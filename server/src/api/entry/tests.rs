@@ -78,7 +78,9 @@ async fn items_of_a_batch_stand_for_themselves() {
         results[2].1
     );
     assert!(
-        results[3].1.contains("unable to find federated bundle"),
+        results[3]
+            .1
+            .contains("unable to find federated bundle \"spiffe://p.org\""),
         "{}",
         results[3].1
     );

@@ -16,7 +16,7 @@ use tonic::Status;
 use tracing::info;
 
 use super::{SvidService, check_audience, jwt_svid, seconds, x509_svid};
-use crate::api::{agent::bad_csr, status::invalid};
+use crate::api::status::{bad_csr, invalid};
 use crate::ca::{Ca, Jti, JwtSvidRequest, X509SvidRequest};
 
 impl SvidService {

@@ -25,10 +25,9 @@ use tonic::{Request, Response, Status};
 use tracing::{debug, info};
 
 use super::{
-    agent::bad_csr,
-    caller::{self, Limits},
-    calling_agent,
-    status::{invalid, item, item_ok},
+    caller, calling_agent,
+    limit::Limits,
+    status::{bad_csr, invalid, item, item_ok},
 };
 use crate::{
     ca::{Ca, Jti, JwtSvid, JwtSvidRequest, X509Svid, X509SvidRequest},
