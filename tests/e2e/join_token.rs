@@ -70,6 +70,7 @@ async fn an_expired_token_is_refused_as_expired() {
     let bed = Bed::new();
     let server = Server::start(&bed);
     let token = server.token(&["--ttl", "1"]);
+    // The server is another process, with the real clock: its time has to pass.
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
     let refused = attest(&server, "join_token", token.as_bytes(), &good_csr())
         .await
