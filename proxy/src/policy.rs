@@ -149,6 +149,13 @@ fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             files.push(path);
         }
     }
+    // No policy would permit everything; that has to be said, not to happen.
+    ensure!(
+        !files.is_empty(),
+        "policies: {} has no YAML file in it; to accept every authenticated peer, write \
+         `policies: []`",
+        folder.display()
+    );
     files.sort();
     Ok(files)
 }

@@ -173,6 +173,19 @@ fn a_changed_policy_holds_within_a_second_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn a_policy_that_disappears_stays_in_force() {
+    let bed = Bed::new();
+    let mesh = Mesh::start(&bed, "HTTP", NOBODY);
+    std::fs::remove_file(&mesh.policy).unwrap();
+    mesh.shop.process.says("has no YAML file in it");
+    assert_eq!(mesh.ask("GET", "/", "").0, 403);
+    mesh.write_policy(READ_ONLY);
+    eventually("reading is permitted", || {
+        (mesh.ask("GET", "/", "").0 == 200).then_some(())
+    });
+}
+
+#[test]
 fn a_running_request_is_cut_when_the_policy_turns_against_it() {
     let bed = Bed::new();
     let mesh = Mesh::start(&bed, "HTTP", READ_ONLY);

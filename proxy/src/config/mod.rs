@@ -210,7 +210,7 @@ fn workload_api(file: &File, flags: &RunFlags) -> anyhow::Result<PathBuf> {
 }
 
 /// Missing policy is an error, not an open door: a proxy that accepts connections must be
-/// told where its policies are, be it an empty folder.
+/// told where its policies are, or that there shall be none.
 fn policies(
     listed: Option<Vec<PathBuf>>,
     base: &Path,
