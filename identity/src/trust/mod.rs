@@ -14,7 +14,7 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsag
 
 use crate::bundle::Bundle;
 use crate::crypto;
-use crate::x509::{self, Leaf, ProfileError};
+use crate::x509::{self, Authority, Leaf, ProfileError};
 
 /// The authorities of every trust domain that is trusted.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,9 +34,20 @@ pub enum Usage {
 /// Authorities that a chain may lead to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Anchors {
+    issuers: Issuers,
     anchors: Vec<TrustAnchor<'static>>,
     /// Of the anchor at the same place.
     roots: Vec<Root>,
+}
+
+/// What a certificate needs to sign others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Issuers {
+    /// What X509-SVID asks of an authority.
+    Svid,
+    /// What RFC 5280 asks in any PKI.
+    #[default]
+    Pki,
 }
 
 /// Why a chain is not trusted.
@@ -78,8 +89,12 @@ impl Trust {
     pub fn new<'a>(bundles: impl IntoIterator<Item = &'a Bundle>) -> Self {
         let domains = bundles.into_iter().map(|bundle| {
             let authorities = bundle.x509_authorities.iter();
-            let anchors = authorities.filter_map(|authority| Anchor::parse(&authority.der).ok());
-            (bundle.trust_domain.clone(), Anchors::from_iter(anchors))
+            let anchors = authorities
+                .filter_map(|authority| Anchor::parse(Issuers::Svid, &authority.der).ok());
+            (
+                bundle.trust_domain.clone(),
+                Anchors::of(Issuers::Svid, anchors),
+            )
         });
         Self {
             domains: domains.collect(),
@@ -131,14 +146,27 @@ impl Trust {
 }
 
 impl Anchors {
-    /// Trusts `certificates`, which have to be certificate authorities.
+    /// Trusts `certificates` of any PKI, which have to be certificate authorities.
     pub fn parse(certificates: &[CertificateDer<'_>]) -> Result<Self, ProfileError> {
-        certificates.iter().map(Anchor::parse).collect()
+        let mut anchors = Self::default();
+        certificates
+            .iter()
+            .try_for_each(|certificate| anchors.add(certificate))?;
+        Ok(anchors)
+    }
+
+    fn of(issuers: Issuers, anchors: impl Iterator<Item = Anchor>) -> Self {
+        let (anchors, roots) = anchors.map(|anchor| (anchor.anchor, anchor.root)).unzip();
+        Self {
+            issuers,
+            anchors,
+            roots,
+        }
     }
 
     /// Trusts `certificate` too, which has to be a certificate authority.
     pub fn add(&mut self, certificate: &CertificateDer<'_>) -> Result<(), ProfileError> {
-        let Anchor { anchor, root } = Anchor::parse(certificate)?;
+        let Anchor { anchor, root } = Anchor::parse(self.issuers, certificate)?;
         self.anchors.push(anchor);
         self.roots.push(root);
         Ok(())
@@ -214,7 +242,9 @@ impl Anchors {
         }
         let mut found = 0;
         for intermediate in path.intermediate_certificates() {
-            x509::check_authority(&intermediate.der()).map_err(VerifyError::Intermediate)?;
+            self.issuers
+                .check(&intermediate.der())
+                .map_err(VerifyError::Intermediate)?;
             found += 1;
         }
         match limits.path_length {
@@ -226,13 +256,12 @@ impl Anchors {
     }
 }
 
-impl FromIterator<Anchor> for Anchors {
-    fn from_iter<I: IntoIterator<Item = Anchor>>(iter: I) -> Self {
-        let (anchors, roots) = iter
-            .into_iter()
-            .map(|anchor| (anchor.anchor, anchor.root))
-            .unzip();
-        Self { anchors, roots }
+impl Issuers {
+    fn check(self, der: &[u8]) -> Result<Authority, ProfileError> {
+        match self {
+            Self::Svid => x509::check_authority(der),
+            Self::Pki => x509::check_issuer(der),
+        }
     }
 }
 
@@ -242,8 +271,8 @@ struct Anchor {
 }
 
 impl Anchor {
-    fn parse(der: &CertificateDer<'_>) -> Result<Self, ProfileError> {
-        let authority = x509::check_authority(der)?;
+    fn parse(issuers: Issuers, der: &CertificateDer<'_>) -> Result<Self, ProfileError> {
+        let authority = issuers.check(der)?;
         let anchor =
             webpki::anchor_from_trusted_cert(der).map_err(|_refused| ProfileError::Malformed)?;
         Ok(Self {

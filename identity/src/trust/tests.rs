@@ -379,3 +379,11 @@ fn a_changed_bit_anywhere_in_the_leaf_is_refused() {
         }
     }
 }
+
+#[test]
+fn an_authority_without_key_usage_is_good_for_a_pki_and_not_for_svids() {
+    let root = Ca::root_with("example.org", |params| params.key_usages.clear());
+    assert!(Anchors::parse(std::slice::from_ref(&root.der)).is_ok());
+    let strict = x509::check_authority(&root.der);
+    assert_eq!(strict, Err(ProfileError::NoCertificateSigning));
+}

@@ -113,24 +113,37 @@ pub fn check_svid_leaf(der: &[u8]) -> Result<Leaf, ProfileError> {
     })
 }
 
-/// Checks that a certificate may sign others and reads what it says. Names in it are not judged: an authority
-/// from upstream may have any.
+/// Checks that a certificate may sign SVIDs and reads what it says (X509-SVID §4.3: keyUsage with keyCertSign is
+/// there). Names in it are not judged: an authority from upstream may have any.
 pub fn check_authority(der: &[u8]) -> Result<Authority, ProfileError> {
     let certificate = parse(der)?;
+    if key_usage(&certificate)?.is_none() {
+        return Err(ProfileError::NoCertificateSigning);
+    }
+    issuer(&certificate)
+}
+
+/// Checks that a certificate of any PKI may sign others (RFC 5280 §6.1.4: keyUsage counts if it is there) and reads
+/// what it says.
+pub fn check_issuer(der: &[u8]) -> Result<Authority, ProfileError> {
+    issuer(&parse(der)?)
+}
+
+fn issuer(certificate: &X509Certificate<'_>) -> Result<Authority, ProfileError> {
     let constraints = certificate
         .basic_constraints()
         .map_err(|_malformed| ProfileError::Malformed)?
         .filter(|constraints| constraints.value.ca)
         .ok_or(ProfileError::NotAuthority)?;
-    if !key_usage(&certificate)?.is_some_and(KeyUsage::key_cert_sign) {
+    if !key_usage(certificate)?.is_none_or(KeyUsage::key_cert_sign) {
         return Err(ProfileError::NoCertificateSigning);
     }
-    let validity = validity(&certificate)?;
+    let validity = validity(certificate)?;
     Ok(Authority {
         not_before: validity.not_before,
         not_after: validity.not_after,
         path_length: constraints.value.path_len_constraint,
-        subject_key_id: subject_key_id(&certificate),
+        subject_key_id: subject_key_id(certificate),
         subject_der: certificate.subject().as_raw().to_vec(),
         spki_der: certificate.public_key().raw.to_vec(),
     })

@@ -161,9 +161,11 @@ impl Directory {
     }
 
     /// All entries that an agent may see: below its ID and its node aliases, in the order of
-    /// their ids.
-    pub(crate) fn authorized_entries(&self, agent: &SpiffeId) -> Vec<Arc<Entry>> {
-        self.lock().authorized(agent)
+    /// their ids, without those that have expired and are not removed yet.
+    pub(crate) fn authorized_entries(&self, agent: &SpiffeId, now: SystemTime) -> Vec<Arc<Entry>> {
+        let mut entries = self.lock().authorized(agent);
+        entries.retain(|entry| !expired(entry, now));
+        entries
     }
 
     /// The entry, if the agent may see it and it has not expired.

@@ -234,7 +234,7 @@ impl Entry for EntryService {
     ) -> Result<Response<GetAuthorizedEntriesResponse>, Status> {
         let agent = calling_agent(&request)?;
         let mask = request.into_inner().output_mask;
-        let entries = self.directory.authorized_entries(&agent);
+        let entries = self.directory.authorized_entries(&agent, clock::now());
         let entries = entries
             .iter()
             .map(|entry| entry.to_proto(mask.as_ref()))
@@ -251,7 +251,7 @@ impl Entry for EntryService {
     ) -> Result<Response<Self::SyncAuthorizedEntriesStream>, Status> {
         let agent = calling_agent(&request)?;
         let directory = self.directory.clone();
-        let entries = move || directory.authorized_entries(&agent);
+        let entries = move || directory.authorized_entries(&agent, clock::now());
         Ok(Response::new(sync::answer(request.into_inner(), entries)))
     }
 }

@@ -22,7 +22,7 @@ async fn create(test: &TestDirectory, entry: Entry) {
 }
 
 fn names(directory: &Directory, agent: &str) -> Vec<String> {
-    let entries = directory.authorized_entries(&id(agent));
+    let entries = directory.authorized_entries(&id(agent), now());
     entries.iter().map(|entry| entry.id.to_string()).collect()
 }
 
@@ -93,7 +93,7 @@ async fn entries_in_a_ring_end() {
 }
 
 #[tokio::test]
-async fn rights_come_from_entries_that_have_not_expired() {
+async fn an_expired_entry_gives_no_rights_and_authorizes_nobody() {
     let test = TestDirectory::new().await;
     let admin = Entry {
         rights: Rights {
@@ -122,6 +122,11 @@ async fn rights_come_from_entries_that_have_not_expired() {
             .authorized_entry(&id("/spire/agent/x"), &entry, now())
             .is_none()
     );
+    let listed = |at| {
+        let entries = test.directory.authorized_entries(&id("/spire/agent/x"), at);
+        entries.len()
+    };
+    assert_eq!((listed(before), listed(now())), (1, 0));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use proptest::prelude::*;
 use signet_identity::bundle::Bundle;
@@ -221,7 +222,7 @@ proptest! {
                     prop_assert!(directory.step(&id(path), view.position).is_none());
                     continue;
                 };
-                let authorized = directory.authorized_entries(&agent.id);
+                let authorized = directory.authorized_entries(&agent.id, SystemTime::UNIX_EPOCH);
                 let authorized: BTreeMap<_, _> =
                     authorized.iter().map(|entry| (entry.id.clone(), Entry::clone(entry))).collect();
                 prop_assert_eq!(&authorized, &model.authorized(agent));
