@@ -94,21 +94,16 @@ impl Place {
 }
 
 impl Ports {
+    /// Below the range that outgoing connections take their ports from, or one of those might
+    /// take a port between this look and its use; each process looks from a place of its own.
     fn free() -> anyhow::Result<Self> {
-        // All are held until all are known, so that no two are the same.
-        let held = (0..4)
-            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-            .collect::<Result<Vec<_>, _>>()
-            .context("no free port on 127.0.0.1")?;
-        let mut numbers = held
-            .iter()
-            .map(|socket| socket.local_addr().map(|own| own.port()));
-        let mut next = || {
-            numbers
-                .next()
-                .context("four ports")?
-                .map_err(anyhow::Error::from)
-        };
+        let count = LAST_PORT - FIRST_PORT;
+        let start = u16::try_from(u32::from(count).min(std::process::id() * 4 % u32::from(count)));
+        let start = start.unwrap_or_default();
+        let candidates = (0..count).map(|step| FIRST_PORT + (start + step) % count);
+        let mut free =
+            candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+        let mut next = || free.next().context("no free port on 127.0.0.1");
         Ok(Self {
             server: next()?,
             service: next()?,
@@ -211,6 +206,8 @@ outbound:
     )
 }
 
+const FIRST_PORT: u16 = 26_000;
+const LAST_PORT: u16 = 32_000;
 pub(super) const TRUST_DOMAIN: &str = "demo.signet";
 pub(super) const CLIENT: &str = "spiffe://demo.signet/client";
 pub(super) const SHOP: &str = "spiffe://demo.signet/shop";
