@@ -1,6 +1,6 @@
 //! End to end: real processes of this checkout, in directories and on ports of their own.
 //!
-//! `testbed` starts them; every other module is a theme, and every test a sentence.
+//! The testbed starts them; every module is a theme, and every test a sentence.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -20,6 +20,7 @@ mod policy;
 mod quickstart;
 mod restart;
 mod rotation;
-mod testbed;
 mod workload_api;
 mod x509pop;
+
+use signet_tests::testbed;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::{Bed, Process, Run, Server, TRUST_DOMAIN, eventually};
 
 /// A running agent.
-pub(crate) struct Agent<'a> {
-    pub(crate) bed: &'a Bed,
-    pub(crate) process: Process,
-    pub(crate) socket: PathBuf,
-    pub(crate) id: String,
+pub struct Agent<'a> {
+    pub bed: &'a Bed,
+    pub process: Process,
+    pub socket: PathBuf,
+    pub id: String,
     flags: Vec<String>,
     name: String,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Agent<'a> {
 impl<'a> Agent<'a> {
     /// An agent that attests with a join token.
     #[track_caller]
-    pub(crate) fn join(server: &Server<'a>) -> Self {
+    pub fn join(server: &Server<'a>) -> Self {
         let token = server.token(&[]);
         let id = format!("spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}");
         let agent = Self::start(server, "agent", JOIN_TOKEN, &["--join-token", &token], id);
@@ -26,7 +26,7 @@ impl<'a> Agent<'a> {
     }
 
     /// An agent with a node attestor and flags of the test's own; it may fail.
-    pub(crate) fn start(
+    pub fn start(
         server: &Server<'a>,
         name: &str,
         attestor: &str,
@@ -52,34 +52,34 @@ impl<'a> Agent<'a> {
     }
 
     /// Stops the agent, and starts it again on the same files.
-    pub(crate) fn restart(mut self) -> Self {
+    pub fn restart(mut self) -> Self {
         self.process.stop();
         self.start_again()
     }
 
     /// Starts an agent again that has ended by itself.
-    pub(crate) fn start_again(mut self) -> Self {
+    pub fn start_again(mut self) -> Self {
         let arguments: Vec<&str> = self.flags.iter().map(String::as_str).collect();
         self.process = self.bed.start(&self.name, &arguments);
         self
     }
 
     #[track_caller]
-    pub(crate) fn is_healthy(&self) {
+    pub fn is_healthy(&self) {
         eventually("the agent is healthy", || {
             (self.run(&["healthcheck"]).code == Some(0)).then_some(())
         });
     }
 
     /// Runs a command against this agent.
-    pub(crate) fn run(&self, verb: &[&str]) -> Run {
+    pub fn run(&self, verb: &[&str]) -> Run {
         let socket = ["--socket-path", self.socket.to_str().unwrap()];
         self.bed.signet(&[&["agent"], verb, &socket].concat())
     }
 
     /// Waits until this test's own user is given an identity.
     #[track_caller]
-    pub(crate) fn serves(&self, id: &str) {
+    pub fn serves(&self, id: &str) {
         eventually(&format!("the agent serves {id}"), || {
             let fetched = self.run(&["api", "fetch", "x509"]);
             fetched.stdout.contains(id).then_some(())
@@ -88,12 +88,12 @@ impl<'a> Agent<'a> {
 }
 
 /// The selector that every process of this test's user has.
-pub(crate) fn my_user() -> String {
+pub fn my_user() -> String {
     format!("unix:uid:{}", nix::unistd::getuid())
 }
 
 /// The node attestor block for join tokens.
-pub(crate) const JOIN_TOKEN: &str = "NodeAttestor \"join_token\" {\n    plugin_data {}\n  }";
+pub const JOIN_TOKEN: &str = "NodeAttestor \"join_token\" {\n    plugin_data {}\n  }";
 
 fn configuration(server: &Server<'_>, name: &str, attestor: &str) -> String {
     let root = server.bed.path("").display().to_string();

@@ -1,7 +1,7 @@
 //! A bed for tests: one directory, its processes, and the commands that talk to them.
 
 mod agent;
-pub(crate) mod grpc;
+pub mod grpc;
 mod process;
 mod proxy;
 mod server;
@@ -21,7 +21,7 @@ use std::{
 
 use tempfile::TempDir;
 
-pub(crate) use self::{
+pub use self::{
     agent::{Agent, JOIN_TOKEN, my_user},
     process::Process,
     proxy::Proxy,
@@ -29,23 +29,23 @@ pub(crate) use self::{
 };
 
 /// The trust domain of the tests.
-pub(crate) const TRUST_DOMAIN: &str = "example.org";
+pub const TRUST_DOMAIN: &str = "example.org";
 
 /// A directory of a test's own; it goes, with its processes, when the test ends.
-pub(crate) struct Bed {
+pub struct Bed {
     directory: TempDir,
 }
 
 /// What a command printed, and how it ended.
 #[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Bed {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let directory = tempfile::Builder::new()
             .prefix("signet-e2e-")
             .tempdir()
@@ -53,12 +53,12 @@ impl Bed {
         Self { directory }
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Writes a file of the test's directory and returns its path.
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -66,12 +66,12 @@ impl Bed {
     }
 
     /// Runs a command of ours to its end.
-    pub(crate) fn signet(&self, arguments: &[&str]) -> Run {
+    pub fn signet(&self, arguments: &[&str]) -> Run {
         self.run(Command::new(signet()).args(arguments))
     }
 
     /// Runs any command to its end, in the test's directory.
-    pub(crate) fn run(&self, command: &mut Command) -> Run {
+    pub fn run(&self, command: &mut Command) -> Run {
         let output = command
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
@@ -81,12 +81,12 @@ impl Bed {
     }
 
     /// Starts a command of ours in the background; its output goes to `NAME.log`.
-    pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> Process {
+    pub fn start(&self, name: &str, arguments: &[&str]) -> Process {
         Process::start(signet(), arguments, self.path(&format!("{name}.log")))
     }
 
     /// A program of another path that is this one, so that the agent tells it apart.
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
+    pub fn program(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         if fs::hard_link(signet(), &path).is_err() {
             fs::copy(signet(), &path).unwrap();
@@ -98,7 +98,7 @@ impl Bed {
 impl Run {
     /// The standard output of a command that succeeded.
     #[track_caller]
-    pub(crate) fn ok(self) -> String {
+    pub fn ok(self) -> String {
         assert_eq!(
             self.code,
             Some(0),
@@ -111,7 +111,7 @@ impl Run {
 
     /// The standard error of a command that failed as commands do.
     #[track_caller]
-    pub(crate) fn refused(self) -> String {
+    pub fn refused(self) -> String {
         assert_eq!(
             self.code,
             Some(1),
@@ -134,7 +134,7 @@ impl From<Output> for Run {
 }
 
 /// The `signet` command of this checkout, built once.
-pub(crate) fn signet() -> &'static Path {
+pub fn signet() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let folder = std::env::current_exe().unwrap();
@@ -155,7 +155,7 @@ pub(crate) fn signet() -> &'static Path {
 
 /// A free port of the loopback address, given once. It lies below the range that outgoing
 /// connections take theirs from, or one of those might take it before it is used.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(14_000);
     loop {
         let port = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -168,13 +168,13 @@ pub(crate) fn free_port() -> u16 {
 
 /// Waits until `probe` has something, as long as anything ordinary may take.
 #[track_caller]
-pub(crate) fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, what, probe)
 }
 
 /// Waits until `probe` has something.
 #[track_caller]
-pub(crate) fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = probe() {

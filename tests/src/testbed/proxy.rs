@@ -3,20 +3,20 @@
 use super::{Agent, Process, Server};
 
 /// A running proxy.
-pub(crate) struct Proxy {
-    pub(crate) process: Process,
-    pub(crate) entry: String,
+pub struct Proxy {
+    pub process: Process,
+    pub entry: String,
 }
 
 impl Proxy {
     /// A proxy with the identity `spiffe://example.org/NAME`; it holds it already.
     #[track_caller]
-    pub(crate) fn start(server: &Server<'_>, agent: &Agent<'_>, name: &str, config: &str) -> Self {
+    pub fn start(server: &Server<'_>, agent: &Agent<'_>, name: &str, config: &str) -> Self {
         Self::start_with(server, agent, name, config, &[])
     }
 
     #[track_caller]
-    pub(crate) fn start_with(
+    pub fn start_with(
         server: &Server<'_>,
         agent: &Agent<'_>,
         name: &str,

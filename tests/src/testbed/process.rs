@@ -14,13 +14,13 @@ use nix::{
 use super::eventually;
 
 /// A running process and its log.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    pub(crate) fn start(program: &Path, arguments: &[&str], log: PathBuf) -> Self {
+    pub fn start(program: &Path, arguments: &[&str], log: PathBuf) -> Self {
         let output = File::options()
             .create(true)
             .append(true)
@@ -37,17 +37,17 @@ impl Process {
         Self { child, log }
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Waits until the log says `text`.
     #[track_caller]
-    pub(crate) fn says(&self, text: &str) {
+    pub fn says(&self, text: &str) {
         eventually(&format!("the log says {text:?}"), || {
             self.log().contains(text).then_some(())
         });
@@ -55,28 +55,28 @@ impl Process {
 
     /// Waits until the process ends by itself.
     #[track_caller]
-    pub(crate) fn ends(&mut self) -> ExitStatus {
+    pub fn ends(&mut self) -> ExitStatus {
         eventually("the process ends", || self.child.try_wait().unwrap())
     }
 
-    pub(crate) fn is_running(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.id()).unwrap()), signal).unwrap();
     }
 
     /// Asks the process to stop, and checks that it does so cleanly.
     #[track_caller]
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
         let status = self.ends();
         assert!(status.success(), "{status}:\n{}", self.log());
     }
 
     /// Ends the process as a crash does.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -5,30 +5,30 @@ use std::{fs, path::PathBuf};
 use super::{Bed, Process, Run, TRUST_DOMAIN, eventually, free_port};
 
 /// A running server.
-pub(crate) struct Server<'a> {
-    pub(crate) bed: &'a Bed,
-    pub(crate) process: Process,
-    pub(crate) port: u16,
-    pub(crate) socket: PathBuf,
-    pub(crate) config: PathBuf,
+pub struct Server<'a> {
+    pub bed: &'a Bed,
+    pub process: Process,
+    pub port: u16,
+    pub socket: PathBuf,
+    pub config: PathBuf,
 }
 
 /// What a test's server has beyond the ordinary.
 #[derive(Default)]
-pub(crate) struct Options<'a> {
+pub struct Options<'a> {
     /// Lines of the `server` block.
-    pub(crate) settings: &'a str,
+    pub settings: &'a str,
     /// Blocks of `plugins` besides join tokens.
-    pub(crate) plugins: &'a str,
+    pub plugins: &'a str,
 }
 
 impl<'a> Server<'a> {
     /// A server with join tokens and a SQLite store.
-    pub(crate) fn start(bed: &'a Bed) -> Self {
+    pub fn start(bed: &'a Bed) -> Self {
         Self::start_with(bed, &Options::default())
     }
 
-    pub(crate) fn start_with(bed: &'a Bed, options: &Options<'_>) -> Self {
+    pub fn start_with(bed: &'a Bed, options: &Options<'_>) -> Self {
         let port = free_port();
         let config = bed.write("server.conf", &configuration(bed, port, options));
         let server = Self {
@@ -46,13 +46,13 @@ impl<'a> Server<'a> {
     }
 
     /// Stops the server, and starts it again on the same files.
-    pub(crate) fn restart(mut self) -> Self {
+    pub fn restart(mut self) -> Self {
         self.process.stop();
         self.start_again()
     }
 
     /// Ends the server as a crash does, and starts it again on the same files.
-    pub(crate) fn crash_and_restart(mut self) -> Self {
+    pub fn crash_and_restart(mut self) -> Self {
         self.process.kill();
         self.start_again()
     }
@@ -65,21 +65,21 @@ impl<'a> Server<'a> {
     }
 
     #[track_caller]
-    pub(crate) fn is_healthy(&self) {
+    pub fn is_healthy(&self) {
         eventually("the server is healthy", || {
             (self.run(&["healthcheck"]).code == Some(0)).then_some(())
         });
     }
 
     /// Runs an administrative command against this server.
-    pub(crate) fn run(&self, verb: &[&str]) -> Run {
+    pub fn run(&self, verb: &[&str]) -> Run {
         let socket = ["--socket-path", self.socket.to_str().unwrap()];
         self.bed.signet(&[&["server"], verb, &socket].concat())
     }
 
     /// A new join token.
     #[track_caller]
-    pub(crate) fn token(&self, flags: &[&str]) -> String {
+    pub fn token(&self, flags: &[&str]) -> String {
         let printed = self.run(&[&["token", "generate"], flags].concat()).ok();
         printed
             .lines()
@@ -90,7 +90,7 @@ impl<'a> Server<'a> {
     }
 
     /// The bundle, in a file for agents to start from.
-    pub(crate) fn bundle_file(&self) -> PathBuf {
+    pub fn bundle_file(&self) -> PathBuf {
         let path = self.bed.path("bundle.pem");
         fs::write(&path, self.run(&["bundle", "show"]).ok()).unwrap();
         path
@@ -98,7 +98,7 @@ impl<'a> Server<'a> {
 
     /// Creates an entry and returns its id.
     #[track_caller]
-    pub(crate) fn entry(&self, parent: &str, id: &str, selector: &str, more: &[&str]) -> String {
+    pub fn entry(&self, parent: &str, id: &str, selector: &str, more: &[&str]) -> String {
         let flags = [
             "entry",
             "create",

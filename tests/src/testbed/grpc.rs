@@ -26,10 +26,10 @@ use tower::service_fn;
 use super::{Server, TRUST_DOMAIN};
 
 /// A chain, DER, and its key.
-pub(crate) type Svid<'a> = (Vec<Vec<u8>>, &'a PrivateKey);
+pub type Svid<'a> = (Vec<Vec<u8>>, &'a PrivateKey);
 
 /// A channel to the server's TLS port, by the bundle that it shows; with an identity or not.
-pub(crate) fn to_server(server: &Server<'_>, identity: Option<Svid<'_>>) -> Channel {
+pub fn to_server(server: &Server<'_>, identity: Option<Svid<'_>>) -> Channel {
     let domain = TrustDomain::new(TRUST_DOMAIN).unwrap();
     let bundle = Bundle::from_pem(domain, &server.run(&["bundle", "show"]).ok()).unwrap();
     let (_, trust) = watch::channel(Arc::new(Trust::new(&[bundle])));
@@ -43,7 +43,7 @@ pub(crate) fn to_server(server: &Server<'_>, identity: Option<Svid<'_>>) -> Chan
 }
 
 /// A channel over TLS with any configuration.
-pub(crate) fn over_tls(port: u16, config: Arc<ClientConfig>) -> Channel {
+pub fn over_tls(port: u16, config: Arc<ClientConfig>) -> Channel {
     let connector = TlsConnector::from(config);
     Endpoint::from_static("http://server").connect_with_connector_lazy(service_fn(move |_| {
         let connector = connector.clone();
@@ -56,7 +56,7 @@ pub(crate) fn over_tls(port: u16, config: Arc<ClientConfig>) -> Channel {
 }
 
 /// A channel over a Unix socket.
-pub(crate) fn over_unix(path: PathBuf) -> Channel {
+pub fn over_unix(path: PathBuf) -> Channel {
     Endpoint::from_static("http://socket").connect_with_connector_lazy(service_fn(move |_| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
@@ -64,12 +64,12 @@ pub(crate) fn over_unix(path: PathBuf) -> Channel {
 }
 
 /// A client of the Workload API.
-pub(crate) fn workload_api(path: PathBuf) -> SpiffeWorkloadApiClient<Channel> {
+pub fn workload_api(path: PathBuf) -> SpiffeWorkloadApiClient<Channel> {
     SpiffeWorkloadApiClient::new(over_unix(path))
 }
 
 /// A Workload API request with the header that the standard asks for.
-pub(crate) fn workload<T>(message: T) -> Request<T> {
+pub fn workload<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request
         .metadata_mut()

@@ -1,0 +1,1 @@
+//! SPIFFE Trust Domain and Bundle: documents of keys.

@@ -1,0 +1,1 @@
+//! SPIFFE-ID: names of trust domains and workloads.

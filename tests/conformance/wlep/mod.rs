@@ -1,0 +1,1 @@
+//! SPIFFE Workload Endpoint: the socket.

@@ -1,0 +1,1 @@
+//! X509-SVID: certificates and chains.

@@ -1,0 +1,9 @@
+//! What breaks: processes that race the attestation, and processes that are killed.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::missing_docs_in_private_items,
+    reason = "tests, and the helpers of tests"
+)]
