@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use rustls::pki_types::CertificateDer;
-use signet_identity::{crypto, tls, x509::Leaf};
+use signet_identity::{TrustDomain, crypto, tls, x509::Leaf};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -21,6 +21,8 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// The server name it asked for.
     pub(crate) sni: Option<String>,
+    /// Our trust domain when we met it.
+    pub(crate) met_by: Option<TrustDomain>,
 }
 
 /// The handshake ended without a SPIFFE ID; the verifier makes this impossible.
@@ -33,7 +35,10 @@ impl Peer {
     ///
     /// # Errors
     /// No verified SPIFFE ID, or a socket that is gone.
-    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> anyhow::Result<Self> {
+    pub(crate) fn of(
+        stream: &TlsStream<TcpStream>,
+        met_by: Option<TrustDomain>,
+    ) -> anyhow::Result<Self> {
         let (socket, session) = stream.get_ref();
         let chain = session.peer_certificates().ok_or(Unproven)?;
         Ok(Self {
@@ -42,6 +47,7 @@ impl Peer {
             address: socket.peer_addr()?,
             local: socket.local_addr()?,
             sni: session.server_name().map(str::to_owned),
+            met_by,
         })
     }
 

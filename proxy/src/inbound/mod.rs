@@ -117,7 +117,7 @@ impl Port {
         let stream = handshake
             .await?
             .map_err(|error| anyhow!(tls::reason(&error)))?;
-        let peer = Peer::of(&stream)?;
+        let peer = Peer::of(&stream, standing.trust_domain())?;
         Ok(Authenticated {
             stream,
             peer,

@@ -107,6 +107,7 @@ impl Port {
     /// What policy is asked about a connection; HTTP adds each request's part.
     pub(super) fn question<'a>(&self, peer: &'a Peer) -> Request<'a> {
         Request {
+            trust_domain: peer.met_by.as_ref(),
             source: Some(&peer.leaf.id),
             source_ip: peer.address.ip(),
             destination_ip: peer.local.ip(),
