@@ -82,7 +82,9 @@ impl Follower {
     fn publish(&self, state: &X509SourceState) {
         match (state.context(), state.svid()) {
             (Ok(context), Ok(svid)) => self.accept(&context, &svid),
-            (Err(reason), _) | (_, Err(reason)) => self.withdraw(&reason.to_string()),
+            (Err(reason), _) | (_, Err(reason)) => {
+                self.withdraw(&reason.to_string());
+            }
         }
     }
 
@@ -98,7 +100,12 @@ impl Follower {
                 });
                 self.hold(identity);
             }
-            Err(error) => self.withdraw(&format!("the agent sent an unusable SVID: {error:#}")),
+            Err(error) => {
+                let reason = format!("the agent sent an unusable SVID: {error:#}");
+                if !self.withdraw(&reason) {
+                    warn!(reason, "still without an identity");
+                }
+            }
         }
     }
 
@@ -121,14 +128,15 @@ impl Follower {
         });
     }
 
-    fn withdraw(&self, reason: &str) {
+    /// False if there was nothing to withdraw.
+    fn withdraw(&self, reason: &str) -> bool {
         self.identity.send_if_modified(|current| {
             if current.take().is_none() {
                 return false;
             }
             warn!(reason, "the identity is withdrawn: every connection closes");
             true
-        });
+        })
     }
 }
 

@@ -344,6 +344,12 @@ drainTimeout: 2s
                 "outbound `db`: expect",
             ),
             (
+                "spiffe://example.org/db",
+                "spiffe://Example.org/db",
+                "write them in lower case",
+            ),
+            ("example.org/db", "example.org", "has no path"),
+            (
                 r#"["spiffe://example.org/db"]"#,
                 "[]",
                 "outbound `db`: expect",
