@@ -57,8 +57,11 @@ fn values(mut der: &[u8], depth: usize) -> Option<usize> {
     Some(count)
 }
 
-/// The contents of a value of shortest definite length, and what follows it.
-fn contents(after_tag: &[u8]) -> Option<(&[u8], &[u8])> {
+/// Contents, and what follows them.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
+/// Takes a value of shortest definite length apart.
+fn contents(after_tag: &[u8]) -> Option<Split<'_>> {
     let (first, rest) = after_tag.split_first()?;
     if *first < 0x80 {
         return rest.split_at_checked(usize::from(*first));
@@ -76,10 +79,7 @@ fn contents(after_tag: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn is_shortest_number(contents: &[u8]) -> bool {
-    match contents {
-        [] | [0, 0..0x80, ..] | [0xff, 0x80..=0xff, ..] => false,
-        _ => true,
-    }
+    !matches!(contents, [] | [0, 0..0x80, ..] | [0xff, 0x80..=0xff, ..])
 }
 
 fn leaves_unused_bits_alone(contents: &[u8]) -> bool {

@@ -60,7 +60,7 @@ pub enum ProfileError {
     #[error("the certificate has {0} URI names; an X509-SVID has exactly one, its SPIFFE ID")]
     UriCount(usize),
     /// The URI is no SPIFFE ID.
-    #[error("the certificate's URI name is no SPIFFE ID")]
+    #[error("the certificate's URI name is no SPIFFE ID: {0}")]
     Id(#[from] IdError),
     /// X509-SVID §5.2: a leaf's ID has a path.
     #[error(
