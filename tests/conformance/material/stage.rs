@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashSet,
-    io::{BufRead as _, BufReader, Read, Write},
+    io::{BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -13,29 +13,41 @@ use std::{
     time::Duration,
 };
 
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
-use signet_tests::testbed::{Bed, Process, eventually, free_port};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection, StreamOwned,
+};
+use signet_proto::workload::X509SvidResponse;
+use signet_tests::testbed::{self, Bed, Process, Proxy, Server, eventually, free_port};
 
-use super::{Authority, OTHER, OURS, Svid, W, tls, workload_api};
+use super::{Authority, Bundle, OTHER, OURS, Svid, W, tls};
 
 pub(crate) use super::workload_api::{Agent, response};
 pub(crate) use super::{tls::client as client_config, tls::server as server_config};
 
 /// The names of trust domains and what the agent says of their authorities, the own one first.
-pub(crate) type Bundles<'a> = [(&'a str, Vec<&'a [u8]>)];
+pub(crate) type Bundles<'a> = [Bundle<'a>];
 
 /// The proxy, what stands around it, and what came through.
 pub(crate) struct Stage {
-    pub(crate) agent: Agent,
+    /// What stands in for the agent; `None` where a real one does.
+    agent: Option<Agent>,
     pub(crate) proxy: Process,
     /// Where the proxy takes connections of peers.
     pub(crate) inbound: u16,
     /// Where the proxy takes connections of its application.
-    pub(crate) outbound: u16,
+    outbound: u16,
+    ends: Ends,
+    _bed: Option<Bed>,
+}
+
+/// The application behind the proxy, and the peer that it connects to.
+#[derive(Default)]
+struct Ends {
     application: Lines,
     peer: Lines,
     peer_config: Arc<Mutex<Option<Arc<ServerConfig>>>>,
-    _bed: Bed,
+    /// How the handshakes went that the peer served.
+    handshakes: Arc<Mutex<Vec<HandshakeKind>>>,
 }
 
 /// What became of a connection.
@@ -56,62 +68,85 @@ impl Stage {
 
     /// A proxy that connects to peers of these IDs.
     pub(crate) fn expecting(expect: &[&str], bundles: &Bundles<'_>) -> Self {
+        Self::holding(expect, "", bundles)
+    }
+
+    /// A proxy under a policy.
+    pub(crate) fn guarded(policy: &str, bundles: &Bundles<'_>) -> Self {
+        Self::holding(&[W], policy, bundles)
+    }
+
+    fn holding(expect: &[&str], policy: &str, bundles: &Bundles<'_>) -> Self {
         let own = Authority::root(OURS).leaf("spiffe://example.org/proxy");
         let first = response("spiffe://example.org/proxy", &own, bundles);
-        let stage = Self::with_agent(expect, first);
+        let stage = Self::told(expect, policy, first);
         stage.proxy.says("holding a new X509-SVID");
         stage.proxy.says("accepting connections");
         stage
     }
 
     /// A proxy whose agent says first what the test says; it may take no connection.
-    pub(crate) fn with_agent(
-        expect: &[&str],
-        first: signet_proto::workload::X509SvidResponse,
-    ) -> Self {
+    pub(crate) fn with_agent(expect: &[&str], first: X509SvidResponse) -> Self {
+        Self::told(expect, "", first)
+    }
+
+    fn told(expect: &[&str], policy: &str, first: X509SvidResponse) -> Self {
         let bed = Bed::new();
         let agent = Agent::start(bed.path("agent.sock"), first);
-        let (application, application_port) = application();
-        let peer_config = Arc::default();
-        let (peer, peer_port) = peer(Arc::clone(&peer_config));
-        let (inbound, outbound) = (free_port(), free_port());
+        let (ends, ports, config) = Ends::start(expect);
         let socket = bed.path("agent.sock").display().to_string();
-        let expect = expect.join("', '");
-        let config = format!(
-            "workloadApi: unix://{socket}
-threads: 1
-policies: []
-inbound:
-  - {{ name: in, listen: '127.0.0.1:{inbound}', protocol: TCP, forward: '127.0.0.1:{application_port}' }}
-outbound:
-  - {{ name: out, listen: '127.0.0.1:{outbound}', protocol: TCP, connect: '127.0.0.1:{peer_port}', expect: ['{expect}'] }}
-"
-        );
+        let mut config = format!("workloadApi: unix://{socket}\nthreads: 1\n{config}");
+        if !policy.is_empty() {
+            bed.write("policy.yaml", policy);
+            config = config.replace("policies: []", "policies: [policy.yaml]");
+        }
         let config = bed.write("proxy.yaml", &config);
         let proxy = bed.start(
             "proxy",
             &["proxy", "run", "--config", config.to_str().unwrap()],
         );
+        Self::of(Some(agent), proxy, (ends, ports), Some(bed))
+    }
+
+    /// A proxy beside a real agent; `flags` are those of its entry.
+    pub(crate) fn live(
+        server: &Server<'_>,
+        agent: &testbed::Agent<'_>,
+        expect: &[&str],
+        flags: &[&str],
+    ) -> Self {
+        let (ends, ports, config) = Ends::start(expect);
+        let proxy = Proxy::start_with(server, agent, "proxy", &config, flags);
+        Self::of(None, proxy.process, (ends, ports), None)
+    }
+
+    fn of(
+        agent: Option<Agent>,
+        proxy: Process,
+        (ends, (inbound, outbound)): (Ends, (u16, u16)),
+        bed: Option<Bed>,
+    ) -> Self {
         Self {
             agent,
             proxy,
             inbound,
             outbound,
-            application,
-            peer,
-            peer_config,
+            ends,
             _bed: bed,
         }
+    }
+
+    /// What the agent tells the proxy from now on.
+    pub(crate) fn serve(&self, response: X509SvidResponse) {
+        self.agent.as_ref().unwrap().serve(response);
     }
 
     /// Neither as client nor as server does this peer get a byte through, and the log says why.
     #[track_caller]
     pub(crate) fn refuses(&self, fault: &str, svid: &Svid) {
         for (end, outcome) in [("client", self.client(svid)), ("server", self.server(svid))] {
-            match outcome {
-                Outcome::Refused(why) if why.contains(fault) => {}
-                other => panic!("as {end}, for {fault:?}: {other:?}"),
-            }
+            let refused = matches!(&outcome, Outcome::Refused(why) if why.contains(fault));
+            assert!(refused, "as {end}, for {fault:?}: {outcome:?}");
         }
     }
 
@@ -128,10 +163,15 @@ outbound:
     }
 
     pub(crate) fn client_with(&self, config: ClientConfig) -> Outcome {
+        self.session(&Arc::new(config)).0
+    }
+
+    /// What became of a connection, and the client's end of it.
+    pub(crate) fn session(&self, config: &Arc<ClientConfig>) -> (Outcome, ClientConnection) {
         let mut stream = connect(self.inbound);
         let client = stream.local_addr().unwrap();
         let name = "proxy".try_into().unwrap();
-        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut session = ClientConnection::new(Arc::clone(config), name).unwrap();
         let nonce = nonce();
         let mut tls = rustls::Stream::new(&mut session, &mut stream);
         let carried = say(&mut tls, &nonce);
@@ -139,17 +179,41 @@ outbound:
         drop(session.write_tls(&mut stream));
         drop(stream);
         if carried {
-            let line = self.line(client, "connection ended");
+            let line = self.line(client, &["connection ended"]);
             let peer = line.split("peer=").nth(1).unwrap();
             let peer = peer.split(' ').next().unwrap().trim_matches('"');
-            return Outcome::Carried(Some(peer.to_owned()));
+            return (Outcome::Carried(Some(peer.to_owned())), session);
         }
-        let line = self.line(client, "connection refused, not authenticated: ");
-        assert!(
-            !self.application.lock().unwrap().contains(&nonce),
-            "a byte came through: {line}"
+        let line = self.line(
+            client,
+            &[
+                "connection refused, not authenticated: ",
+                "connection denied: ",
+            ],
         );
-        Outcome::Refused(line)
+        let came = self.ends.application.lock().unwrap().contains(&nonce);
+        assert!(!came, "a byte came through: {line}");
+        (Outcome::Refused(line), session)
+    }
+
+    /// The leaf that the proxy shows to a client of its own trust domain, if it shows one.
+    pub(crate) fn shown(&self, svid: &Svid) -> Option<Vec<u8>> {
+        let mut stream = connect(self.inbound);
+        stream
+            .set_read_timeout(Some(Duration::from_secs(1)))
+            .unwrap();
+        let name = "proxy".try_into().unwrap();
+        let mut session = ClientConnection::new(Arc::new(tls::client(svid)), name).unwrap();
+        while session.is_handshaking() {
+            session.complete_io(&mut stream).ok()?;
+        }
+        let chain = session.peer_certificates()?;
+        chain.first().map(|leaf| leaf.to_vec())
+    }
+
+    /// How the handshakes went that the peer served.
+    pub(crate) fn handshakes(&self) -> Vec<HandshakeKind> {
+        self.ends.handshakes.lock().unwrap().clone()
     }
 
     /// Lets the proxy connect to this peer.
@@ -158,39 +222,38 @@ outbound:
     }
 
     pub(crate) fn server_with(&self, config: Arc<ServerConfig>) -> Outcome {
-        *self.peer_config.lock().unwrap() = Some(config);
+        *self.ends.peer_config.lock().unwrap() = Some(config);
         let mut stream = connect(self.outbound);
         let client = stream.local_addr().unwrap();
         let nonce = nonce();
         if say(&mut stream, &nonce) {
             return Outcome::Carried(None);
         }
-        let line = self.line(client, "connection failed: ");
+        let line = self.line(client, &["connection failed: "]);
         assert!(
-            !self.peer.lock().unwrap().contains(&nonce),
+            !self.ends.peer.lock().unwrap().contains(&nonce),
             "a byte came through: {line}"
         );
         Outcome::Refused(line)
     }
 
     /// The line of the log about the connection of `client`.
-    fn line(&self, client: SocketAddr, text: &str) -> String {
+    fn line(&self, client: SocketAddr, texts: &[&str]) -> String {
         let of_client = format!("client={client}");
-        eventually(&format!("the log says {text:?} of {client}"), || {
+        eventually(&format!("the log says {texts:?} of {client}"), || {
             let log = self.proxy.log();
             let mut lines = log.lines();
             lines
-                .find(|line| line.contains(text) && line.contains(&of_client))
+                .find(|line| {
+                    texts.iter().any(|text| line.contains(text)) && line.contains(&of_client)
+                })
                 .map(str::to_owned)
         })
     }
 }
 
 /// The bundles that most tests need: the own authority's and the federated one's.
-pub(crate) fn bundles<'a>(
-    ours: &'a Authority,
-    other: &'a Authority,
-) -> [(&'a str, Vec<&'a [u8]>); 2] {
+pub(crate) fn bundles<'a>(ours: &'a Authority, other: &'a Authority) -> [Bundle<'a>; 2] {
     [(OURS, vec![&ours.der]), (OTHER, vec![&other.der])]
 }
 
@@ -217,40 +280,57 @@ fn connect(port: u16) -> TcpStream {
     stream
 }
 
-fn application() -> (Lines, u16) {
-    let lines = Lines::default();
-    let heard = Arc::clone(&lines);
-    let port = listen(move |stream| {
-        let writer = stream.try_clone().unwrap();
-        echo(BufReader::new(stream), writer, &heard);
-    });
-    (lines, port)
-}
+impl Ends {
+    /// Both ends, the proxy's ports, and the configuration that says so.
+    fn start(expect: &[&str]) -> (Self, (u16, u16), String) {
+        let ends = Self::default();
+        let (application, peer) = (ends.start_application(), ends.start_peer());
+        let (inbound, outbound) = (free_port(), free_port());
+        let expect = expect.join("', '");
+        let config = format!(
+            "policies: []
+inbound:
+  - {{ name: in, listen: '127.0.0.1:{inbound}', protocol: TCP, forward: '127.0.0.1:{application}' }}
+outbound:
+  - {{ name: out, listen: '127.0.0.1:{outbound}', protocol: TCP, connect: '127.0.0.1:{peer}', expect: ['{expect}'] }}
+"
+        );
+        (ends, (inbound, outbound), config)
+    }
 
-fn peer(config: Arc<Mutex<Option<Arc<ServerConfig>>>>) -> (Lines, u16) {
-    let lines = Lines::default();
-    let heard = Arc::clone(&lines);
-    let port = listen(move |stream| {
-        let Some(config) = config.lock().unwrap().clone() else {
-            return;
-        };
-        let session = ServerConnection::new(config).unwrap();
-        let mut tls = StreamOwned::new(session, stream);
-        let mut line = Vec::new();
-        let mut byte = [0];
-        while !line.ends_with(b"\n") {
-            if tls.read_exact(&mut byte).is_err() {
+    fn start_application(&self) -> u16 {
+        let heard = Arc::clone(&self.application);
+        listen(move |stream| {
+            let writer = stream.try_clone().unwrap();
+            echo(BufReader::new(stream), writer, &heard);
+        })
+    }
+
+    fn start_peer(&self) -> u16 {
+        let (heard, config) = (Arc::clone(&self.peer), Arc::clone(&self.peer_config));
+        let handshakes = Arc::clone(&self.handshakes);
+        listen(move |stream| {
+            let Some(config) = config.lock().unwrap().clone() else {
                 return;
+            };
+            let session = ServerConnection::new(config).unwrap();
+            let mut tls = StreamOwned::new(session, stream);
+            let mut line = Vec::new();
+            let mut byte = [0];
+            while !line.ends_with(b"\n") {
+                if tls.read_exact(&mut byte).is_err() {
+                    return;
+                }
+                line.push(byte[0]);
             }
-            line.push(byte[0]);
-        }
-        heard
-            .lock()
-            .unwrap()
-            .insert(String::from_utf8(line.clone()).unwrap());
-        drop(tls.write_all(&line).and_then(|()| tls.flush()));
-    });
-    (lines, port)
+            handshakes.lock().unwrap().extend(tls.conn.handshake_kind());
+            heard
+                .lock()
+                .unwrap()
+                .insert(String::from_utf8(line.clone()).unwrap());
+            drop(tls.write_all(&line).and_then(|()| tls.flush()));
+        })
+    }
 }
 
 fn listen(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {

@@ -18,7 +18,7 @@ use tokio_stream::{
 };
 use tonic::{Request, Response, Status, transport::Server};
 
-use super::Svid;
+use super::{Bundle, Svid};
 
 /// What the agent tells its clients; a change is sent at once.
 pub(crate) struct Agent {
@@ -54,7 +54,7 @@ impl Agent {
 }
 
 /// The response with one SVID and the authorities of every trust domain, the own one first.
-pub(crate) fn response(id: &str, svid: &Svid, bundles: &[(&str, Vec<&[u8]>)]) -> X509SvidResponse {
+pub(crate) fn response(id: &str, svid: &Svid, bundles: &[Bundle<'_>]) -> X509SvidResponse {
     let concatenated = |authorities: &Vec<&[u8]>| authorities.concat();
     let federated = bundles.iter().skip(1);
     let federated: HashMap<String, Vec<u8>> = federated

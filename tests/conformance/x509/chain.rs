@@ -1,7 +1,7 @@
 //! What a validator asks of a chain and of its anchor (X509-SVID §3.2, §4, §5.1; RFC 5280 §6).
 
 use crate::material::{
-    Authority, Extension, OTHER, OURS, Stage, Svid, W,
+    Authority, Draft, Extension, OTHER, OURS, Stage, Svid, W,
     certificate::{hours_ago, minutes_ago},
     der,
     extension::{
@@ -94,7 +94,7 @@ fn x509_18_a_leaf_below_uri_name_constraints_is_refused() {
 #[test]
 fn x509_21_33_every_issuer_of_a_chain_may_sign_certificates() {
     let (ours, _, stage) = world();
-    let below = |change: &dyn Fn(&mut crate::material::Draft)| ours.below(|draft| change(draft));
+    let below = |change: &dyn Fn(&mut Draft)| ours.below(|draft| change(draft));
     let crl_only = below(&|draft| {
         draft.set(Extension::key_usage(CRL_SIGN));
     });
@@ -129,7 +129,7 @@ fn x509_21_33_every_issuer_of_a_chain_may_sign_certificates() {
 
 #[test]
 fn x509_33_an_anchor_that_may_not_sign_anchors_nothing() {
-    let faulty: [&dyn Fn(&mut crate::material::Draft); 4] = [
+    let faulty: [Change; 4] = [
         &|draft| {
             draft.set(Extension::no_authority());
         },
@@ -192,7 +192,7 @@ fn x509_29_only_the_authoritys_own_signature_counts() {
 #[test]
 fn x509_31_intermediates_and_anchors_are_good_only_while_they_are_valid() {
     let (ours, _, stage) = world();
-    let expired = |draft: &mut crate::material::Draft| {
+    let expired = |draft: &mut Draft| {
         draft.not_before = hours_ago(2);
         draft.not_after = minutes_ago(1);
     };
@@ -285,5 +285,7 @@ fn an_endless_or_foolish_chain_is_refused_in_time() {
     stage.refuses("malformed", &empty);
     stage.accepts(W, &ours.leaf(W));
 }
+
+type Change = &'static dyn Fn(&mut Draft);
 
 const UNTRUSTED: &str = "does not lead to a trusted authority";

@@ -154,12 +154,15 @@ pub fn signet() -> &'static Path {
 }
 
 /// A free port of the loopback address, given once. It lies below the range that outgoing
-/// connections take theirs from, or one of those might take it before it is used.
+/// connections take theirs from, or one of those might take it before it is used. Test
+/// programs that run at the same time start at different places.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(14_000);
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 120).unwrap() * 100;
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(port < 26_000, "no free port");
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(given < PORTS, "no free port");
+        let port = FIRST_PORT + (start + given) % PORTS;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }
@@ -185,5 +188,7 @@ pub fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<
     }
 }
 
+const FIRST_PORT: u16 = 14_000;
+const PORTS: u16 = 12_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
