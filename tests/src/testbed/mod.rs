@@ -145,6 +145,14 @@ pub fn signet() -> &'static Path {
         if folder.ends_with("release") {
             build.arg("--release");
         }
+        // Of `cargo test`, about this crate: a build script that looks at them would run again, and all
+        // that depends on it be built anew, at each change between the two commands.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                build.env_remove(&*name);
+            }
+        }
         let built = build
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
