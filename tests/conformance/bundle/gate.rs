@@ -1,7 +1,7 @@
 //! A proxy in front of an application, and strangers that knock at it with certificates of their own.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
     sync::Arc,
     thread,
@@ -44,9 +44,35 @@ inbound:
     }
 }
 
+/// A connection through the gate.
+pub(crate) struct Guest(StreamOwned<ClientConnection, TcpStream>);
+
+impl Guest {
+    /// Whether the application still answers.
+    pub(crate) fn is_answered(&mut self) -> bool {
+        let mut answer = [0; 4];
+        // In TLS 1.3 the client learns what the server thinks of it with the first byte it reads.
+        let asked = self.0.write_all(b"ping").and_then(|()| self.0.flush());
+        asked.and_then(|()| self.0.read_exact(&mut answer)).is_ok() && answer == *b"ping"
+    }
+
+    /// Waits until the connection is closed from the other side, nothing being said on it.
+    pub(crate) fn is_cut(&mut self) -> bool {
+        match self.0.read(&mut [0]) {
+            Ok(length) => length == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
+    }
+}
+
 impl World {
     /// Whether the application answers somebody who comes with this SVID.
     pub(crate) fn admits(&self, svid: &Svid) -> bool {
+        self.knock(svid).is_answered()
+    }
+
+    /// A connection of somebody who comes with this SVID.
+    pub(crate) fn knock(&self, svid: &Svid) -> Guest {
         let (_trust, trust) = watch::channel(Arc::clone(&self.gate.trust));
         let identity = Identity::new(svid.chain.clone(), &svid.key).unwrap();
         let (_identity, identity) = watch::channel(Some(Arc::new(identity)));
@@ -54,12 +80,10 @@ impl World {
         let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, self.gate.port)).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         let name = ServerName::try_from("gate").unwrap();
-        let tls = ClientConnection::new(config, name).unwrap();
-        let mut stream = StreamOwned::new(tls, tcp);
-        let mut answer = [0; 4];
-        // In TLS 1.3 the client learns what the server thinks of it with the first byte it reads.
-        let asked = stream.write_all(b"ping").and_then(|()| stream.flush());
-        asked.and_then(|()| stream.read_exact(&mut answer)).is_ok() && answer == *b"ping"
+        Guest(StreamOwned::new(
+            ClientConnection::new(config, name).unwrap(),
+            tcp,
+        ))
     }
 }
 
@@ -72,9 +96,7 @@ pub(crate) fn application() -> u16 {
             let mut stream = stream.unwrap();
             thread::spawn(move || {
                 let mut heard = [0; 4];
-                if stream.read_exact(&mut heard).is_ok() {
-                    drop(stream.write_all(&heard));
-                }
+                while stream.read_exact(&mut heard).is_ok() && stream.write_all(&heard).is_ok() {}
             });
         }
     });

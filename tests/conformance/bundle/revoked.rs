@@ -134,6 +134,36 @@ fn bundle_18_a_document_without_keys_revokes_everything_of_its_trust_domain_and_
 }
 
 #[test]
+fn bundle_18_whoever_watches_is_told_and_live_connections_of_the_trust_domain_are_cut() {
+    let world = World::shared();
+    let partner = Partner::new("live.bundle18.test");
+    let other = Partner::new("other.live.bundle18.test");
+    world.federate(partner.domain, &partner.all());
+    world.federate(other.domain, &other.all());
+    let mut guest = world.knock(&partner.svid(0));
+    let mut neighbour = world.knock(&other.svid(0));
+    assert!(guest.is_answered() && neighbour.is_answered());
+    let id = "spiffe://live.bundle18.test";
+    world.watch(
+        || {
+            let empty = json!({"keys": []}).to_string();
+            world.set(partner.domain, &empty).ok();
+        },
+        |jwt, x509| jwt[id] == json!({"keys": []}) && !x509.contains_key(id),
+    );
+    assert!(guest.is_cut());
+    assert!(neighbour.is_answered());
+    world.watch(
+        || {
+            let all = partner.all().to_string();
+            world.set(partner.domain, &all).ok();
+        },
+        |jwt, x509| jwt[id]["keys"].as_array().unwrap().len() == 2 && x509.contains_key(id),
+    );
+    assert!(partner.is_trusted(world, 0));
+}
+
+#[test]
 fn bundle_19_a_document_in_which_nothing_is_usable_revokes_everything_too() {
     let world = World::shared();
     let partner = Partner::new("bundle19.test");

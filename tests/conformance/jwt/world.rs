@@ -7,6 +7,7 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -17,14 +18,14 @@ use signet_proto::{
         types,
     },
     workload::{
-        JwtBundlesRequest, JwtSvid, JwtSvidRequest, ValidateJwtSvidRequest,
-        ValidateJwtSvidResponse, X509BundlesRequest,
+        JwtBundlesRequest, JwtBundlesResponse, JwtSvid, JwtSvidRequest, ValidateJwtSvidRequest,
+        ValidateJwtSvidResponse, X509BundlesRequest, X509BundlesResponse,
         spiffe_workload_api_client::SpiffeWorkloadApiClient,
     },
 };
 use signet_tests::testbed::{Agent, Bed, Proxy, Run, Server, eventually, grpc, my_user};
-use tokio::runtime::Runtime;
-use tonic::{Code, Status, transport::Channel};
+use tokio::{runtime::Runtime, time::timeout};
+use tonic::{Code, Status, Streaming, transport::Channel};
 
 use super::forge::{Key, document};
 use crate::bundle::gate::{Gate, application};
@@ -182,33 +183,64 @@ impl World {
     }
 
     /// The first message of `FetchJWTBundles`.
-    pub(crate) fn jwt_bundles(&self) -> BTreeMap<String, Value> {
-        let first = self.runtime.block_on(async {
-            let mut client = self.client();
-            let stream = client
-                .fetch_jwt_bundles(grpc::workload(JwtBundlesRequest {}))
-                .await;
-            stream.unwrap().into_inner().message().await
-        });
-        let bundles = first.unwrap().unwrap().bundles.into_iter();
-        bundles
-            .map(|(domain, jwks)| (domain, serde_json::from_slice(&jwks).unwrap()))
-            .collect()
+    pub(crate) fn jwt_bundles(&self) -> JwtBundles {
+        self.runtime.block_on(async {
+            let first = self.jwt_stream().await.message().await;
+            jwt_bundles(first.unwrap().unwrap())
+        })
     }
 
     /// The first message of `FetchX509Bundles`.
-    pub(crate) fn x509_bundles(&self) -> BTreeMap<String, Vec<u8>> {
-        let first = self.runtime.block_on(async {
-            let mut client = self.client();
-            let stream = client
-                .fetch_x509_bundles(grpc::workload(X509BundlesRequest {}))
-                .await;
-            stream.unwrap().into_inner().message().await
-        });
-        let bundles = first.unwrap().unwrap().bundles.into_iter();
-        bundles
-            .map(|(domain, der)| (domain, der.to_vec()))
-            .collect()
+    pub(crate) fn x509_bundles(&self) -> X509Bundles {
+        self.runtime.block_on(async {
+            let first = self.x509_stream().await.message().await;
+            x509_bundles(first.unwrap().unwrap())
+        })
+    }
+
+    /// Watches both streams while `change` is made, until what they say last is `wanted`.
+    #[track_caller]
+    pub(crate) fn watch(
+        &self,
+        change: impl FnOnce(),
+        wanted: impl Fn(&JwtBundles, &X509Bundles) -> bool,
+    ) {
+        let runtime = &self.runtime;
+        let (mut jwt, mut x509) =
+            runtime.block_on(async { (self.jwt_stream().await, self.x509_stream().await) });
+        let mut jwt_said = runtime
+            .block_on(jwt.message())
+            .unwrap()
+            .map(jwt_bundles)
+            .unwrap();
+        let mut x509_said = runtime
+            .block_on(x509.message())
+            .unwrap()
+            .map(x509_bundles)
+            .unwrap();
+        change();
+        let told = async {
+            while !wanted(&jwt_said, &x509_said) {
+                tokio::select! {
+                    said = jwt.message() => jwt_said = said.unwrap().map(jwt_bundles).unwrap(),
+                    said = x509.message() => x509_said = said.unwrap().map(x509_bundles).unwrap(),
+                }
+            }
+        };
+        let told = runtime.block_on(async { timeout(PATIENCE, told).await });
+        assert!(told.is_ok(), "who watches is not told");
+    }
+
+    async fn jwt_stream(&self) -> Streaming<JwtBundlesResponse> {
+        let request = grpc::workload(JwtBundlesRequest {});
+        let stream = self.client().fetch_jwt_bundles(request).await;
+        stream.unwrap().into_inner()
+    }
+
+    async fn x509_stream(&self) -> Streaming<X509BundlesResponse> {
+        let request = grpc::workload(X509BundlesRequest {});
+        let stream = self.client().fetch_x509_bundles(request).await;
+        stream.unwrap().into_inner()
     }
 
     /// `FetchJWTSVID` for one identity.
@@ -297,3 +329,25 @@ impl Forge {
 fn kid(key: &Value) -> Option<String> {
     key["kid"].as_str().map(str::to_owned)
 }
+
+fn jwt_bundles(message: JwtBundlesResponse) -> JwtBundles {
+    let bundles = message.bundles.into_iter();
+    bundles
+        .map(|(domain, jwks)| (domain, serde_json::from_slice(&jwks).unwrap()))
+        .collect()
+}
+
+fn x509_bundles(message: X509BundlesResponse) -> X509Bundles {
+    let bundles = message.bundles.into_iter();
+    bundles
+        .map(|(domain, der)| (domain, der.to_vec()))
+        .collect()
+}
+
+/// JWK sets by trust domain ID.
+pub(crate) type JwtBundles = BTreeMap<String, Value>;
+
+/// Concatenated certificates by trust domain ID.
+pub(crate) type X509Bundles = BTreeMap<String, Vec<u8>>;
+
+const PATIENCE: Duration = Duration::from_secs(20);
