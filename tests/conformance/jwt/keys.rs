@@ -44,15 +44,24 @@ fn jwt_15_keys_come_from_the_bundle_of_the_subjects_trust_domain() {
 #[test]
 fn jwt_15_a_bundle_of_a_trust_domain_that_the_workload_does_not_federate_with_is_not_used() {
     let world = World::shared();
+    let domain = "stored.jwt15.test";
     let key = Key::p256("k");
     let document = document(1, &[key.jwk("jwt-svid")]);
-    world.set("stored.jwt15.test", &document.to_string()).ok();
-    world.refuses(
-        &key.token(&claims("stored.jwt15.test")),
-        "no bundle is known",
-    );
-    world.federate("stored.jwt15.test", &document);
-    world.accepts(&key.token(&claims("stored.jwt15.test")));
+    let unknown = "no bundle is known";
+    world.set(domain, &document.to_string()).ok();
+    world.refuses(&key.token(&claims(domain)), unknown);
+    // A workload of another user federates with it, so that the agent has the bundle.
+    let id = "spiffe://example.org/somebody-else";
+    let flags = ["--federates-with", domain];
+    world
+        .server
+        .entry(&world.agent.id, id, "unix:uid:4242", &flags);
+    // What the agent is told later has come, and so has that.
+    world.federate("later.jwt15.test", &document);
+    world.accepts(&key.token(&claims("later.jwt15.test")));
+    world.refuses(&key.token(&claims(domain)), unknown);
+    world.federate(domain, &document);
+    world.accepts(&key.token(&claims(domain)));
 }
 
 #[test]
