@@ -5,6 +5,7 @@ pub mod grpc;
 mod process;
 mod proxy;
 mod server;
+mod shared;
 
 use std::{
     fs,
