@@ -6,6 +6,7 @@ mod explain;
 mod follow;
 mod header;
 mod probe;
+mod reflection;
 mod service;
 mod status;
 mod views;
@@ -25,7 +26,18 @@ pub(crate) use service::Settings;
 use crate::{cache::Cache, workload::Attestors};
 use service::Service;
 
-/// Serves the Workload API and gRPC health checks on `socket` until `shutdown`. Started when the cache has
+/// Why the Workload API cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// The listener failed.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+    /// This build is broken.
+    #[error("no reflection")]
+    Reflection(#[from] reflection::ReflectionError),
+}
+
+/// Serves the Workload API, gRPC health checks and reflection on `socket` until `shutdown`. Started when the cache has
 /// been filled for the first time: before that it could only tell workloads, wrongly, that they
 /// have no identity.
 pub(crate) async fn serve(
@@ -34,7 +46,7 @@ pub(crate) async fn serve(
     attestors: Attestors,
     settings: Settings,
     shutdown: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+) -> Result<(), ServeError> {
     let path = socket.path().display().to_string();
     info!(socket = %path, "serving the Workload API on {path}");
     let service = Service::new(cache, attestors, settings, shutdown.clone());
@@ -43,15 +55,17 @@ pub(crate) async fn serve(
     reporter
         .set_serving::<SpiffeWorkloadApiServer<Service>>()
         .await;
-    // The header is the Workload API's; health checkers do not know it.
+    // The header is the Workload API's; health checkers and tools do not know it, and learn
+    // nothing about anybody.
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(LARGEST_HEADERS)
+        .add_routes(reflection::services()?)
         .add_service(health)
         .add_service(InterceptedService::new(api, header::check))
         .serve_with_incoming_shutdown(socket.incoming(), shutdown.clone().cancelled_owned());
     tokio::select! {
-        served = server => served,
+        served = server => Ok(served?),
         () = drained(&shutdown) => {
             warn!(socket = %path, "ended connections on {path} that did not end by themselves");
             Ok(())

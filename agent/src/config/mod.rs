@@ -182,6 +182,15 @@ fn bundle<E: std::error::Error + Send + Sync + 'static>(
 fn socket_path(document: &Document, file: &File) -> Result<PathBuf, ConfigError> {
     let path = file.socket_path.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("/tmp/spire-agent/public/api.sock"));
+    // TCP does not say which process calls (SPIFFE Workload Endpoint §3), and a URI is no path.
+    let text = path.to_string_lossy();
+    if let Some((scheme, _)) = text.split_once("://") {
+        let message = format!(
+            "the Workload API is served on a Unix socket only, not on \"{scheme}://\"; \
+             write the socket's path alone"
+        );
+        return Err(document.problem("agent.socket_path", message));
+    }
     let length = path.as_os_str().len();
     if length > LONGEST_SOCKET_PATH {
         let message =
