@@ -135,7 +135,7 @@ impl Follower {
                 true
             }
             Err(problem) => {
-                warn!("discarded a message of the Workload API: {problem}");
+                warn!("discarded: the agent sent an unusable SVID or bundle: {problem}");
                 false
             }
         }

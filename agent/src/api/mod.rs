@@ -26,17 +26,6 @@ pub(crate) use service::Settings;
 use crate::{cache::Cache, workload::Attestors};
 use service::Service;
 
-/// Why the Workload API cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ServeError {
-    /// The listener failed.
-    #[error(transparent)]
-    Transport(#[from] tonic::transport::Error),
-    /// This build is broken.
-    #[error("no reflection")]
-    Reflection(#[from] reflection::ReflectionError),
-}
-
 /// Serves the Workload API, gRPC health checks and reflection on `socket` until `shutdown`. Started when the cache has
 /// been filled for the first time: before that it could only tell workloads, wrongly, that they
 /// have no identity.
@@ -46,7 +35,7 @@ pub(crate) async fn serve(
     attestors: Attestors,
     settings: Settings,
     shutdown: CancellationToken,
-) -> Result<(), ServeError> {
+) -> Result<(), tonic::transport::Error> {
     let path = socket.path().display().to_string();
     info!(socket = %path, "serving the Workload API on {path}");
     let service = Service::new(cache, attestors, settings, shutdown.clone());
@@ -60,12 +49,12 @@ pub(crate) async fn serve(
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(LARGEST_HEADERS)
-        .add_routes(reflection::services()?)
+        .add_routes(reflection::services())
         .add_service(health)
         .add_service(InterceptedService::new(api, header::check))
         .serve_with_incoming_shutdown(socket.incoming(), shutdown.clone().cancelled_owned());
     tokio::select! {
-        served = server => Ok(served?),
+        served = server => served,
         () = drained(&shutdown) => {
             warn!(socket = %path, "ended connections on {path} that did not end by themselves");
             Ok(())

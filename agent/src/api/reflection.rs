@@ -5,21 +5,21 @@ use prost::{DecodeError, Message as _};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_reflection::server::{Builder, Error};
+use tracing::error;
 
-/// Why there is no reflection; both would be a defect of this build.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReflectionError {
-    /// Our own descriptors are unreadable.
-    #[error("the compiled descriptors are unreadable")]
-    Descriptors(#[from] DecodeError),
-    /// They are refused.
-    #[error("the compiled descriptors are unusable")]
-    Reflection(#[from] Error),
+/// The reflection services; none, if this build's descriptors are unusable.
+pub(super) fn services() -> Routes {
+    try_services().unwrap_or_else(|error| {
+        error!(
+            error = &error as &dyn std::error::Error,
+            "no gRPC server reflection: the descriptors of this build are unusable"
+        );
+        Routes::default()
+    })
 }
 
-/// The reflection services.
-pub(super) fn services() -> Result<Routes, ReflectionError> {
-    let builder = || -> Result<Builder<'_>, ReflectionError> {
+fn try_services() -> Result<Routes, Error> {
+    let builder = || -> Result<Builder<'_>, Error> {
         Ok(Builder::configure()
             .register_file_descriptor_set(workload_api()?)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET))
@@ -53,6 +53,6 @@ mod tests {
     fn the_standards_files_are_in_this_build() {
         let found = workload_api().unwrap().file;
         assert_eq!(found.len(), FILES.len());
-        services().unwrap();
+        try_services().unwrap();
     }
 }

@@ -26,10 +26,14 @@ use signet_proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Streaming, metadata::MetadataValue, transport::Channel};
+use tonic::{
+    Request, Streaming,
+    metadata::MetadataValue,
+    transport::{Channel, Error},
+};
 use zeroize::Zeroizing;
 
-use super::{ServeError, Settings, header, probe, serve};
+use super::{Settings, header, probe, serve};
 use crate::{
     cache::{Cache, Change, Limits, WorkloadIdentity},
     clock,
@@ -43,7 +47,7 @@ struct Api {
     channel: Channel,
     path: PathBuf,
     shutdown: CancellationToken,
-    served: JoinHandle<Result<(), ServeError>>,
+    served: JoinHandle<Result<(), Error>>,
     /// The key of the own trust domain that signs JWT-SVIDs.
     jwt_key: PrivateKey,
     _folder: TempDir,
