@@ -19,6 +19,7 @@ mod policy;
 mod relay;
 mod standing;
 mod worker;
+mod workload_api;
 
 use std::thread;
 
@@ -36,7 +37,7 @@ use self::{standing::Standing, worker::Worker};
 /// What cannot be started, with its place and remedy; or the part that ended by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (policies, policy) = policy::Follower::start(&config)?;
-    let (identities, identity, trust) = identity::Follower::new(&config.workload_api);
+    let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let workers = workers(
         &config,
         &Standing {

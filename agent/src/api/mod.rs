@@ -6,6 +6,7 @@ mod explain;
 mod follow;
 mod header;
 mod probe;
+mod reflection;
 mod service;
 mod status;
 mod views;
@@ -25,7 +26,7 @@ pub(crate) use service::Settings;
 use crate::{cache::Cache, workload::Attestors};
 use service::Service;
 
-/// Serves the Workload API and gRPC health checks on `socket` until `shutdown`. Started when the cache has
+/// Serves the Workload API, gRPC health checks and reflection on `socket` until `shutdown`. Started when the cache has
 /// been filled for the first time: before that it could only tell workloads, wrongly, that they
 /// have no identity.
 pub(crate) async fn serve(
@@ -43,10 +44,12 @@ pub(crate) async fn serve(
     reporter
         .set_serving::<SpiffeWorkloadApiServer<Service>>()
         .await;
-    // The header is the Workload API's; health checkers do not know it.
+    // The header is the Workload API's; health checkers and tools do not know it, and learn
+    // nothing about anybody.
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(LARGEST_HEADERS)
+        .add_routes(reflection::services())
         .add_service(health)
         .add_service(InterceptedService::new(api, header::check))
         .serve_with_incoming_shutdown(socket.incoming(), shutdown.clone().cancelled_owned());

@@ -90,6 +90,15 @@ fn supported(document: &Document, file: &File) -> Result<(), ConfigError> {
         let message = "there is no SDS API yet; remove the setting";
         return Err(document.problem("agent.disable_sds_api", message));
     }
+    // TCP does not say which process calls (SPIFFE Workload Endpoint §3), and a URI is no path.
+    let socket = file.socket_path.as_deref().map(Path::to_string_lossy);
+    if let Some((scheme, _)) = socket.as_deref().and_then(|text| text.split_once("://")) {
+        let message = format!(
+            "the Workload API is served on a Unix socket only, not on \"{scheme}://\"; \
+             write the socket's path alone"
+        );
+        return Err(document.problem("agent.socket_path", message));
+    }
     if let Some(mode) = file
         .rebootstrap_mode
         .as_deref()

@@ -118,6 +118,8 @@ fn values_that_cannot_be_are_refused_by_name() {
         ("rebootstrap_mode = \"always\"", "never"),
         ("disable_sds_api = false", "SDS"),
         ("join_token = \"\"", "empty"),
+        ("socket_path = \"tcp://0.0.0.0:8000\"", "Unix socket only"),
+        ("socket_path = \"unix:///run/a.sock\"", "path alone"),
         ("experimental { sync_interval = \"1ms\" }", "100ms"),
     ] {
         let error = refusal(line);

@@ -89,7 +89,7 @@ impl Bed {
     /// A program of another path that is this one, so that the agent tells it apart.
     pub fn program(&self, name: &str) -> PathBuf {
         let path = self.path(name);
-        if fs::hard_link(signet(), &path).is_err() {
+        if fs::hard_link(spare(), &path).is_err() {
             fs::copy(signet(), &path).unwrap();
         }
         path
@@ -159,6 +159,22 @@ pub fn signet() -> &'static Path {
             .unwrap();
         assert!(built.success(), "the signet command does not build");
         folder.join("signet")
+    })
+}
+
+/// A copy of the command that links are made of. A new link is a change of the file, and an agent that looks
+/// at a caller's executable at that moment does not take it.
+fn spare() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let copy = signet().with_file_name("signet-spare");
+        let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+        if changed(&copy) < changed(signet()) {
+            let new = copy.with_extension(std::process::id().to_string());
+            fs::copy(signet(), &new).unwrap();
+            fs::rename(new, &copy).unwrap();
+        }
+        copy
     })
 }
 
