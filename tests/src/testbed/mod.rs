@@ -8,6 +8,7 @@ mod server;
 
 use std::{
     fs,
+    io::Write as _,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -144,6 +145,12 @@ pub fn signet() -> &'static Path {
         if folder.ends_with("release") {
             build.arg("--release");
         }
+        // What cargo tells this test of its own package would make the build scripts that ask
+        // for it run again, and everything above them be built again.
+        let package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MAN");
+        for (name, _) in std::env::vars().filter(|(name, _)| package(name)) {
+            build.env_remove(name);
+        }
         let built = build
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
@@ -156,14 +163,24 @@ pub fn signet() -> &'static Path {
 /// A free port of the loopback address, given once. It lies below the range that outgoing
 /// connections take theirs from, or one of those might take it before it is used.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(14_000);
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Each run begins elsewhere, or two at the same time would find the same port free.
+    let first = 14_000 + u16::try_from(std::process::id() % 500).unwrap() * 20;
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(port < 26_000, "no free port");
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }
     }
+}
+
+/// Says something that is read even if the test succeeds: what was measured, what was left out.
+pub fn say(text: &str) {
+    // Unlike `eprintln!`, this is not captured.
+    std::io::stderr()
+        .write_all(format!("{text}\n").as_bytes())
+        .unwrap();
 }
 
 /// Waits until `probe` has something, as long as anything ordinary may take.
