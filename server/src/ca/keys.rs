@@ -81,6 +81,15 @@ impl KeyManager {
         Ok(key)
     }
 
+    /// The file in which these keys were found, if it has been a CA's: the keys of its tokens are
+    /// made only after its first certificate was published.
+    pub(crate) fn file_of_a_ca(&self) -> Option<&Path> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Disk(keys) => keys.of_a_ca.then_some(&keys.path),
+        }
+    }
+
     /// The key under `key_id`.
     pub(crate) fn key(&self, key_id: &str) -> Option<PrivateKey> {
         match self {
@@ -111,6 +120,7 @@ impl MemoryKeys {
 pub(crate) struct DiskKeys {
     path: PathBuf,
     held: MemoryKeys,
+    of_a_ca: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,6 +142,7 @@ impl DiskKeys {
                 let keys = Self {
                     path: path.to_owned(),
                     held: MemoryKeys::default(),
+                    of_a_ca: false,
                 };
                 // A place that cannot be written is found out now, not at the first rotation.
                 keys.write(&BTreeMap::new())?;
@@ -157,6 +168,7 @@ impl DiskKeys {
         }
         Ok(Self {
             path: path.to_owned(),
+            of_a_ca: keys.keys().any(|key_id| key_id.starts_with(TOKEN_KEYS)),
             held: MemoryKeys(Mutex::new(keys)),
         })
     }
@@ -182,6 +194,9 @@ impl DiskKeys {
         Ok(file::write_private(&self.path, &text)?)
     }
 }
+
+/// How the key ids of JWT authorities begin, here and with SPIRE.
+const TOKEN_KEYS: &str = "JWT-Signer-";
 
 fn decode(encoded: &str) -> Option<PrivateKey> {
     let der = Zeroizing::new(BASE64_STANDARD.decode(encoded).ok()?);
