@@ -7,3 +7,9 @@
     clippy::missing_docs_in_private_items,
     reason = "tests, and the helpers of tests"
 )]
+
+mod kill;
+mod pid_reuse;
+mod torn;
+
+use signet_tests::testbed;
