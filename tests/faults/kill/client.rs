@@ -188,10 +188,10 @@ pub(super) async fn soon<T>(
 
 fn ok(status: Option<types::Status>) -> Result<(), Status> {
     let status = status.unwrap_or_default();
-    match Code::from_i32(status.code) {
-        Code::Ok => Ok(()),
-        code => Err(Status::new(code, status.message)),
-    }
+    let code = Code::from_i32(status.code);
+    (code == Code::Ok)
+        .then_some(())
+        .ok_or_else(|| Status::new(code, status.message))
 }
 
 pub(super) const AUDIENCE: &str = "test";

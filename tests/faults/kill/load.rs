@@ -3,7 +3,7 @@
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -156,8 +156,8 @@ async fn fetch_x509(load: Load, socket: PathBuf) {
 }
 
 /// The first answer to a workload.
-pub(super) async fn first_svids(socket: &PathBuf) -> Result<X509SvidResponse, Status> {
-    let mut client = grpc::workload_api(socket.clone());
+async fn first_svids(socket: &Path) -> Result<X509SvidResponse, Status> {
+    let mut client = grpc::workload_api(socket.to_owned());
     let request = grpc::workload(X509SvidRequest {});
     let mut stream = soon(client.fetch_x509svid(request)).await?;
     let first = timeout(Duration::from_secs(10), stream.next()).await;
@@ -165,6 +165,15 @@ pub(super) async fn first_svids(socket: &PathBuf) -> Result<X509SvidResponse, St
         Some(answer) => answer,
         None => Err(Status::unavailable("the stream ended")),
     }
+}
+
+/// Whether this test is given an identity.
+pub(super) async fn serves(socket: &Path, id: &str) -> Result<(), Status> {
+    let answer = first_svids(socket).await?;
+    let found = answer.svids.iter().any(|svid| svid.spiffe_id == id);
+    found
+        .then_some(())
+        .ok_or_else(|| Status::not_found("not yet"))
 }
 
 /// What a workload is given fits together at every moment.
@@ -199,7 +208,7 @@ async fn fetch_jwt(load: Load, socket: PathBuf) {
 
 async fn request(load: Load, port: u16) {
     loop {
-        if passes(port).await {
+        if passes(port).await.is_ok() {
             load.seen.requests.fetch_add(1, Ordering::Relaxed);
         }
         sleep(PAUSE).await;
@@ -207,7 +216,7 @@ async fn request(load: Load, port: u16) {
 }
 
 /// Whether a request goes through both proxies.
-pub(super) async fn passes(port: u16) -> bool {
+pub(super) async fn passes(port: u16) -> Result<(), Status> {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
         let request = b"GET /hello HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n";
@@ -216,7 +225,10 @@ pub(super) async fn passes(port: u16) -> bool {
         stream.read_to_end(&mut answer).await.ok()?;
         Some(answer.starts_with(b"HTTP/1.1 200"))
     };
-    matches!(timeout(Duration::from_secs(10), ask).await, Ok(Some(true)))
+    match timeout(Duration::from_secs(10), ask).await {
+        Ok(Some(true)) => Ok(()),
+        Ok(Some(false) | None) | Err(_) => Err(Status::unavailable("not yet")),
+    }
 }
 
 const WRITERS: usize = 3;

@@ -25,7 +25,7 @@ use tonic::{Code, Status};
 use self::{
     client::Admin,
     ledger::compare,
-    load::{Load, first_svids, my_entry, myself, passes},
+    load::{Load, my_entry, myself, passes, serves},
     trust::Trusted,
 };
 use crate::testbed::{Agent, Bed, Options, Process, Proxy, Server, free_port, say};
@@ -190,11 +190,7 @@ inbound:
         let path = format!("/news/{round}");
         let id = format!("spiffe://example.org{path}");
         let entry = answer(|| self.admin.create(my_entry(&self.agent.id, &path))).await;
-        let served = || async {
-            let answer = first_svids(&self.agent.socket).await?;
-            let found = answer.svids.iter().any(|svid| svid.spiffe_id == id);
-            found.then_some(()).ok_or(Status::not_found("not yet"))
-        };
+        let served = || serves(&self.agent.socket, &id);
         let reached = until("news reach a workload", started, served).await;
         answer(|| self.admin.delete(&entry)).await;
         reached
@@ -203,11 +199,7 @@ inbound:
     async fn kill_agent(&mut self) -> Duration {
         self.agent.process.kill();
         let started = restart_after_kill(&mut self.agent.process);
-        let serves = || async {
-            let answer = first_svids(&self.agent.socket).await?;
-            let found = answer.svids.iter().any(|svid| svid.spiffe_id == WEB);
-            found.then_some(()).ok_or(Status::not_found("not yet"))
-        };
+        let serves = || serves(&self.agent.socket, WEB);
         until("the agent serves SVIDs", started, serves).await
     }
 
@@ -218,11 +210,7 @@ inbound:
             false => &mut self.back,
         };
         let started = restart(&mut proxy.process);
-        let port = self.out;
-        let passes = || async move {
-            let passed = passes(port).await;
-            passed.then_some(()).ok_or(Status::unavailable("not yet"))
-        };
+        let passes = || passes(self.out);
         until("the proxies pass a request", started, passes).await
     }
 

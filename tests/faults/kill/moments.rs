@@ -8,9 +8,10 @@ use std::{
 };
 
 use tokio::time::sleep;
-use tonic::Status;
 
-use super::{Admin, RECOVERY, WEB, answer, first_svids, restart_after_kill, trust::Trusted, until};
+use super::{
+    Admin, RECOVERY, WEB, answer, load::serves, restart_after_kill, trust::Trusted, until,
+};
 use crate::testbed::{Agent, Bed, Options, Server, my_user, say, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,11 +68,7 @@ async fn an_agent_killed_while_it_renews_its_svid_comes_back_as_the_same_agent()
         agent.process.kill();
         let started = Instant::now();
         agent.process.start_again();
-        let serves = || async {
-            let answer = first_svids(&agent.socket).await?;
-            let found = answer.svids.iter().any(|svid| svid.spiffe_id == WEB);
-            found.then_some(()).ok_or(Status::not_found("not yet"))
-        };
+        let serves = || serves(&agent.socket, WEB);
         longest = longest.max(until("the agent serves", started, serves).await);
         // It has its own SVID still, or it could not get another one signed.
         let id = format!("spiffe://example.org/fresh/{step}");
