@@ -122,6 +122,7 @@ impl Storage {
             data: Mutex::default(),
             _lock: lock,
         };
+        shared.sweep()?;
         let saved = shared.load()?;
         let shared = Arc::new(shared);
         Ok((Self { shared }, saved))
@@ -168,6 +169,15 @@ impl Storage {
 }
 
 impl Shared {
+    /// An agent that was killed as it wrote has left what it wrote, perhaps a key.
+    fn sweep(&self) -> Result<(), StorageError> {
+        file::sweep(&self.data_path)?;
+        if let KeyManager::Disk(directory) = &self.keys {
+            file::sweep(&directory.join("keys.json"))?;
+        }
+        Ok(())
+    }
+
     fn load(&self) -> Result<Saved, StorageError> {
         let Some(data) = read::<Data>(&self.data_path)? else {
             return Ok(Saved::default());

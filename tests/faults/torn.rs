@@ -102,6 +102,28 @@ fn an_agents_torn_files_are_refused_by_name_and_whole_ones_make_it_the_same_agen
     assert!(listed.contains("Found 1 attested agent"), "{listed}");
 }
 
+#[test]
+fn what_a_killed_process_was_writing_is_gone_when_it_is_back() {
+    let bed = Bed::new();
+    let mut server = Server::start(&bed);
+    let mut agent = Agent::join(&server);
+    server.process.kill();
+    agent.process.kill();
+    let left = [
+        "server/.keys.json",
+        "agent/.keys.json",
+        "agent/.agent-data.json",
+    ];
+    let left = left.map(|name| bed.write(&format!("{name}.4711.3.tmp"), "half a key"));
+    server.process.start_again();
+    server.is_healthy();
+    agent.process.start_again();
+    agent.is_healthy();
+    for path in left {
+        assert!(!path.exists(), "{} is left", path.display());
+    }
+}
+
 /// What can happen to a file.
 #[derive(Debug, Clone, Copy)]
 enum Damage {

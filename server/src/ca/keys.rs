@@ -61,7 +61,8 @@ impl KeyManager {
         Self::Memory(MemoryKeys::default())
     }
 
-    /// Keeps keys in the file at `path`, and reads those that are there.
+    /// Keeps keys in the file at `path`, and reads those that are there. No other server may be
+    /// about to write it.
     pub(crate) fn disk(path: &Path) -> Result<Self, KeyManagerError> {
         DiskKeys::open(path).map(Self::Disk)
     }
@@ -136,6 +137,7 @@ impl Drop for KeyFile {
 
 impl DiskKeys {
     fn open(path: &Path) -> Result<Self, KeyManagerError> {
+        file::sweep(path)?;
         let text = match fs::read_to_string(path) {
             Ok(text) => Zeroizing::new(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
