@@ -45,6 +45,7 @@ async fn killed_a_hundred_times_each_under_load_all_come_back_and_nothing_acknow
         recovery.agent(world.kill_agent().await);
         moment(round + 2).await;
         recovery.proxy(world.kill_proxy(round).await);
+        world.all_run();
         no_client_died(&mut clients);
     }
     clients.shutdown().await;
@@ -110,16 +111,16 @@ inbound:
         self.issue().await;
         let before = load.ledger.snapshot();
         let doubtful = self.attest_while_killed().await;
-        let started = if round.is_multiple_of(2) {
-            restart(&mut self.server.process)
-        } else {
+        if !round.is_multiple_of(2) {
+            // Once more, while it is starting.
             self.server.process.start_again();
             sleep(Duration::from_millis(
                 u64::try_from(round * 7 % 150).unwrap(),
             ))
             .await;
-            restart_after_kill(&mut self.server.process)
-        };
+            self.server.process.kill();
+        }
+        let started = start_again(&mut self.server.process);
         let issuing = until("the server issues", started, || self.admin.mint_x509()).await;
         let bundle = answer(|| self.admin.bundle()).await;
         let agents = || self.admin.bundle_over_tls(bundle.clone());
@@ -198,9 +199,18 @@ inbound:
 
     async fn kill_agent(&mut self) -> Duration {
         self.agent.process.kill();
-        let started = restart_after_kill(&mut self.agent.process);
+        let started = start_again(&mut self.agent.process);
         let serves = || serves(&self.agent.socket, WEB);
         until("the agent serves SVIDs", started, serves).await
+    }
+
+    /// Those that answer are those that were started last.
+    fn all_run(&mut self) {
+        let proxies = [&mut self.back.process, &mut self.front.process];
+        let daemons = [&mut self.server.process, &mut self.agent.process];
+        for process in daemons.into_iter().chain(proxies) {
+            assert!(process.is_running(), "{}", process.log());
+        }
     }
 
     /// Kills one of the proxies, by turns.
@@ -209,7 +219,8 @@ inbound:
             true => &mut self.front,
             false => &mut self.back,
         };
-        let started = restart(&mut proxy.process);
+        proxy.process.kill();
+        let started = start_again(&mut proxy.process);
         let passes = || passes(self.out);
         until("the proxies pass a request", started, passes).await
     }
@@ -284,13 +295,8 @@ fn is_used(outcome: &Result<(), Status>) -> bool {
     refused.code() == Code::InvalidArgument && refused.message().contains("already been used")
 }
 
-/// Kills a process and starts it again; the time of the start.
-fn restart(process: &mut Process) -> Instant {
-    process.kill();
-    restart_after_kill(process)
-}
-
-fn restart_after_kill(process: &mut Process) -> Instant {
+/// Starts a killed process again; the time of the start.
+fn start_again(process: &mut Process) -> Instant {
     let started = Instant::now();
     process.start_again();
     started

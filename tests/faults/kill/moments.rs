@@ -4,14 +4,12 @@
 use std::{
     fs,
     path::Path,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::sleep;
 
-use super::{
-    Admin, RECOVERY, WEB, answer, load::serves, restart_after_kill, trust::Trusted, until,
-};
+use super::{Admin, RECOVERY, WEB, answer, load::serves, start_again, trust::Trusted, until};
 use crate::testbed::{Agent, Bed, Options, Server, my_user, say, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,7 +20,7 @@ async fn a_server_killed_at_any_moment_of_its_first_start_starts_again_with_one_
     let anew = |server: &mut Server<'_>| {
         server.process.kill();
         fs::remove_dir_all(bed.path("server")).unwrap();
-        restart_after_kill(&mut server.process)
+        start_again(&mut server.process)
     };
     let started = anew(&mut server);
     let whole = until("a first start", started, || admin.mint_jwt()).await;
@@ -30,7 +28,7 @@ async fn a_server_killed_at_any_moment_of_its_first_start_starts_again_with_one_
         anew(&mut server);
         sleep(whole * step / FIRST_STARTS).await;
         server.process.kill();
-        let started = restart_after_kill(&mut server.process);
+        let started = start_again(&mut server.process);
         let issuing = until("the server issues", started, || admin.mint_jwt()).await;
         assert!(issuing < RECOVERY, "{issuing:?}");
         let bundle = answer(|| admin.bundle()).await;
@@ -66,8 +64,7 @@ async fn an_agent_killed_while_it_renews_its_svid_comes_back_as_the_same_agent()
         });
         sleep(Duration::from_millis(u64::from(step) * 4)).await;
         agent.process.kill();
-        let started = Instant::now();
-        agent.process.start_again();
+        let started = start_again(&mut agent.process);
         let serves = || serves(&agent.socket, WEB);
         longest = longest.max(until("the agent serves", started, serves).await);
         // It has its own SVID still, or it could not get another one signed.

@@ -34,7 +34,9 @@ impl Process {
     }
 
     /// Starts the same command again, once the process has ended; its log goes on.
+    #[track_caller]
     pub fn start_again(&mut self) {
+        assert!(!self.is_running(), "it is running already");
         self.child = spawn(&self.program, &self.arguments, &self.log);
     }
 
