@@ -13,3 +13,6 @@ mod pid_reuse;
 mod torn;
 
 use signet_tests::testbed;
+
+/// Held by tests that take all of the machine, and measure.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -24,10 +24,14 @@ use std::{
 
 use signet_identity::crypto;
 
-use crate::testbed::{Agent, Bed, Process, Server, TRUST_DOMAIN, say, signet};
+use crate::{
+    ALONE,
+    testbed::{Agent, Bed, Process, Server, TRUST_DOMAIN, say, signet},
+};
 
 #[test]
 fn in_ten_thousand_races_for_a_pid_nobody_gets_the_identity_of_another() {
+    let _alone = ALONE.blocking_lock();
     let bed = Bed::new();
     // Other users take part.
     fs::set_permissions(bed.path(""), Permissions::from_mode(0o755)).unwrap();

