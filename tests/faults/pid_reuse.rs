@@ -296,8 +296,8 @@ fn counts<'a>(told: &'a str, name: &str) -> BTreeMap<&'a str, usize> {
 const TRIES: [(&str, usize); 5] = [
     ("before-accept", 1500),
     ("before-request", 3000),
-    ("during-look-up", 3500),
-    ("exec", 1000),
+    ("during-look-up", 2500),
+    ("exec", 2000),
     ("inherit", 1000),
 ];
 const BY_USER: &str = "twin-by-user";

@@ -42,6 +42,8 @@ pub(crate) struct Racer<'a> {
     /// How long after its request an attacker ends: it follows the moment at which the agent
     /// makes up its mind, so that the tries gather around that moment.
     delay: Duration,
+    /// How long before its request an attacker begins to become another program.
+    lead: Duration,
 }
 
 /// An attacker that has connected.
@@ -64,6 +66,7 @@ impl<'a> Racer<'a> {
             attacker,
             tally: Tally::default(),
             delay: Duration::from_millis(2),
+            lead: Duration::from_micros(500),
         }
     }
 
@@ -124,12 +127,24 @@ impl<'a> Racer<'a> {
         let other = (!next.changes_user).then_some(next.id.as_str());
         attack.wire.hello();
         attack.wire.heard();
-        let request = attack.wire.ask();
-        rest(self.delay);
-        attack.actor.cue(BECOME);
+        // Half of the tries gather around the beginning of the look-up, half around its end.
+        let early = (self.tally.tries / self.stage.twins.len()).is_multiple_of(2);
+        let request = if early {
+            attack.actor.cue(BECOME);
+            rest(self.lead);
+            attack.wire.ask()
+        } else {
+            let request = attack.wire.ask();
+            rest(self.delay);
+            attack.actor.cue(BECOME);
+            request
+        };
         let answer = attack.wire.answer(request);
         self.tally.judge(&answer, Some(&self.attacker.id), other);
-        self.follow(&answer);
+        match early {
+            true => self.lead(&answer),
+            false => self.follow(&answer),
+        }
         attack.actor.line();
         let again = attack.wire.ask();
         let answer = attack.wire.answer(again);
@@ -224,11 +239,17 @@ impl<'a> Racer<'a> {
     }
 
     fn follow(&mut self, answer: &Answer) {
-        let factor = match answer {
-            Answer::Identities(ids) if *ids == [self.attacker.id.as_str()] => 0.9,
-            Answer::Identities(_) | Answer::Refused | Answer::Silence => 1.12,
-        };
+        let factor = if self.is_own(answer) { 0.9 } else { 1.12 };
         self.delay = self.delay.mul_f64(factor).clamp(SHORTEST, LONGEST);
+    }
+
+    fn lead(&mut self, answer: &Answer) {
+        let factor = if self.is_own(answer) { 1.05 } else { 0.95 };
+        self.lead = self.lead.mul_f64(factor).clamp(SHORTEST, LONGEST);
+    }
+
+    fn is_own(&self, answer: &Answer) -> bool {
+        matches!(answer, Answer::Identities(ids) if *ids == [self.attacker.id.as_str()])
     }
 }
 
