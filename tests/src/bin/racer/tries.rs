@@ -127,7 +127,8 @@ impl<'a> Racer<'a> {
         let other = (!next.changes_user).then_some(next.id.as_str());
         attack.wire.hello();
         attack.wire.heard();
-        // Half of the tries gather around the beginning of the look-up, half around its end.
+        // Half of the tries change as the look-up begins, earlier still where the agent takes them
+        // for unchanged; half as it ends.
         let early = (self.tally.tries / self.stage.twins.len()).is_multiple_of(2);
         let request = if early {
             attack.actor.cue(BECOME);
