@@ -9,6 +9,7 @@ mod shared;
 
 use std::{
     fs,
+    io::Write as _,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -192,6 +193,14 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// Says something that is read even if the test succeeds: what was measured, what was left out.
+pub fn say(text: &str) {
+    // Unlike `eprintln!`, this is not captured.
+    std::io::stderr()
+        .write_all(format!("{text}\n").as_bytes())
+        .unwrap();
 }
 
 /// Waits until `probe` has something, as long as anything ordinary may take.

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use nix::{
@@ -11,30 +12,32 @@ use nix::{
     unistd::Pid,
 };
 
-use super::eventually;
+use super::{eventually, within};
 
 /// A running process and its log.
 pub struct Process {
     child: Child,
     log: PathBuf,
+    program: PathBuf,
+    arguments: Vec<String>,
 }
 
 impl Process {
     pub fn start(program: &Path, arguments: &[&str], log: PathBuf) -> Self {
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        let child = Command::new(program)
-            .args(arguments)
-            .current_dir(log.parent().unwrap())
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        Self { child, log }
+        let arguments: Vec<String> = arguments.iter().map(|&part| part.to_owned()).collect();
+        Self {
+            child: spawn(program, &arguments, &log),
+            log,
+            program: program.to_owned(),
+            arguments,
+        }
+    }
+
+    /// Starts the same command again, once the process has ended; its log goes on.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(!self.is_running(), "it is running already");
+        self.child = spawn(&self.program, &self.arguments, &self.log);
     }
 
     pub fn id(&self) -> u32 {
@@ -59,6 +62,12 @@ impl Process {
         eventually("the process ends", || self.child.try_wait().unwrap())
     }
 
+    /// Waits until the process ends by itself, which may take a while.
+    #[track_caller]
+    pub fn ends_within(&mut self, limit: Duration) -> ExitStatus {
+        within(limit, "the process ends", || self.child.try_wait().unwrap())
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -80,6 +89,18 @@ impl Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+fn spawn(program: &Path, arguments: &[String], log: &Path) -> Child {
+    let output = File::options().create(true).append(true).open(log).unwrap();
+    Command::new(program)
+        .args(arguments)
+        .current_dir(log.parent().unwrap())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Process {
