@@ -12,6 +12,7 @@ mod limits;
 mod load;
 mod meter;
 mod propagate;
+mod proxy;
 mod world;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -37,6 +38,13 @@ enum Question {
     /// From an entry's creation to the SVID in a watching workload's hand, and from its
     /// deletion to the SVID's end.
     Propagate(propagate::Flags),
+    /// What bytes cost on their way through two proxies.
+    ProxyTcp,
+    /// What HTTP requests cost on their way through two proxies.
+    ProxyHttp,
+    /// One hop without anything of ours, for comparison.
+    #[command(hide = true)]
+    Hop(proxy::hop::Flags),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -52,6 +60,9 @@ async fn main() -> anyhow::Result<()> {
         Question::Idle => idle::measure().await?,
         Question::Issue(flags) => issue::measure(flags).await?,
         Question::Propagate(flags) => propagate::measure(flags).await?,
+        Question::ProxyTcp => proxy::tcp::measure().await?,
+        Question::ProxyHttp => proxy::http::measure().await?,
+        Question::Hop(flags) => return proxy::hop::run(flags).await,
     };
     match flags.output {
         Output::Json => println!("{}", serde_json::to_string(&figures)?),
