@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use rustls::pki_types::CertificateDer;
 use signet_identity::{crypto, tls, x509::Leaf};
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::read_ahead::ReadAhead;
 
 /// The verified client of a connection.
 #[derive(Debug)]
@@ -33,8 +34,9 @@ impl Peer {
     ///
     /// # Errors
     /// No verified SPIFFE ID, or a socket that is gone.
-    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> anyhow::Result<Self> {
-        let (socket, session) = stream.get_ref();
+    pub(crate) fn of(stream: &TlsStream<ReadAhead>) -> anyhow::Result<Self> {
+        let (stream, session) = stream.get_ref();
+        let socket = stream.socket();
         let chain = session.peer_certificates().ok_or(Unproven)?;
         Ok(Self {
             leaf: tls::peer_leaf(Some(chain))?.ok_or(Unproven)?,
