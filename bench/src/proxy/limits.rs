@@ -45,7 +45,7 @@ pub(super) struct Handshake {
     pub(super) server: f64,
 }
 
-/// Processor time in seconds of a gigabyte, sealed and opened in full records.
+/// Processor time in ms of a gigabyte, sealed and opened in full records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Records {
     pub(super) seal: f64,
@@ -117,7 +117,7 @@ impl Ends {
             server.reader().read_exact(&mut opened)?;
             Ok(())
         })?;
-        let gigabyte = |record: f64| record / 1e6 * 1e9 / float(RECORD);
+        let gigabyte = |record: f64| record / 1e3 * 1e9 / float(RECORD);
         Ok(Records {
             seal: gigabyte(seal),
             open: gigabyte(both - seal),

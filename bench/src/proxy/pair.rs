@@ -110,9 +110,9 @@ impl Both {
         self.figures(name, "µs", |used| used.each(count))
     }
 
-    /// Processor time in seconds of each proxy, times `factor`.
-    pub(super) fn seconds(self, name: &str, factor: f64) -> [Figure; 2] {
-        self.figures(name, "s", |used| used.cpu.as_secs_f64() * factor)
+    /// Processor time in ms of each proxy, times `factor`.
+    pub(super) fn total(self, name: &str, factor: f64) -> [Figure; 2] {
+        self.figures(name, "ms", |used| used.cpu.as_secs_f64() * 1e3 * factor)
     }
 
     fn figures(self, name: &str, unit: &'static str, value: impl Fn(Used) -> f64) -> [Figure; 2] {

@@ -28,12 +28,12 @@ impl Hop {
     async fn gigabyte(self, exchange: &Exchange) -> anyhow::Result<f64> {
         let mark = self.meter.mark()?;
         load::once(self.address, exchange.clone()).await?;
-        Ok(mark.used()?.cpu.as_secs_f64() * per_gigabyte())
+        Ok(mark.used()?.cpu.as_secs_f64() * 1e3 * per_gigabyte())
     }
 }
 
 /// Exchanges over kept connections: the most that goes through, and half of that at an even
-/// pace.
+/// pace; each beside the same load on the bare hop.
 pub(super) async fn exchanges(
     pair: &Pair,
     hop: Hop,
@@ -41,21 +41,45 @@ pub(super) async fn exchanges(
     exchange: &Exchange,
 ) -> anyhow::Result<Vec<Figure>> {
     let least = hop.exchange(exchange).await?;
-    let at = pair.entrance;
     let marks = pair.mark()?;
-    let full = load::closed(at, exchange.clone(), CONNECTIONS, FULL).await?;
+    let full = load::closed(pair.entrance, exchange.clone(), CONNECTIONS, FULL).await?;
     let used = marks.used()?;
     let rate = float(full.exchanges) / full.took.as_secs_f64();
     let mut figures = vec![Figure::new(format!("{name}, most"), rate, "/s")];
-    let limited = |figure: Figure| figure.limit("a bare hop", least);
-    figures.extend(used.each(name, full.exchanges).map(limited));
+    let cpu = used.each(name, full.exchanges);
+    figures.extend(cpu.map(|figure| figure.limit(BARE, least)));
+    figures.extend(
+        at_pace(
+            pair,
+            hop,
+            &format!("{name} at half load"),
+            exchange,
+            rate / 2.0,
+        )
+        .await?,
+    );
+    Ok(figures)
+}
+
+async fn at_pace(
+    pair: &Pair,
+    hop: Hop,
+    name: &str,
+    exchange: &Exchange,
+    rate: f64,
+) -> anyhow::Result<Vec<Figure>> {
+    let mark = hop.meter.mark()?;
+    let bare = load::paced(hop.address, exchange.clone(), CONNECTIONS, rate, HALF).await?;
+    let least = mark.used()?.each(bare.exchanges);
     let marks = pair.mark()?;
-    let half = load::paced(at, exchange.clone(), CONNECTIONS, rate / 2.0, HALF).await?;
-    let used = marks.used()?;
-    let name = format!("{name} at half load");
-    figures.push(half.latencies.figure(&name, 50.0));
-    figures.push(half.latencies.figure(&name, 99.0));
-    figures.extend(used.each(&name, half.exchanges).map(limited));
+    let done = load::paced(pair.entrance, exchange.clone(), CONNECTIONS, rate, HALF).await?;
+    let cpu = marks.used()?.each(name, done.exchanges);
+    let mut figures = Vec::new();
+    for part in [50.0, 99.0] {
+        let figure = done.latencies.figure(name, part);
+        figures.push(figure.limit(BARE, bare.latencies.percentile(part)));
+    }
+    figures.extend(cpu.map(|figure| figure.limit(BARE, least)));
     Ok(figures)
 }
 
@@ -69,8 +93,8 @@ pub(super) async fn bulk(
     let least = hop.gigabyte(exchange).await?;
     let marks = pair.mark()?;
     load::once(pair.entrance, exchange.clone()).await?;
-    let figures = marks.used()?.seconds(name, per_gigabyte());
-    Ok(figures.map(|figure| figure.limit("a bare hop", least)))
+    let figures = marks.used()?.total(name, per_gigabyte());
+    Ok(figures.map(|figure| figure.limit(BARE, least)))
 }
 
 /// Memory that each proxy takes for each thousand of `connections`; `before` they came.
@@ -106,6 +130,7 @@ fn per_gigabyte() -> f64 {
     1e9 / f64::from(BULK)
 }
 
+const BARE: &str = "a bare hop";
 /// Enough to keep both proxies busy.
 pub(super) const CONNECTIONS: usize = 64;
 /// Of one exchange in bulk.
@@ -113,4 +138,4 @@ pub(super) const BULK: u32 = 500_000_000;
 /// Of one small exchange.
 pub(super) const SMALL: u32 = 1024;
 pub(super) const FULL: Duration = Duration::from_secs(3);
-const HALF: Duration = Duration::from_secs(5);
+const HALF: Duration = Duration::from_secs(4);

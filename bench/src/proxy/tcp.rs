@@ -27,8 +27,8 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let download = Exchange::bytes(0, BULK);
     let upload = Exchange::bytes(BULK, 1);
     let least = ends.records()?;
-    figures.push(Figure::new("1 GB sealed in memory", least.seal, "s"));
-    figures.push(Figure::new("1 GB opened in memory", least.open, "s"));
+    figures.push(Figure::new("1 GB sealed in memory", least.seal, "ms"));
+    figures.push(Figure::new("1 GB opened in memory", least.open, "ms"));
     figures.extend(steps::bulk(&pair, hop, "1 GB received", &download).await?);
     figures.extend(steps::bulk(&pair, hop, "1 GB sent", &upload).await?);
     Ok(figures)
