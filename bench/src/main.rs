@@ -4,6 +4,7 @@
 //! people, or with `--output json` one object for programs. Figures of a run, with machine
 //! and command, stand in `bench/README.md`.
 
+mod agents;
 mod entries;
 mod figure;
 mod idle;
@@ -12,6 +13,8 @@ mod limits;
 mod load;
 mod meter;
 mod propagate;
+mod registry;
+mod workload_api;
 mod world;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -30,6 +33,10 @@ struct Flags {
 
 #[derive(Debug, Subcommand)]
 enum Question {
+    /// A fleet of connected agents that have nothing to do.
+    Agents(agents::Flags),
+    /// Registration entries by the ten thousand.
+    Entries(entries::Flags),
     /// Memory of server, agent and proxy that have nothing to do.
     Idle,
     /// SVIDs signed per second and what each costs the server.
@@ -37,6 +44,8 @@ enum Question {
     /// From an entry's creation to the SVID in a watching workload's hand, and from its
     /// deletion to the SVID's end.
     Propagate(propagate::Flags),
+    /// Fetches from an agent, and many open streams.
+    WorkloadApi(workload_api::Flags),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -49,9 +58,12 @@ enum Output {
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let figures = match flags.question {
+        Question::Agents(flags) => agents::measure(flags).await?,
+        Question::Entries(flags) => entries::measure(flags).await?,
         Question::Idle => idle::measure().await?,
         Question::Issue(flags) => issue::measure(flags).await?,
         Question::Propagate(flags) => propagate::measure(flags).await?,
+        Question::WorkloadApi(flags) => workload_api::measure(flags).await?,
     };
     match flags.output {
         Output::Json => println!("{}", serde_json::to_string(&figures)?),
