@@ -5,17 +5,17 @@ use std::{fs, time::Duration};
 use tokio::time::sleep;
 
 use crate::{
-    entries,
     figure::Figure,
     meter::Meter,
+    registry,
     world::{TRUST_DOMAIN, World, free_port, text},
 };
 
 /// What server (empty store), agent and proxy use after they have settled.
 pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let mut world = World::start().await?;
-    let entry = entries::mine(&world.agent_path, "/proxy".to_owned());
-    entries::create(&world.admin(), vec![entry]).await?;
+    let entry = registry::mine(&world.agent_path, "/proxy".to_owned());
+    registry::create(&world.admin(), vec![entry]).await?;
     let config = world.path("proxy.yaml");
     let (inbound, outbound, agent) = (free_port()?, free_port()?, world.path("agent.sock"));
     fs::write(&config, proxy_yaml(text(&agent)?, inbound, outbound))?;

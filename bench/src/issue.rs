@@ -18,11 +18,11 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
 use crate::{
-    entries,
     figure::{Figure, float},
     limits::Crypto,
     load::went_well,
     meter::{Meter, Used},
+    registry,
     world::{Settings, World},
 };
 
@@ -42,8 +42,8 @@ pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
     .await?;
     let admin = world.admin();
     let agent = world.server()?.attest(&admin).await?;
-    let own = |number| entries::mine(&agent.path, format!("/workload-{number}"));
-    let ids = entries::create(&admin, (0..LARGE).map(own).collect()).await?;
+    let own = |number| registry::mine(&agent.path, format!("/workload-{number}"));
+    let ids = registry::create(&admin, (0..LARGE).map(own).collect()).await?;
     let params: Vec<_> = ids.into_iter().map(params).collect::<Result<_, _>>()?;
     let run = Run {
         meter: world.meter("server")?,

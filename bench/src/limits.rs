@@ -1,6 +1,7 @@
 //! What this machine can do at best: the primitives that a figure stands on, measured on one
 //! thread in the same run.
 
+use anyhow::Context as _;
 use signet_identity::{
     crypto::{self, Hash, Scheme},
     key::{KeyType, PrivateKey},
@@ -13,6 +14,8 @@ use crate::meter::own_cost;
 pub(crate) struct Crypto {
     pub(crate) verify: f64,
     pub(crate) sign: f64,
+    /// The server's part of the key exchange that our TLS prefers.
+    pub(crate) exchange: f64,
 }
 
 impl Crypto {
@@ -31,7 +34,16 @@ impl Crypto {
                 &signature,
             )?)
         })?;
-        Ok(Self { verify, sign })
+        let provider = crypto::provider();
+        let group = provider.kx_groups.first().context("a group")?;
+        let client = group.start()?;
+        let share = client.pub_key();
+        let exchange = own_cost(|| Ok(group.start_and_complete(share)?))?;
+        Ok(Self {
+            verify,
+            sign,
+            exchange,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! people, or with `--output json` one object for programs. Figures of a run, with machine
 //! and command, stand in `bench/README.md`.
 
+mod agents;
 mod entries;
 mod figure;
 mod idle;
@@ -13,6 +14,8 @@ mod load;
 mod meter;
 mod propagate;
 mod proxy;
+mod registry;
+mod workload_api;
 mod world;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -31,6 +34,10 @@ struct Flags {
 
 #[derive(Debug, Subcommand)]
 enum Question {
+    /// A fleet of connected agents that have nothing to do.
+    Agents(agents::Flags),
+    /// Registration entries by the ten thousand.
+    Entries(entries::Flags),
     /// Memory of server, agent and proxy that have nothing to do.
     Idle,
     /// SVIDs signed per second and what each costs the server.
@@ -45,6 +52,8 @@ enum Question {
     /// One hop without anything of ours, for comparison.
     #[command(hide = true)]
     Hop(proxy::hop::Flags),
+    /// Fetches from an agent, and many open streams.
+    WorkloadApi(workload_api::Flags),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -57,12 +66,15 @@ enum Output {
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let figures = match flags.question {
+        Question::Agents(flags) => agents::measure(flags).await?,
+        Question::Entries(flags) => entries::measure(flags).await?,
         Question::Idle => idle::measure().await?,
         Question::Issue(flags) => issue::measure(flags).await?,
         Question::Propagate(flags) => propagate::measure(flags).await?,
         Question::ProxyTcp => proxy::tcp::measure().await?,
         Question::ProxyHttp => proxy::http::measure().await?,
         Question::Hop(flags) => return proxy::hop::run(flags).await,
+        Question::WorkloadApi(flags) => workload_api::measure(flags).await?,
     };
     match flags.output {
         Output::Json => println!("{}", serde_json::to_string(&figures)?),

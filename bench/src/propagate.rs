@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use tonic::{Request, Streaming, transport::Channel};
 
 use crate::{
-    entries,
     figure::{Figure, Latencies},
+    registry,
     world::World,
 };
 
@@ -36,7 +36,7 @@ pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let mut held = 0;
     for with in flags.with {
-        entries::fill(&world.admin(), held..with).await?;
+        registry::fill(&world.admin(), held..with).await?;
         held = held.max(with);
         let times = workload.rounds(&world, flags.rounds).await?;
         for (what, times) in [
@@ -55,17 +55,18 @@ pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
 #[derive(Debug)]
 pub(crate) struct Workload(Streaming<X509SvidResponse>);
 
-#[derive(Default)]
-struct Times {
-    created: Latencies,
-    gone: Latencies,
+/// How long each creation and deletion took to arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) created: Latencies,
+    pub(crate) gone: Latencies,
 }
 
 impl Workload {
     /// Opens a stream, for which there has to be an entry first.
     pub(crate) async fn start(world: &World) -> anyhow::Result<Self> {
-        let first = entries::mine(&world.agent_path, "/workload".to_owned());
-        entries::create(&world.admin(), vec![first]).await?;
+        let first = registry::mine(&world.agent_path, "/workload".to_owned());
+        registry::create(&world.admin(), vec![first]).await?;
         let mut client = SpiffeWorkloadApiClient::new(world.channel("agent.sock"));
         let started = Instant::now();
         loop {
@@ -85,17 +86,18 @@ impl Workload {
         Ok(first.is_ok().then_some(Self(stream)))
     }
 
-    async fn rounds(&mut self, world: &World, rounds: usize) -> anyhow::Result<Times> {
+    /// Creates and deletes entries of this workload, one after the other.
+    pub(crate) async fn rounds(&mut self, world: &World, rounds: usize) -> anyhow::Result<Times> {
         let admin = world.admin();
         let mut times = Times::default();
         for round in 0..rounds {
-            let entry = entries::mine(&world.agent_path, format!("/round-{round}"));
+            let entry = registry::mine(&world.agent_path, format!("/round-{round}"));
             let started = Instant::now();
-            let ids = entries::create(&admin, vec![entry]).await?;
+            let ids = registry::create(&admin, vec![entry]).await?;
             self.holds(2).await?;
             times.created.push(started.elapsed());
             let started = Instant::now();
-            entries::delete(&admin, ids).await?;
+            registry::delete(&admin, ids).await?;
             self.holds(1).await?;
             times.gone.push(started.elapsed());
         }
@@ -103,7 +105,7 @@ impl Workload {
     }
 
     /// Waits until so many SVIDs are held.
-    pub(crate) async fn holds(&mut self, count: usize) -> anyhow::Result<()> {
+    async fn holds(&mut self, count: usize) -> anyhow::Result<()> {
         let arrives = async {
             while self
                 .0
