@@ -1,50 +1,39 @@
-//! Memory of processes that have nothing to do.
+//! Memory and processor time of processes that have nothing to do.
 
 use std::{fs, time::Duration};
 
 use tokio::time::sleep;
 
 use crate::{
-    Figure,
-    propagate::my_user,
-    world::{World, free_port, text},
+    figure::Figure,
+    meter::Meter,
+    registry,
+    world::{TRUST_DOMAIN, World, free_port, text},
 };
 
-/// Resident memory of server (empty store), agent and proxy, after they have settled.
+/// What server (empty store), agent and proxy use after they have settled.
 pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let mut world = World::start().await?;
-    let socket = world.path("server.sock");
-    let parent = world.agent_id.clone();
-    world.ask(&[
-        "server",
-        "entry",
-        "create",
-        "--socket-path",
-        text(&socket)?,
-        "--parent-id",
-        &parent,
-        "--spiffe-id",
-        "spiffe://bench.test/proxy",
-        "--selector",
-        &my_user(),
-    ])?;
+    let entry = registry::mine(&world.agent_path, "/proxy".to_owned());
+    registry::create(&world.admin(), vec![entry]).await?;
     let config = world.path("proxy.yaml");
     let (inbound, outbound, agent) = (free_port()?, free_port()?, world.path("agent.sock"));
     fs::write(&config, proxy_yaml(text(&agent)?, inbound, outbound))?;
     world.run("proxy", &["--config", text(&config)?])?;
     world.says("proxy", "accepting connections").await?;
     sleep(SETTLE).await;
-    [("server", 25.0), ("agent", 15.0), ("proxy", 10.0)]
-        .into_iter()
-        .map(|(name, aim)| {
-            Ok(Figure {
-                name: format!("{name}, idle, resident"),
-                value: world.resident(name)? / 1024.0,
-                unit: "MiB",
-                aim: Some(aim),
-            })
-        })
-        .collect()
+    let roles = [("server", 25.0), ("agent", 15.0), ("proxy", 10.0)];
+    let marks = roles.map(|(name, aim)| (name, aim, world.meter(name).and_then(Meter::mark)));
+    sleep(QUIET).await;
+    let mut figures = Vec::new();
+    for (name, aim, mark) in marks {
+        let (meter, used) = (world.meter(name)?, mark?.used()?);
+        let figure = |what, value, unit| Figure::new(format!("{name}, {what}"), value, unit);
+        figures.push(figure("resident", meter.resident()?, "MiB").at_most(aim));
+        figures.push(figure("of that its own", meter.anonymous()?, "MiB"));
+        figures.push(figure("of a core", used.share(), "%"));
+    }
+    Ok(figures)
 }
 
 fn proxy_yaml(agent: &str, inbound: u16, outbound: u16) -> String {
@@ -58,9 +47,10 @@ outbound:
     listen: 127.0.0.1:{outbound}
     protocol: HTTP
     connect: 127.0.0.1:{inbound}
-    expect: [spiffe://bench.test/proxy]
+    expect: [spiffe://{TRUST_DOMAIN}/proxy]
 "
     )
 }
 
 const SETTLE: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(10);

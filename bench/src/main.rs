@@ -1,15 +1,26 @@
-//! Measurements of the real processes: `cargo run --release -p signet-bench -- NAME`.
+//! Measurements of the real processes: `cargo run --release -p signet-bench -- QUESTION`.
 //!
 //! Each question starts what it needs in a temporary directory and prints a table for
 //! people, or with `--output json` one object for programs. Figures of a run, with machine
 //! and command, stand in `bench/README.md`.
 
+mod agents;
+mod entries;
+mod figure;
 mod idle;
+mod issue;
+mod limits;
+mod load;
+mod meter;
 mod propagate;
+mod proxy;
+mod registry;
+mod workload_api;
 mod world;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use serde::Serialize;
+
+use figure::Figure;
 
 /// Measures Signet's processes.
 #[derive(Debug, Parser)]
@@ -23,14 +34,26 @@ struct Flags {
 
 #[derive(Debug, Subcommand)]
 enum Question {
+    /// A fleet of connected agents that have nothing to do.
+    Agents(agents::Flags),
+    /// Registration entries by the ten thousand.
+    Entries(entries::Flags),
     /// Memory of server, agent and proxy that have nothing to do.
     Idle,
-    /// From an entry's creation to the SVID in a watching workload's hand.
-    Propagate {
-        /// How many entries are created, one after the other.
-        #[arg(long, default_value_t = 50)]
-        entries: usize,
-    },
+    /// SVIDs signed per second and what each costs the server.
+    Issue(issue::Flags),
+    /// From an entry's creation to the SVID in a watching workload's hand, and from its
+    /// deletion to the SVID's end.
+    Propagate(propagate::Flags),
+    /// What bytes cost on their way through two proxies.
+    ProxyTcp,
+    /// What HTTP requests cost on their way through two proxies.
+    ProxyHttp,
+    /// One hop without anything of ours, for comparison.
+    #[command(hide = true)]
+    Hop(proxy::hop::Flags),
+    /// Fetches from an agent, and many open streams.
+    WorkloadApi(workload_api::Flags),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -39,36 +62,26 @@ enum Output {
     Json,
 }
 
-/// One figure and what it should be.
-#[derive(Debug, Serialize)]
-struct Figure {
-    name: String,
-    value: f64,
-    unit: &'static str,
-    aim: Option<f64>,
-}
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let figures = match flags.question {
+        Question::Agents(flags) => agents::measure(flags).await?,
+        Question::Entries(flags) => entries::measure(flags).await?,
         Question::Idle => idle::measure().await?,
-        Question::Propagate { entries } => propagate::measure(entries).await?,
+        Question::Issue(flags) => issue::measure(flags).await?,
+        Question::Propagate(flags) => propagate::measure(flags).await?,
+        Question::ProxyTcp => proxy::tcp::measure().await?,
+        Question::ProxyHttp => proxy::http::measure().await?,
+        Question::Hop(flags) => return proxy::hop::run(flags).await,
+        Question::WorkloadApi(flags) => workload_api::measure(flags).await?,
     };
     match flags.output {
         Output::Json => println!("{}", serde_json::to_string(&figures)?),
-        Output::Table => figures.iter().for_each(print),
+        Output::Table => figures
+            .iter()
+            .map(Figure::line)
+            .for_each(|line| println!("{line}")),
     }
     Ok(())
-}
-
-fn print(figure: &Figure) {
-    let Figure {
-        name,
-        value,
-        unit,
-        aim,
-    } = figure;
-    let aim = aim.map_or_else(String::new, |aim| format!("   aim ≤ {aim}"));
-    println!("{name:<40} {value:>9.1} {unit:<5}{aim}");
 }

@@ -1,111 +1,138 @@
-//! How long an entry takes from its creation to the hands of a watching workload.
+//! How long an entry takes from its creation to the hands of a watching workload, and from its
+//! deletion to its end there; with few entries and with many.
 
-use std::{os::unix::fs::MetadataExt as _, time::Instant};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use signet_proto::{
-    spire::api::{
-        server::entry::v1::{BatchCreateEntryRequest, entry_client::EntryClient},
-        types::{Entry, Selector, Spiffeid},
-    },
-    workload::{X509SvidRequest, spiffe_workload_api_client::SpiffeWorkloadApiClient},
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use signet_proto::workload::{
+    X509SvidRequest, X509SvidResponse, spiffe_workload_api_client::SpiffeWorkloadApiClient,
 };
-use tokio_stream::StreamExt as _;
-use tonic::Request;
+use tokio::time::timeout;
+use tonic::{Request, Streaming, transport::Channel};
 
-use crate::{Figure, world::World};
+use crate::{
+    figure::{Figure, Latencies},
+    registry,
+    world::World,
+};
 
-/// Creates entries one after the other and waits for each to arrive.
-pub(crate) async fn measure(entries: usize) -> anyhow::Result<Vec<Figure>> {
-    ensure!(entries > 0, "--entries must be at least 1");
+/// What is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// How many entries the server holds besides, of other agents.
+    #[arg(long, default_values_t = [10, 100_000])]
+    with: Vec<usize>,
+    /// How many entries are created and deleted, one after the other.
+    #[arg(long, default_value_t = 100)]
+    rounds: usize,
+}
+
+/// Asks with each number of entries in turn, on the same server.
+pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
+    ensure!(flags.rounds > 0, "--rounds must be at least 1");
     let world = World::start().await?;
-    let mut registry = EntryClient::new(world.channel("server.sock"));
-    create(&mut registry, &world.agent_id, 0).await?;
-    let mut workload = SpiffeWorkloadApiClient::new(world.channel("agent.sock"));
-    let mut stream = loop {
-        let mut request = Request::new(X509SvidRequest {});
-        request
-            .metadata_mut()
-            .insert("workload.spiffe.io", "true".parse()?);
-        if let Ok(answer) = workload.fetch_x509svid(request).await {
-            let mut stream = answer.into_inner();
-            if stream.next().await.is_some_and(|first| first.is_ok()) {
-                break stream;
-            }
+    let mut workload = Workload::start(&world).await?;
+    let mut figures = Vec::new();
+    let mut held = 0;
+    for with in flags.with {
+        registry::fill(&world.admin(), held..with).await?;
+        held = held.max(with);
+        let times = workload.rounds(&world, flags.rounds).await?;
+        for (what, times) in [
+            ("created → held", times.created),
+            ("deleted → gone", times.gone),
+        ] {
+            let name = format!("{what}, with {with} entries");
+            figures.push(times.figure(&name, 50.0).at_most(30.0));
+            figures.push(times.figure(&name, 99.0).at_most(150.0));
         }
-    };
-    let mut taken = Vec::new();
-    for number in 1..=entries {
-        let started = Instant::now();
-        create(&mut registry, &world.agent_id, number).await?;
-        loop {
-            let update = stream.next().await.context("the stream ended")??;
-            if update.svids.len() > number {
-                break;
-            }
-        }
-        taken.push(started.elapsed().as_secs_f64() * 1000.0);
     }
-    taken.sort_by(f64::total_cmp);
-    let at = |part: usize| {
-        taken
-            .get((taken.len() * part / 100).min(taken.len() - 1))
-            .copied()
-    };
-    let figure = |name: &str, value: Option<f64>, aim| Figure {
-        name: format!("entry created → SVID held, {name}"),
-        value: value.unwrap_or_default(),
-        unit: "ms",
-        aim,
-    };
-    Ok(vec![
-        figure("p50", at(50), None),
-        figure("p99", at(99), None),
-        figure("longest", taken.last().copied(), Some(250.0)),
-    ])
+    Ok(figures)
 }
 
-/// The selector of this process's user.
-pub(crate) fn my_user() -> String {
-    let uid = std::fs::metadata("/proc/self").map_or(0, |own| own.uid());
-    format!("unix:uid:{uid}")
+/// A workload that watches the Workload API.
+#[derive(Debug)]
+pub(crate) struct Workload(Streaming<X509SvidResponse>);
+
+/// How long each creation and deletion took to arrive.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) created: Latencies,
+    pub(crate) gone: Latencies,
 }
 
-async fn create(
-    registry: &mut EntryClient<tonic::transport::Channel>,
-    parent: &str,
-    number: usize,
-) -> anyhow::Result<()> {
-    let user = my_user();
-    let (kind, value) = user.split_once(':').context("a selector")?;
-    let parent = parent
-        .strip_prefix("spiffe://bench.test")
-        .context("an agent ID")?;
-    let id = |path: String| {
-        Some(Spiffeid {
-            trust_domain: "bench.test".to_owned(),
-            path,
-        })
-    };
-    let entry = Entry {
-        spiffe_id: id(format!("/workload-{number}")),
-        parent_id: id(parent.to_owned()),
-        selectors: vec![Selector {
-            r#type: kind.to_owned(),
-            value: value.to_owned(),
-        }],
-        ..Entry::default()
-    };
-    let request = BatchCreateEntryRequest {
-        entries: vec![entry],
-        output_mask: None,
-    };
-    let answer = registry.batch_create_entry(request).await?.into_inner();
-    let status = answer
-        .results
-        .into_iter()
-        .find_map(|result| result.status)
-        .context("a status")?;
-    ensure!(status.code == 0, "entry {number}: {}", status.message);
-    Ok(())
+impl Workload {
+    /// Opens a stream, for which there has to be an entry first.
+    pub(crate) async fn start(world: &World) -> anyhow::Result<Self> {
+        let first = registry::mine(&world.agent_path, "/workload".to_owned());
+        registry::create(&world.admin(), vec![first]).await?;
+        let mut client = SpiffeWorkloadApiClient::new(world.channel("agent.sock"));
+        let started = Instant::now();
+        loop {
+            if let Some(stream) = Self::open(&mut client).await? {
+                return Ok(stream);
+            }
+            ensure!(started.elapsed() < PATIENCE, "the workload gets no SVID");
+        }
+    }
+
+    async fn open(client: &mut SpiffeWorkloadApiClient<Channel>) -> anyhow::Result<Option<Self>> {
+        let Ok(answer) = client.fetch_x509svid(workload(X509SvidRequest {})?).await else {
+            return Ok(None);
+        };
+        let mut stream = answer.into_inner();
+        let first = stream.message().await;
+        Ok(first.is_ok().then_some(Self(stream)))
+    }
+
+    /// Creates and deletes entries of this workload, one after the other.
+    pub(crate) async fn rounds(&mut self, world: &World, rounds: usize) -> anyhow::Result<Times> {
+        let admin = world.admin();
+        let mut times = Times::default();
+        for round in 0..rounds {
+            let entry = registry::mine(&world.agent_path, format!("/round-{round}"));
+            let started = Instant::now();
+            let ids = registry::create(&admin, vec![entry]).await?;
+            self.holds(2).await?;
+            times.created.push(started.elapsed());
+            let started = Instant::now();
+            registry::delete(&admin, ids).await?;
+            self.holds(1).await?;
+            times.gone.push(started.elapsed());
+        }
+        Ok(times)
+    }
+
+    /// Waits until so many SVIDs are held.
+    async fn holds(&mut self, count: usize) -> anyhow::Result<()> {
+        let arrives = async {
+            while self
+                .0
+                .message()
+                .await?
+                .context("the stream ended")?
+                .svids
+                .len()
+                != count
+            {}
+            Ok(())
+        };
+        match timeout(PATIENCE, arrives).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => bail!("the workload does not come to hold {count} SVIDs"),
+        }
+    }
 }
+
+/// A request with the header that the standard asks for.
+pub(crate) fn workload<T>(message: T) -> anyhow::Result<Request<T>> {
+    let mut request = Request::new(message);
+    let security_header = "true".parse()?;
+    request
+        .metadata_mut()
+        .insert("workload.spiffe.io", security_header);
+    Ok(request)
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);

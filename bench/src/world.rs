@@ -1,55 +1,86 @@
-//! A server and an agent of the release build, in a temporary directory.
+//! The processes that a question is asked of: role binaries of the release build, and whatever
+//! else it needs, in a temporary directory.
 
 use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
-use tokio::{net::UnixStream, time::sleep};
-use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
+use tokio::time::sleep;
+use tonic::transport::Channel;
 
-/// The processes that a question is asked of; they end with it.
+use crate::{
+    load::{ServerAddress, over_unix},
+    meter::Meter,
+};
+
+/// The processes of a question; they end with it.
 #[derive(Debug)]
 pub(crate) struct World {
     directory: TempDir,
     program: PathBuf,
     running: Vec<Running>,
-    pub(crate) agent_id: String,
+    port: u16,
+    /// The agent's path, as entries have it as their parent.
+    pub(crate) agent_path: String,
 }
 
 #[derive(Debug)]
 struct Running {
-    role: String,
+    name: String,
     child: Child,
+}
+
+/// What the processes are told beyond the ordinary.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings<'a> {
+    /// Lines of the `server` block of the server's configuration.
+    pub(crate) server: &'a str,
+    /// Lines of the `agent` block of the agent's configuration.
+    pub(crate) agent: &'a str,
 }
 
 impl World {
     /// A server with an empty store, and an agent that has attested.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        Self::start_with(Settings::default()).await
+    }
+
+    pub(crate) async fn start_with(settings: Settings<'_>) -> anyhow::Result<Self> {
+        let mut world = Self::with_server(settings).await?;
+        world.start_agent(settings.agent).await?;
+        Ok(world)
+    }
+
+    /// A server with an empty store, alone.
+    pub(crate) async fn with_server(settings: Settings<'_>) -> anyhow::Result<Self> {
+        let mut world = Self::empty()?;
+        world.start_server(settings.server).await?;
+        Ok(world)
+    }
+
+    /// Nothing runs yet.
+    pub(crate) fn empty() -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("signet-bench-").tempdir()?;
         let program = std::env::current_exe()?.with_file_name("signet");
         ensure!(
             program.exists(),
-            "{} is missing; run `cargo build --release` first",
+            "{} is missing; run `cargo build --release --workspace` first",
             program.display()
         );
-        let mut world = Self {
+        Ok(Self {
             directory,
             program,
             running: Vec::new(),
-            agent_id: String::new(),
-        };
-        let port = free_port()?;
-        world.start_server(port).await?;
-        world.start_agent(port).await?;
-        Ok(world)
+            port: free_port()?,
+            agent_path: String::new(),
+        })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -58,18 +89,27 @@ impl World {
 
     /// Starts a role in the background, by its own small binary.
     pub(crate) fn run(&mut self, role: &str, flags: &[&str]) -> anyhow::Result<()> {
-        let log = File::create(self.path(&format!("{role}.log")))?;
-        let program = self.program.with_file_name(format!("signet-{role}"));
-        let child = Command::new(&program)
-            .arg("run")
-            .args(flags)
+        self.run_as(role, role, flags)
+    }
+
+    /// Starts a role under a name of its own, for worlds with several of a kind.
+    pub(crate) fn run_as(&mut self, name: &str, role: &str, flags: &[&str]) -> anyhow::Result<()> {
+        let mut command = Command::new(self.program.with_file_name(format!("signet-{role}")));
+        command.arg("run").args(flags);
+        self.launch(name, command)
+    }
+
+    /// Starts any program in the background; what it says goes to `NAME.log`.
+    pub(crate) fn launch(&mut self, name: &str, mut command: Command) -> anyhow::Result<()> {
+        let log = File::create(self.path(&format!("{name}.log")))?;
+        command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| program.display().to_string())?;
+            .stderr(log);
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.spawn().context(program)?;
         self.running.push(Running {
-            role: role.to_owned(),
+            name: name.to_owned(),
             child,
         });
         Ok(())
@@ -96,35 +136,37 @@ impl World {
         .await
     }
 
-    /// Resident memory of a process in kB, as the kernel counts it.
-    pub(crate) fn resident(&self, role: &str) -> anyhow::Result<f64> {
-        let running = self.running.iter().find(|running| running.role == role);
-        let id = running
-            .with_context(|| format!("{role} does not run"))?
-            .child
-            .id();
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line
-            .and_then(|line| line.split_whitespace().next())
-            .context("VmRSS")?;
-        Ok(number.parse()?)
+    /// What a process uses.
+    pub(crate) fn meter(&self, name: &str) -> anyhow::Result<Meter> {
+        let running = self.running.iter().find(|running| running.name == name);
+        Meter::new(
+            running
+                .with_context(|| format!("{name} does not run"))?
+                .child
+                .id(),
+        )
     }
 
     /// A gRPC channel over one of the sockets.
     pub(crate) fn channel(&self, socket: &str) -> Channel {
-        let path = self.path(socket);
-        let connect = service_fn(move |_| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        Endpoint::from_static("http://socket").connect_with_connector_lazy(connect)
+        over_unix(self.path(socket))
     }
 
-    async fn start_server(&mut self, port: u16) -> anyhow::Result<()> {
+    /// A channel to the server's admin socket.
+    pub(crate) fn admin(&self) -> Channel {
+        self.channel("server.sock")
+    }
+
+    /// The server's port, for clients of our own.
+    pub(crate) fn server(&self) -> anyhow::Result<ServerAddress> {
+        ServerAddress::new(self.port, &fs::read_to_string(self.path("bundle.pem"))?)
+    }
+
+    /// Starts a server, with more lines of its `server` block.
+    pub(crate) async fn start_server(&mut self, settings: &str) -> anyhow::Result<()> {
         let root = self.directory.path().display().to_string();
         let config = self.path("server.conf");
-        fs::write(&config, server_conf(&root, port))?;
+        fs::write(&config, server_conf(&root, self.port, settings))?;
         self.run("server", &["--config", text(&config)?])?;
         let socket = self.path("server.sock");
         self.healthy("server", &socket).await?;
@@ -132,7 +174,8 @@ impl World {
         Ok(fs::write(self.path("bundle.pem"), bundle)?)
     }
 
-    async fn start_agent(&mut self, port: u16) -> anyhow::Result<()> {
+    /// Starts an agent and lets it attest, with more lines of its `agent` block.
+    pub(crate) async fn start_agent(&mut self, settings: &str) -> anyhow::Result<()> {
         let root = self.directory.path().display().to_string();
         let socket = self.path("server.sock");
         let printed = self.ask(&[
@@ -147,13 +190,13 @@ impl World {
             .find_map(|line| line.strip_prefix("Token: "));
         let token = token.context("no token")?.to_owned();
         let config = self.path("agent.conf");
-        fs::write(&config, agent_conf(&root, port))?;
+        fs::write(&config, agent_conf(&root, self.port, settings))?;
         self.run(
             "agent",
             &["--config", text(&config)?, "--join-token", &token],
         )?;
         let socket = self.path("agent.sock");
-        self.agent_id = format!("spiffe://bench.test/spire/agent/join_token/{token}");
+        self.agent_path = format!("/spire/agent/join_token/{token}");
         self.healthy("agent", &socket).await
     }
 
@@ -188,7 +231,14 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().with_context(|| path.display().to_string())
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
+/// The selector of this process's user.
+pub(crate) fn my_user() -> String {
+    let uid = fs::metadata("/proc/self").map_or(0, |own| own.uid());
+    format!("unix:uid:{uid}")
+}
+
+/// Waits for something to become true.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
     let started = Instant::now();
     while !holds() {
         if started.elapsed() > PATIENCE {
@@ -199,14 +249,15 @@ async fn until(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn server_conf(root: &str, port: u16) -> String {
+fn server_conf(root: &str, port: u16, settings: &str) -> String {
     format!(
         r#"server {{
-  trust_domain = "bench.test"
+  trust_domain = "{TRUST_DOMAIN}"
   bind_address = "127.0.0.1"
   bind_port = {port}
   socket_path = "{root}/server.sock"
   data_dir = "{root}/server"
+  {settings}
 }}
 plugins {{
   DataStore "sql" {{ plugin_data {{ database_type = "sqlite3" connection_string = "{root}/server/datastore.sqlite3" }} }}
@@ -217,15 +268,16 @@ plugins {{
     )
 }
 
-fn agent_conf(root: &str, port: u16) -> String {
+fn agent_conf(root: &str, port: u16, settings: &str) -> String {
     format!(
         r#"agent {{
-  trust_domain = "bench.test"
+  trust_domain = "{TRUST_DOMAIN}"
   server_address = "127.0.0.1"
   server_port = {port}
   socket_path = "{root}/agent.sock"
   data_dir = "{root}/agent"
   trust_bundle_path = "{root}/bundle.pem"
+  {settings}
 }}
 plugins {{
   KeyManager "memory" {{ plugin_data {{}} }}
@@ -236,5 +288,6 @@ plugins {{
     )
 }
 
+pub(crate) const TRUST_DOMAIN: &str = "bench.test";
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
