@@ -21,13 +21,19 @@ pub struct Process {
 
 impl Process {
     pub fn start(program: &Path, arguments: &[&str], log: PathBuf) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::spawn(command, log)
+    }
+
+    /// Starts a command that is ready but for where it runs and what becomes of its output.
+    pub fn spawn(mut command: Command, log: PathBuf) -> Self {
         let output = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let child = Command::new(program)
-            .args(arguments)
+        let child = command
             .current_dir(log.parent().unwrap())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -56,11 +62,16 @@ impl Process {
     /// Waits until the process ends by itself.
     #[track_caller]
     pub fn ends(&mut self) -> ExitStatus {
-        eventually("the process ends", || self.child.try_wait().unwrap())
+        eventually("the process ends", || self.ended())
+    }
+
+    /// How the process ended by itself, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.ended().is_none()
     }
 
     pub fn signal(&self, signal: Signal) {
