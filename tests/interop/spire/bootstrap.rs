@@ -4,7 +4,7 @@ use std::{fs, net::TcpStream};
 
 use signet_tests::testbed::{Bed, Node, Server, free_port};
 
-use super::stage::{Attestor, Maker, Pair, Stage, every_pair, patiently, serves};
+use super::stage::{Attestor, Maker, Pair, Stage, every, every_pair, patiently, serves};
 
 #[cfg_attr(spire, test)]
 fn an_agent_trusts_a_bundle_in_either_form_or_the_first_server_it_meets() {
@@ -62,10 +62,9 @@ fn an_agent_that_trusts_another_authority_does_not_attest() {
 
 #[cfg_attr(spire, test)]
 fn flags_say_what_the_file_does_not() {
-    every_pair("flags of agents", "", |stage| {
-        if stage.pair.attestor == Attestor::JoinToken {
-            started_by_flags(&stage);
-        }
+    every("flags of agents", Pair::joining(), |pair| {
+        let bed = Bed::of(pair.server.server(), pair.agent.agent());
+        started_by_flags(&Stage::set(&bed, pair, ""));
     });
 }
 

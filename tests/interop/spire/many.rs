@@ -5,15 +5,11 @@ use std::fmt::Write as _;
 
 use signet_tests::testbed::{Bed, Node, my_user};
 
-use super::stage::{Attestor, Pair, Stage, every, serves, workload};
+use super::stage::{Pair, Stage, every, serves, workload};
 
 #[cfg_attr(spire, test)]
 fn an_agent_with_very_many_entries_learns_of_each_change() {
-    let pairs: Vec<Pair> = Pair::all()
-        .into_iter()
-        .filter(|pair| pair.attestor == Attestor::JoinToken)
-        .collect();
-    every("very many entries", pairs, |pair| {
+    every("very many entries", Pair::joining(), |pair| {
         let bed = Bed::of(pair.server.server(), pair.agent.agent());
         let stage = Stage::set(&bed, pair, "");
         let node = Node {

@@ -94,6 +94,13 @@ impl Pair {
         }
         pairs
     }
+
+    /// The pairs that attest with join tokens: where the attestor makes no difference.
+    pub(crate) fn joining() -> Vec<Self> {
+        let mut pairs = Self::all();
+        pairs.retain(|pair| pair.attestor == Attestor::JoinToken);
+        pairs
+    }
 }
 
 impl fmt::Display for Pair {

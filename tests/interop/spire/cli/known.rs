@@ -261,6 +261,20 @@ pub(super) const SERVERS: &[Known] = &[
         codes: None,
         why: "a token's alias is created with its agent, in one step: a token that nobody uses leaves no entry behind",
     },
+    Known {
+        line: "federation list",
+        ours: "Unimplemented",
+        theirs: "",
+        codes: Some((1, 0)),
+        why: "ours does not have this service yet, and says so",
+    },
+    Known {
+        line: "localauthority",
+        ours: "Unimplemented",
+        theirs: "",
+        codes: Some((1, 0)),
+        why: "ours does not have this service yet, and says so",
+    },
 ];
 
 /// Between the two agents' commands, against the same agent.

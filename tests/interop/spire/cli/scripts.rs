@@ -1,6 +1,6 @@
 //! The command lines, in the spelling of people's scripts.
 
-use super::server::Line::{self, Changes, Looks, Shell};
+use super::server::Line::{self, Changes, Looks, Shell, Theirs};
 
 /// Entries, from birth to death.
 pub(super) const ENTRIES: &[Line] = &[
@@ -239,6 +239,15 @@ pub(super) const THE_REST: &[Line] = &[
     Changes("agent evict -spiffeID $TOKEN"),
     Changes("agent evict -spiffeID $TOKEN"),
     Looks("agent count"),
+    Theirs("agent purge -dryRun"),
+    Theirs("agent purge"),
+    Theirs("logger get"),
+    Theirs("logger set -level warn"),
+    Theirs("logger get"),
+    Theirs("logger reset"),
+    Theirs("federation list"),
+    Theirs("localauthority x509 show"),
+    Theirs("localauthority jwt show"),
     Shell("spire-server validate -config good.conf"),
     Shell("spire-server validate -config wrong.conf"),
     Shell("spire-server validate -config nowhere.conf"),

@@ -25,6 +25,8 @@ pub(super) enum Line {
     Changes(&'static str),
     /// As `Changes`, but with no `spire-server` to be put before it, and in text alone.
     Shell(&'static str),
+    /// Ours has no such command; only the servers' answers are compared.
+    Theirs(&'static str),
 }
 
 const SCRIPTS: [&[Line]; 3] = [ENTRIES, REFUSALS, THE_REST];
@@ -94,21 +96,17 @@ impl Scene {
         for line in SCRIPTS[self.script] {
             let text = self.text(*line);
             let theirs = first.run(Maker::Spire, &text);
-            if let Line::Looks(_) = line {
-                let ours = first.run(Maker::Ours, &text);
-                commands.push(Pair {
-                    line: text.clone(),
-                    ours,
-                    theirs: theirs.clone(),
-                });
-            } else {
-                let ours = second.run(Maker::Ours, &text);
-                let pair = Pair {
-                    line: text.clone(),
-                    ours,
-                    theirs: theirs.clone(),
-                };
-                commands.push(pair.masked());
+            let pair = |ours| Pair {
+                line: text.clone(),
+                ours,
+                theirs: theirs.clone(),
+            };
+            match line {
+                Line::Looks(_) => commands.push(pair(first.run(Maker::Ours, &text))),
+                Line::Changes(_) | Line::Shell(_) => {
+                    commands.push(pair(second.run(Maker::Ours, &text)).masked());
+                }
+                Line::Theirs(_) => {}
             }
             heard.push((text, theirs));
         }
@@ -136,7 +134,9 @@ impl Scene {
     fn text(self, line: Line) -> String {
         let format = if self.json { " -output json" } else { "" };
         match line {
-            Line::Looks(verb) | Line::Changes(verb) => format!("spire-server {verb}{format}"),
+            Line::Looks(verb) | Line::Changes(verb) | Line::Theirs(verb) => {
+                format!("spire-server {verb}{format}")
+            }
             Line::Shell(line) => line.to_owned(),
         }
     }
