@@ -131,7 +131,7 @@ pub(super) async fn create(tx: &mut Transaction, entry: &Entry) -> Result<Create
     if let Some(missing) = without_bundle(tx.conn(), &entry.federates_with).await? {
         return Ok(CreateEntry::NoBundle(missing));
     }
-    if let Some(similar) = similar_to(tx.conn(), entry).await? {
+    if let Some(similar) = similar_to(tx.conn(), entry).await?.pop() {
         return Ok(CreateEntry::Similar(Box::new(similar)));
     }
     if !insert(tx.conn(), entry).await? {
@@ -210,7 +210,9 @@ async fn update<E>(
     if let Some(missing) = without_bundle(tx.conn(), &next.federates_with).await? {
         return Ok(UpdateEntry::NoBundle(missing));
     }
-    if let Some(similar) = similar_to(tx.conn(), &next).await? {
+    let mut similar = similar_to(tx.conn(), &next).await?;
+    similar.retain(|similar| similar.id != next.id);
+    if let Some(similar) = similar.pop() {
         return Ok(UpdateEntry::Similar(Box::new(similar)));
     }
     overwrite(tx.conn(), &next).await?;
@@ -223,22 +225,18 @@ async fn update<E>(
     Ok(UpdateEntry::Updated(Box::new(next)))
 }
 
-/// Another entry with the same SPIFFE ID, parent and selectors.
-async fn similar_to(
-    conn: &mut SqliteConnection,
-    entry: &Entry,
-) -> Result<Option<Entry>, StoreError> {
+/// The stored entries with the same SPIFFE ID, parent and selectors; the entry itself is one.
+async fn similar_to(conn: &mut SqliteConnection, entry: &Entry) -> Result<Vec<Entry>, StoreError> {
     let selectors = row::selectors_json(&entry.selectors);
-    let rows = sqlx::query_as(select!("WHERE e.similarity = $1 AND e.entry_id <> $2"))
+    let rows = sqlx::query_as(select!("WHERE e.similarity = $1"))
         .bind(row::similarity(
             &entry.spiffe_id,
             &entry.parent_id,
             &selectors,
         ))
-        .bind(entry.id.as_str())
         .fetch_all(conn)
         .await?;
-    Ok(fold(rows)?.pop())
+    fold(rows)
 }
 
 /// The first of these trust domains whose bundle is not stored.

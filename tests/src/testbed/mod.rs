@@ -2,7 +2,9 @@
 
 mod agent;
 pub mod grpc;
+pub mod pki;
 mod process;
+mod program;
 mod proxy;
 mod server;
 mod shared;
@@ -24,8 +26,9 @@ use std::{
 use tempfile::TempDir;
 
 pub use self::{
-    agent::{Agent, JOIN_TOKEN, my_user},
+    agent::{Agent, JOIN_TOKEN, Node, my_user},
     process::Process,
+    program::Program,
     proxy::Proxy,
     server::{Options, Server},
 };
@@ -36,10 +39,14 @@ pub const TRUST_DOMAIN: &str = "example.org";
 /// A directory of a test's own; it goes, with its processes, when the test ends.
 pub struct Bed {
     directory: TempDir,
+    /// What runs as a server here.
+    server: Program,
+    /// What runs as an agent here.
+    agent: Program,
 }
 
 /// What a command printed, and how it ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -48,11 +55,20 @@ pub struct Run {
 
 impl Bed {
     pub fn new() -> Self {
+        Self::of(Program::signet("server"), Program::signet("agent"))
+    }
+
+    /// A bed whose daemons may be other people's.
+    pub fn of(server: Program, agent: Program) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("signet-e2e-")
             .tempdir()
             .unwrap();
-        Self { directory }
+        Self {
+            directory,
+            server,
+            agent,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -85,6 +101,11 @@ impl Bed {
     /// Starts a command of ours in the background; its output goes to `NAME.log`.
     pub fn start(&self, name: &str, arguments: &[&str]) -> Process {
         Process::start(signet(), arguments, self.path(&format!("{name}.log")))
+    }
+
+    /// Starts a daemon in the background; its output goes to `NAME.log`.
+    fn daemon(&self, program: &Program, name: &str, arguments: &[&str]) -> Process {
+        program.start(arguments, self.path(&format!("{name}.log")))
     }
 
     /// A program of another path that is this one, so that the agent tells it apart.

@@ -18,18 +18,22 @@ use super::{eventually, within};
 pub struct Process {
     child: Child,
     log: PathBuf,
-    program: PathBuf,
-    arguments: Vec<String>,
+    command: Command,
 }
 
 impl Process {
     pub fn start(program: &Path, arguments: &[&str], log: PathBuf) -> Self {
-        let arguments: Vec<String> = arguments.iter().map(|&part| part.to_owned()).collect();
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::spawn(command, log)
+    }
+
+    /// Starts a command that is ready but for where it runs and what becomes of its output.
+    pub fn spawn(mut command: Command, log: PathBuf) -> Self {
         Self {
-            child: spawn(program, &arguments, &log),
+            child: spawn(&mut command, &log),
+            command,
             log,
-            program: program.to_owned(),
-            arguments,
         }
     }
 
@@ -37,7 +41,7 @@ impl Process {
     #[track_caller]
     pub fn start_again(&mut self) {
         assert!(!self.is_running(), "it is running already");
-        self.child = spawn(&self.program, &self.arguments, &self.log);
+        self.child = spawn(&mut self.command, &self.log);
     }
 
     pub fn id(&self) -> u32 {
@@ -59,7 +63,12 @@ impl Process {
     /// Waits until the process ends by itself.
     #[track_caller]
     pub fn ends(&mut self) -> ExitStatus {
-        eventually("the process ends", || self.child.try_wait().unwrap())
+        eventually("the process ends", || self.ended())
+    }
+
+    /// How the process ended by itself, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Waits until the process ends by itself, which may take a while.
@@ -69,7 +78,7 @@ impl Process {
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.ended().is_none()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -91,10 +100,9 @@ impl Process {
     }
 }
 
-fn spawn(program: &Path, arguments: &[String], log: &Path) -> Child {
+fn spawn(command: &mut Command, log: &Path) -> Child {
     let output = File::options().create(true).append(true).open(log).unwrap();
-    Command::new(program)
-        .args(arguments)
+    command
         .current_dir(log.parent().unwrap())
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())

@@ -95,6 +95,18 @@ async fn an_id_is_given_once() {
 }
 
 #[tokio::test]
+async fn the_very_same_entry_with_the_same_id_is_similar_to_itself() {
+    let test = TestStore::new().await;
+    let same = || entry("a", "/spire/agent/x", "/w");
+    assert_eq!(create(&test.store, same()).await, CreateEntry::Created);
+    // Scripts that create their entries again and again look for this answer.
+    assert_eq!(
+        create(&test.store, same()).await,
+        CreateEntry::Similar(Box::new(same()))
+    );
+}
+
+#[tokio::test]
 async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
     let test = TestStore::new().await;
     let (a, b) = (
