@@ -95,6 +95,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it said so far.
     pub(crate) fn said(&self) -> Vec<Value> {
         let text = read(&self.said);

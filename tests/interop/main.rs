@@ -3,7 +3,8 @@
 //! `go/`, `java/`, `python/` and `rust/` each hold one small command-line client, made of its
 //! library's public API alone, with the same verbs and the same answers; a module of the same
 //! name here builds it and says what its library documents. `fetch`, `tokens`, `watch` and
-//! `mtls` are the cases; every client goes through all of them. What is built and fetched stays
+//! `mtls` are the cases; every client goes through all of them. `delegated` is the case of the
+//! crate `spire-api`, which is in the Rust client. What is built and fetched stays
 //! in `target/interop`.
 #![allow(
     clippy::expect_used,
@@ -16,6 +17,7 @@
 
 mod build;
 mod client;
+mod delegated;
 mod fetch;
 mod go;
 mod java;

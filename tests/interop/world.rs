@@ -18,14 +18,19 @@ pub(crate) struct World<'a> {
 
 impl<'a> World<'a> {
     /// With entries of these flags.
-    pub(crate) fn start(bed: &'a Bed, settings: &'static str, flags: &[&str]) -> Self {
+    pub(crate) fn start(bed: &'a Bed, settings: &str, flags: &[&str]) -> Self {
+        Self::start_with(bed, settings, flags, "")
+    }
+
+    /// With lines of the agent's own, too.
+    pub(crate) fn start_with(bed: &'a Bed, settings: &str, flags: &[&str], agent: &str) -> Self {
         let clients = client::all();
         let options = Options {
             settings,
             ..Options::default()
         };
         let server = Server::start_with(bed, &options);
-        let agent = Agent::join(&server);
+        let agent = Agent::join_with(&server, agent);
         let partner = Partner::new();
         partner.publish(&server, 1);
         let mut world = Self {

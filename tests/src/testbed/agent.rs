@@ -18,9 +18,16 @@ impl<'a> Agent<'a> {
     /// An agent that attests with a join token.
     #[track_caller]
     pub fn join(server: &Server<'a>) -> Self {
+        Self::join_with(server, "")
+    }
+
+    /// The same with lines of the test's own in the `agent` block.
+    #[track_caller]
+    pub fn join_with(server: &Server<'a>, settings: &str) -> Self {
         let token = server.token(&[]);
         let id = format!("spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}");
-        let agent = Self::start(server, "agent", JOIN_TOKEN, &["--join-token", &token], id);
+        let config = configuration(server, "agent", JOIN_TOKEN, settings);
+        let agent = Self::run_with(server, "agent", &config, &["--join-token", &token], id);
         agent.is_healthy();
         agent
     }
@@ -33,12 +40,14 @@ impl<'a> Agent<'a> {
         flags: &[&str],
         id: String,
     ) -> Self {
+        let config = configuration(server, name, attestor, "");
+        Self::run_with(server, name, &config, flags, id)
+    }
+
+    fn run_with(server: &Server<'a>, name: &str, config: &str, flags: &[&str], id: String) -> Self {
         let bed = server.bed;
         server.bundle_file();
-        let config = bed.write(
-            &format!("{name}.conf"),
-            &configuration(server, name, attestor),
-        );
+        let config = bed.write(&format!("{name}.conf"), config);
         let mut arguments = vec!["agent", "run", "--config", config.to_str().unwrap()];
         arguments.extend(flags);
         Self {
@@ -95,7 +104,7 @@ pub fn my_user() -> String {
 /// The node attestor block for join tokens.
 pub const JOIN_TOKEN: &str = "NodeAttestor \"join_token\" {\n    plugin_data {}\n  }";
 
-fn configuration(server: &Server<'_>, name: &str, attestor: &str) -> String {
+fn configuration(server: &Server<'_>, name: &str, attestor: &str, settings: &str) -> String {
     let root = server.bed.path("").display().to_string();
     let port = server.port;
     format!(
@@ -107,6 +116,7 @@ fn configuration(server: &Server<'_>, name: &str, attestor: &str) -> String {
   data_dir = "{root}{name}"
   trust_bundle_path = "{root}bundle.pem"
   log_level = "DEBUG"
+  {settings}
 }}
 plugins {{
   KeyManager "disk" {{

@@ -1,5 +1,5 @@
 //! A client of the SPIFFE Workload API that is made of the public API of the crates `spiffe` and
-//! `spiffe-rustls` alone.
+//! `spiffe-rustls`, and of `spire-api` for delegates, alone.
 //!
 //! ```text
 //! signet-interop SOCKET fetch
@@ -9,11 +9,14 @@
 //! signet-interop SOCKET watch
 //! signet-interop SOCKET serve PORT [SPIFFE_ID]...
 //! signet-interop SOCKET dial [PORT SPIFFE_ID]...
+//! signet-interop SOCKET delegate-fetch ADMIN_SOCKET AUDIENCE WORKLOAD
+//! signet-interop SOCKET delegate-watch ADMIN_SOCKET WORKLOAD
 //! ```
 //!
 //! Every line of standard output is a JSON object; the clients in the other languages print the
-//! same ones.
+//! same ones. The last two verbs are those of the crate `spire-api`.
 
+mod delegate;
 mod fetch;
 mod tls;
 mod watch;
@@ -34,7 +37,7 @@ async fn run(arguments: &[String]) -> anyhow::Result<()> {
     let [socket, verb, arguments @ ..] = arguments else {
         anyhow::bail!("usage: signet-interop SOCKET VERB [ARGUMENT]...");
     };
-    let endpoint = format!("unix:{socket}");
+    let endpoint = unix(socket);
     match verb.as_str() {
         "fetch" => fetch::everything(&endpoint).await,
         "jwt" => fetch::token(&endpoint, first(arguments)?).await,
@@ -43,8 +46,20 @@ async fn run(arguments: &[String]) -> anyhow::Result<()> {
         "watch" => watch::run(&endpoint).await,
         "serve" => tls::serve(&endpoint, first(arguments)?, arguments.get(1..)).await,
         "dial" => tls::dial(&endpoint, arguments).await,
+        "delegate-fetch" => match arguments {
+            [admin, audience, whom] => delegate::fetch(&unix(admin), audience, whom).await,
+            _ => anyhow::bail!("usage: delegate-fetch ADMIN_SOCKET AUDIENCE WORKLOAD"),
+        },
+        "delegate-watch" => match arguments {
+            [admin, whom] => delegate::watch(&unix(admin), whom).await,
+            _ => anyhow::bail!("usage: delegate-watch ADMIN_SOCKET WORKLOAD"),
+        },
         verb => anyhow::bail!("unknown verb {verb:?}"),
     }
+}
+
+fn unix(socket: &str) -> String {
+    format!("unix:{socket}")
 }
 
 fn first(arguments: &[String]) -> anyhow::Result<&str> {

@@ -65,7 +65,7 @@ fn material(context: &X509Context) -> Value {
     })
 }
 
-fn serial(svid: &X509Svid) -> String {
+pub(crate) fn serial(svid: &X509Svid) -> String {
     match x509_parser::parse_x509_certificate(svid.leaf().as_bytes()) {
         Ok((_, certificate)) => certificate.raw_serial_as_string(),
         Err(error) => error.to_string(),
