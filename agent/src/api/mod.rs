@@ -2,6 +2,7 @@
 //! connect to. Who a caller is, the kernel says (see `workload`); what it gets, the cache says.
 
 mod claims;
+mod delegated;
 mod explain;
 mod follow;
 mod header;
@@ -11,7 +12,7 @@ mod service;
 mod status;
 mod views;
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use signet_daemon::socket::UnixSocket;
 use signet_proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::interceptor::InterceptedService, transport::Server};
 use tracing::{info, warn};
 
+pub(crate) use delegated::serve_delegates;
 pub(crate) use probe::{ProbeError, probe};
 pub(crate) use service::Settings;
 
@@ -53,9 +55,18 @@ pub(crate) async fn serve(
         .add_service(health)
         .add_service(InterceptedService::new(api, header::check))
         .serve_with_incoming_shutdown(socket.incoming(), shutdown.clone().cancelled_owned());
+    to_its_end(server, &path, &shutdown).await
+}
+
+/// Lets a server that was told to stop finish what it does, for a while.
+async fn to_its_end(
+    server: impl Future<Output = Result<(), tonic::transport::Error>>,
+    path: &str,
+    shutdown: &CancellationToken,
+) -> Result<(), tonic::transport::Error> {
     tokio::select! {
         served = server => served,
-        () = drained(&shutdown) => {
+        () = drained(shutdown) => {
             warn!(socket = %path, "ended connections on {path} that did not end by themselves");
             Ok(())
         }

@@ -45,9 +45,22 @@ impl<'a> Agent<'a> {
     /// An agent that attests with a join token.
     #[track_caller]
     pub fn join(server: &Server<'a>) -> Self {
+        Self::join_with(server, "")
+    }
+
+    /// The same with lines of the test's own in the `agent` block.
+    #[track_caller]
+    pub fn join_with(server: &Server<'a>, settings: &str) -> Self {
         let token = server.token(&[]);
         let id = format!("spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}");
-        let agent = Self::start(server, "agent", JOIN_TOKEN, &["-joinToken", &token], id);
+        let node = Node {
+            name: "agent",
+            attestor: JOIN_TOKEN,
+            flags: &["-joinToken", &token],
+            settings,
+            ..Node::default()
+        };
+        let agent = Self::of_node(server, &node, id);
         agent.is_healthy();
         agent
     }
