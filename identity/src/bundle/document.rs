@@ -122,6 +122,10 @@ impl Read {
             .map_err(|error| format!("its \"x5c\" is not base64: {error}"))?;
         let authority = X509Authority::parse(CertificateDer::from(der), false)
             .map_err(|error| error.to_string())?;
+        // What nothing here can verify with could not be written into a document again either.
+        if authority.to_jwk().is_none() {
+            return Err("its key is of an unsupported kind".to_owned());
+        }
         if !self.bundle.x509_authorities.contains(&authority) {
             self.bundle.x509_authorities.push(authority);
         }
