@@ -35,6 +35,7 @@ use tracing::info;
 pub use config::{Config, RunFlags};
 
 use cache::Cache;
+use config::Admin;
 use node::Node;
 use rotation::Rotation;
 use status::Status;
@@ -106,7 +107,18 @@ async fn start(config: Config, parts: &mut Parts, status: Status) -> anyhow::Res
     parts.start("rotation", |stop| done(rotation.run(stop)));
     let path = config.socket_path.clone();
     let probed = status.clone();
-    parts.start("Workload API", |stop| serve(config, cache, first, stop));
+    let unix = &config.unix;
+    let discovery = Discovery::from_settings(unix.discover_workload_path, unix.workload_size_limit);
+    let attestors = Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(discovery))]);
+    if let Some(admin) = config.admin.clone() {
+        let (cache, attestors, first) = (cache.clone(), attestors.clone(), first.clone());
+        parts.start("admin API", |stop| {
+            serve_admin(admin, cache, attestors, first, stop)
+        });
+    }
+    parts.start("Workload API", |stop| {
+        serve(config, cache, attestors, first, stop)
+    });
     parts.start("self-check", |stop| done(probe(path, probed, stop)));
     Ok(())
 }
@@ -116,22 +128,48 @@ async fn start(config: Config, parts: &mut Parts, status: Status) -> anyhow::Res
 async fn serve(
     config: Config,
     cache: Cache,
-    mut first: watch::Receiver<bool>,
+    attestors: Attestors,
+    first: watch::Receiver<bool>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let filled = first.wait_for(|synced| *synced);
-    let Some(filled) = stop.run_until_cancelled(filled).await else {
+    if !filled(first, &stop).await? {
         return Ok(());
-    };
-    filled.context("synchronization ended")?;
-    let unix = config.unix;
-    let discovery = Discovery::from_settings(unix.discover_workload_path, unix.workload_size_limit);
-    let attestors = Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(discovery))]);
+    }
     let socket = UnixSocket::bind(&config.socket_path, OPEN_TO_ALL)?;
     info!(socket = %config.socket_path.display(), "Starting agent APIs");
     api::serve(socket, cache, attestors, config.api, stop)
         .await
         .context("the Workload API")
+}
+
+/// Opens the admin socket, at the same time and for the same reason.
+async fn serve_admin(
+    admin: Admin,
+    cache: Cache,
+    attestors: Attestors,
+    first: watch::Receiver<bool>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    if !filled(first, &stop).await? {
+        return Ok(());
+    }
+    let socket = UnixSocket::bind(&admin.socket_path, OPEN_TO_OWNER)?;
+    api::serve_delegates(socket, cache, attestors, admin.delegates, stop)
+        .await
+        .context("the admin API")
+}
+
+/// Waits for the first synchronization; `false` if the agent is told to stop before.
+async fn filled(
+    mut first: watch::Receiver<bool>,
+    stop: &CancellationToken,
+) -> anyhow::Result<bool> {
+    let filled = first.wait_for(|synced| *synced);
+    let Some(filled) = stop.run_until_cancelled(filled).await else {
+        return Ok(false);
+    };
+    filled.context("synchronization ended")?;
+    Ok(true)
 }
 
 /// Asks the own Workload API now and then, as a workload would.
@@ -208,6 +246,8 @@ impl Parts {
 
 /// Who a caller is, the kernel says; so every process may connect.
 const OPEN_TO_ALL: u32 = 0o777;
+/// Delegates are of the agent's own user or group.
+const OPEN_TO_OWNER: u32 = 0o770;
 const FIRST_PROBES: Duration = Duration::from_secs(1);
 const LATER_PROBES: Duration = Duration::from_secs(30);
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);

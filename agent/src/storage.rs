@@ -122,6 +122,7 @@ impl Storage {
             data: Mutex::default(),
             _lock: lock,
         };
+        shared.sweep()?;
         let saved = shared.load()?;
         let shared = Arc::new(shared);
         Ok((Self { shared }, saved))
@@ -168,6 +169,15 @@ impl Storage {
 }
 
 impl Shared {
+    /// An agent that was killed as it wrote has left what it wrote, perhaps a key.
+    fn sweep(&self) -> Result<(), StorageError> {
+        file::sweep(&self.data_path)?;
+        if let KeyManager::Disk(directory) = &self.keys {
+            file::sweep(&directory.join("keys.json"))?;
+        }
+        Ok(())
+    }
+
     fn load(&self) -> Result<Saved, StorageError> {
         let Some(data) = read::<Data>(&self.data_path)? else {
             return Ok(Saved::default());
@@ -245,7 +255,11 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StorageError> {
     };
     match serde_json::from_slice(&text) {
         Ok(value) => Ok(Some(value)),
-        Err(error) => Err(StorageError::Damaged(path.to_owned(), error.to_string())),
+        // Only the place of the mistake is told: serde's own words could quote a key.
+        Err(error) => {
+            let place = format!("line {} is not the expected JSON", error.line());
+            Err(StorageError::Damaged(path.to_owned(), place))
+        }
     }
 }
 
@@ -360,5 +374,21 @@ mod tests {
         fs::write(&path, "{\"trust_domain\":").unwrap();
         let error = open(directory.path()).unwrap_err().to_string();
         assert!(error.contains("agent-data.json is damaged"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_key_file_is_named_and_no_key_in_it_quoted() {
+        let directory = tempfile::tempdir().unwrap();
+        {
+            let (storage, _) = open(directory.path()).unwrap();
+            storage.save_svid(&svid()).unwrap();
+        }
+        let path = directory.path().join("keys.json");
+        for text in ["", "{\"keys\":\"MIGHAgEA\"}", "{\"keys\":[\"MIGHAgEA\"]}"] {
+            fs::write(&path, text).unwrap();
+            let error = open(directory.path()).unwrap_err().to_string();
+            assert!(error.contains("keys.json is damaged"), "{error}");
+            assert!(!error.contains("MIGHAgEA"), "{error}");
+        }
     }
 }

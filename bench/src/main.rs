@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod meter;
 mod propagate;
+mod proxy;
 mod registry;
 mod workload_api;
 mod world;
@@ -44,6 +45,13 @@ enum Question {
     /// From an entry's creation to the SVID in a watching workload's hand, and from its
     /// deletion to the SVID's end.
     Propagate(propagate::Flags),
+    /// What bytes cost on their way through two proxies.
+    ProxyTcp,
+    /// What HTTP requests cost on their way through two proxies.
+    ProxyHttp,
+    /// One hop without anything of ours, for comparison.
+    #[command(hide = true)]
+    Hop(proxy::hop::Flags),
     /// Fetches from an agent, and many open streams.
     WorkloadApi(workload_api::Flags),
 }
@@ -63,6 +71,9 @@ async fn main() -> anyhow::Result<()> {
         Question::Idle => idle::measure().await?,
         Question::Issue(flags) => issue::measure(flags).await?,
         Question::Propagate(flags) => propagate::measure(flags).await?,
+        Question::ProxyTcp => proxy::tcp::measure().await?,
+        Question::ProxyHttp => proxy::http::measure().await?,
+        Question::Hop(flags) => return proxy::hop::run(flags).await,
         Question::WorkloadApi(flags) => workload_api::measure(flags).await?,
     };
     match flags.output {

@@ -99,15 +99,20 @@ impl Used {
 pub(crate) fn own_cost<T>(mut work: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<f64> {
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
-        let before = read(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+        let before = own_time()?;
         for _ in 0..CALLS {
             black_box(work()?);
         }
-        let taken = read(ClockId::CLOCK_THREAD_CPUTIME_ID)?.saturating_sub(before);
+        let taken = own_time()?.saturating_sub(before);
         rounds.push(taken.as_secs_f64() * 1e6 / float(CALLS));
     }
     rounds.sort_by(f64::total_cmp);
     Ok(rounds.get(ROUNDS / 2).copied().unwrap_or_default())
+}
+
+/// Processor time of this thread so far.
+pub(crate) fn own_time() -> anyhow::Result<Duration> {
+    read(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
 fn read(clock: ClockId) -> anyhow::Result<Duration> {

@@ -1,7 +1,7 @@
 //! The health check that server and agent answer alike.
 
 use anyhow::anyhow;
-use tonic::transport::Channel;
+use tonic::{Request, transport::Channel};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -32,9 +32,11 @@ pub(crate) enum Problem {
 }
 
 /// Asks; anything but `SERVING` is a problem.
-pub(crate) async fn check(channel: Channel) -> Result<(), Problem> {
+pub(crate) async fn check(
+    channel: Channel,
+    request: Request<HealthCheckRequest>,
+) -> Result<(), Problem> {
     let mut client = HealthClient::new(channel);
-    let request = HealthCheckRequest::default();
     let response = grpc::call(DEADLINE, client.check(request)).await?;
     let status = response.status();
     if status != ServingStatus::Serving {

@@ -224,7 +224,7 @@ mod tests {
         );
         let (good, out, err) = run(&line);
         let reason = format!(
-            "no server listens at {}: there is no such socket; start `signet server run`, \
+            "no server listens at unix://{}: there is no such socket; start `signet server run`, \
              or name the socket of one that runs with --socket-path",
             socket.display()
         );

@@ -1,6 +1,7 @@
 //! Files that must be whole and private: written beside, synced, and moved into place; and locks
 //! that tell a second process to stay away.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -48,6 +49,27 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     File::open(directory_of(path))
         .and_then(|directory| directory.sync_all())
         .map_err(failed)
+}
+
+/// Removes what a process that was killed in the middle of [`write_private`] has left beside
+/// `path`: a copy of what may be a secret. Only for who holds the claim under which it is written.
+pub fn sweep(path: &Path) -> Result<(), FileError> {
+    let failed = |source| FileError {
+        what: "tidy up beside",
+        path: path.to_owned(),
+        source,
+    };
+    let listing = match std::fs::read_dir(directory_of(path)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        listing => listing.map_err(failed)?,
+    };
+    for item in listing {
+        let item = item.map_err(failed)?;
+        if is_unfinished(path, &item.file_name()) {
+            std::fs::remove_file(item.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Creates the directory `path` and its parents where they are missing, for the owner only (mode
@@ -125,6 +147,17 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
         COUNTER.fetch_add(1, Ordering::Relaxed)
     ));
     Ok(path.with_file_name(hidden))
+}
+
+/// Whether a name is one that [`beside`] gives.
+fn is_unfinished(path: &Path, name: &OsStr) -> bool {
+    let Some((name, whole)) = name.to_str().zip(path.file_name().and_then(OsStr::to_str)) else {
+        return false;
+    };
+    name.strip_prefix('.')
+        .and_then(|rest| rest.strip_prefix(whole)?.strip_prefix('.'))
+        .and_then(|rest| rest.strip_suffix(".tmp"))
+        .is_some_and(|numbers| numbers.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 
 fn create_new(path: &Path) -> io::Result<File> {
@@ -272,6 +305,21 @@ mod tests {
         std::fs::write(&path, "half").unwrap();
         fill(&mut create_new(&path).unwrap(), b"whole").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_away_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys.json");
+        let unfinished = beside(&path).unwrap();
+        std::fs::write(&unfinished, "half a secret").unwrap();
+        let others = [".keys.json.bak.tmp", ".other.json.1.0.tmp", "keys.json"];
+        for other in others {
+            std::fs::write(directory.path().join(other), "x").unwrap();
+        }
+        sweep(&path).unwrap();
+        assert_eq!(names(directory.path()), others);
+        sweep(&directory.path().join("no/such/keys.json")).unwrap();
     }
 
     #[test]

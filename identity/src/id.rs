@@ -34,6 +34,9 @@ pub enum IdError {
         /// The second part.
         path: String,
     },
+    /// The ID of a member where that of a trust domain is expected.
+    #[error("{0:?} is not the ID of a trust domain; it has a path")]
+    NotTrustDomain(String),
     /// Not a trust domain name.
     #[error("{text:?} is not a trust domain name: {source}")]
     TrustDomain {
@@ -75,6 +78,15 @@ pub fn parse_trust_domain(text: &str) -> Result<TrustDomain, IdError> {
     let trust_domain = TrustDomain::new(name).map_err(refused)?;
     if trust_domain.as_str() != name {
         return Err(IdError::NotLowerCase(text.to_owned()));
+    }
+    Ok(trust_domain)
+}
+
+/// Reads the ID of a trust domain, `spiffe://name`; its bare name does not do.
+pub fn parse_trust_domain_id(text: &str) -> Result<TrustDomain, IdError> {
+    let trust_domain = parse(text)?.trust_domain().clone();
+    if trust_domain.id_string() != text {
+        return Err(IdError::NotTrustDomain(text.to_owned()));
     }
     Ok(trust_domain)
 }
@@ -136,6 +148,15 @@ mod tests {
             parse_trust_domain("Example.org"),
             Err(IdError::NotLowerCase(_))
         ));
+    }
+
+    #[test]
+    fn the_id_of_a_trust_domain_has_a_scheme_and_no_path() {
+        let domain = parse_trust_domain_id("spiffe://example.org").expect("trust domain");
+        assert_eq!(domain.as_str(), "example.org");
+        for text in ["example.org", "spiffe://example.org/x", "spiffe://", ""] {
+            assert!(parse_trust_domain_id(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

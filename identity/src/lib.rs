@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod crypto;
 pub mod csr;
 mod der;
+pub mod endpoint;
 pub mod entry;
 pub mod id;
 mod json;

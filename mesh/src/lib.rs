@@ -22,8 +22,9 @@
 //! let workload = Workload { namespace: "shop".to_owned(), labels: Default::default() };
 //! let policy = policies.for_workload(&workload, "istio-system");
 //!
-//! let web = "spiffe://example.org/web".parse().expect("a SPIFFE ID");
+//! let web: signet_identity::SpiffeId = "spiffe://example.org/web".parse().expect("a SPIFFE ID");
 //! let request = Request {
+//!     trust_domain: Some(web.trust_domain()),
 //!     source: Some(&web),
 //!     source_ip: [10, 0, 0, 1].into(),
 //!     destination_ip: [10, 0, 0, 2].into(),

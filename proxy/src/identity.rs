@@ -1,108 +1,159 @@
 //! The proxy's own identity: follows the Workload API and publishes what TLS needs.
 //!
 //! A withdrawn or expired identity is published as its absence, so that handshakes fail
-//! and live connections close.
+//! and live connections close. An agent that is away withdraws nothing: what is held stays in
+//! use until it expires.
 
-use std::{path::Path, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use signet_identity::{
-    bundle::{Bundle, X509Authority},
-    key::PrivateKey,
+    endpoint::Endpoint,
     tls::{Identity, SharedIdentity, SharedTrust},
     trust::Trust,
 };
-use spiffe::{X509Context, X509Source, X509Svid, x509_source::X509SourceState};
-use tokio::{sync::watch, time::timeout};
+use signet_proto::workload::X509SvidResponse;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tonic::{Code, Status, transport};
+use tracing::{error, info, warn};
 
-use crate::clock;
+use crate::{
+    clock,
+    workload_api::{Material, WorkloadApi},
+};
 
 /// Publishes the identity and the trust; run it until shutdown.
 #[derive(Debug)]
 pub(crate) struct Follower {
     endpoint: String,
+    api: WorkloadApi,
     identity: watch::Sender<Option<Arc<Identity>>>,
     trust: watch::Sender<Arc<Trust>>,
 }
 
+/// Why one stream ended.
+#[derive(Debug)]
+enum End {
+    /// Asking again cannot help (SPIFFE Workload Endpoint §6 and appendix A).
+    ForGood(Status),
+    /// There is no identity for us, or no longer.
+    Denied(Status),
+    /// The agent ended it, or is away.
+    Away(String),
+}
+
 impl Follower {
-    /// A follower of the Workload API at `socket`, and what it publishes.
-    pub(crate) fn new(socket: &Path) -> (Self, SharedIdentity, SharedTrust) {
+    /// A follower of the Workload API at `endpoint`, and what it publishes.
+    pub(crate) fn new(
+        endpoint: &Endpoint,
+    ) -> Result<(Self, SharedIdentity, SharedTrust), transport::Error> {
         let (identity, shared_identity) = watch::channel(None);
-        let (trust, shared_trust) = watch::channel(Arc::new(Trust::new(&[])));
-        let endpoint = format!("unix:{}", socket.display());
-        (
-            Self {
-                endpoint,
-                identity,
-                trust,
-            },
-            shared_identity,
-            shared_trust,
-        )
+        let (trust, shared_trust) = watch::channel(Arc::new(Trust::default()));
+        let follower = Self {
+            endpoint: endpoint.to_string(),
+            api: WorkloadApi::at(endpoint)?,
+            identity,
+            trust,
+        };
+        Ok((follower, shared_identity, shared_trust))
     }
 
     /// Follows the Workload API until `shutdown`.
     ///
     /// # Errors
-    /// The endpoint is not usable at all, or the source ended; an agent that is away or
-    /// has no identity for us yet is waited for.
+    /// The agent refuses the call itself; one that is away or has no identity for us yet is
+    /// waited for.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         info!(endpoint = %self.endpoint, "waiting for an identity from the Workload API");
-        let building = X509Source::builder().endpoint(&self.endpoint).build();
-        let Some(source) = shutdown.run_until_cancelled(building).await else {
-            return Ok(());
+        let following = async {
+            tokio::select! {
+                refused = self.follow() => Err(refused),
+                () = self.expire() => Ok(()),
+            }
         };
-        let source = source?;
-        let mut updates = source.updated();
-        let mut published = None;
+        match shutdown.run_until_cancelled(following).await {
+            Some(Err(refused)) => Err(anyhow::Error::from(refused)
+                .context(format!("the Workload API at {} refuses us", self.endpoint))),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+
+    /// Opens the stream again and again, more slowly while nothing comes of it; returns when
+    /// that makes no sense and nothing is held any longer.
+    async fn follow(&self) -> Status {
+        let mut pause = FIRST_PAUSE;
         loop {
-            let state = source.state();
-            // The same revision is published again only when its SVID has expired since.
-            if published != Some(state.revision()) || !state.is_usable() {
-                self.publish(&state);
-                published = Some(state.revision());
+            let mut accepted = false;
+            let end = self.attach(&mut accepted).await;
+            if accepted {
+                pause = FIRST_PAUSE;
             }
-            // The tick notices an SVID that expires while nothing else happens.
-            let changed = timeout(EXPIRY_TICK, updates.changed());
-            match shutdown.run_until_cancelled(changed).await {
-                None => break,
-                Some(Ok(Err(ended))) => {
-                    self.withdraw(&ended.to_string());
-                    return Err(ended.into());
+            match end {
+                End::ForGood(status) => {
+                    error!("the Workload API refuses the call and is not asked again: {status}");
+                    self.nothing_held().await;
+                    return status;
                 }
-                Some(Ok(Ok(_)) | Err(_)) => {}
+                End::Denied(status) => {
+                    if !self.withdraw(status.message()) {
+                        warn!("no identity for this proxy yet, asking again: {status}");
+                    }
+                    pause = pause.max(FIRST_PAUSE_DENIED);
+                }
+                End::Away(reason) => {
+                    warn!(
+                        reason,
+                        "the Workload API is away: what is held stays in use"
+                    );
+                }
             }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        source.shutdown().await;
-        Ok(())
     }
 
-    fn publish(&self, state: &X509SourceState) {
-        match (state.context(), state.svid()) {
-            (Ok(context), Ok(svid)) => self.accept(&context, &svid),
-            (Err(reason), _) | (_, Err(reason)) => self.withdraw(&reason.to_string()),
+    async fn attach(&self, accepted: &mut bool) -> End {
+        let mut stream = match self.api.x509_svids().await {
+            Ok(stream) => stream,
+            Err(status) => return End::of(status),
+        };
+        loop {
+            match stream.message().await {
+                Ok(Some(response)) => *accepted |= self.accept(&response),
+                Ok(None) => return End::Away("it ended the stream".to_owned()),
+                Err(status) => return End::of(status),
+            }
         }
     }
 
-    fn accept(&self, context: &X509Context, svid: &X509Svid) {
-        match identity_of(svid) {
-            Ok(identity) => {
-                let bundles: Vec<Bundle> = bundles_of(context);
-                self.trust.send_if_modified(|current| {
-                    let next = Arc::new(Trust::new(&bundles));
-                    let changed = *current != next;
-                    *current = next;
-                    changed
-                });
-                self.hold(identity);
+    /// Takes a message whole; one that is not whole changes nothing (SPIFFE Workload API §4.5).
+    fn accept(&self, response: &X509SvidResponse) -> bool {
+        match Material::read(response) {
+            Ok(material) => {
+                self.trust_in(material.trust);
+                self.hold(material.identity);
+                true
             }
-            Err(error) => self.withdraw(&format!("the agent sent an unusable SVID: {error:#}")),
+            Err(problem) => {
+                warn!("discarded: the agent sent an unusable SVID or bundle: {problem}");
+                false
+            }
         }
+    }
+
+    fn trust_in(&self, trust: Trust) {
+        self.trust.send_if_modified(|current| {
+            let changed = **current != trust;
+            *current = Arc::new(trust);
+            changed
+        });
     }
 
     fn hold(&self, identity: Identity) {
+        if identity.not_after() <= clock::now() {
+            self.withdraw("the agent sent an SVID that has expired");
+            return;
+        }
         let next = Arc::new(identity);
         self.identity.send_if_modified(|current| {
             if current
@@ -121,46 +172,53 @@ impl Follower {
         });
     }
 
-    fn withdraw(&self, reason: &str) {
-        self.identity.send_if_modified(|current| {
+    /// Whether there was anything to withdraw.
+    fn withdraw(&self, reason: &str) -> bool {
+        let held = self.identity.send_if_modified(|current| {
             if current.take().is_none() {
                 return false;
             }
             warn!(reason, "the identity is withdrawn: every connection closes");
             true
         });
+        // The authorities came with the identity, and go with it.
+        self.trust_in(Trust::default());
+        held
+    }
+
+    /// Notices an SVID that expires while nothing else happens; never returns.
+    async fn expire(&self) {
+        loop {
+            sleep(EXPIRY_TICK).await;
+            let held = self.identity.borrow().clone();
+            if held.is_some_and(|held| held.not_after() <= clock::now()) {
+                self.withdraw("the SVID has expired");
+            }
+        }
+    }
+
+    async fn nothing_held(&self) {
+        let mut identity = self.identity.subscribe();
+        // The sender is ours: the wait does not fail.
+        drop(identity.wait_for(Option::is_none).await);
     }
 }
 
-fn identity_of(svid: &X509Svid) -> anyhow::Result<Identity> {
-    let chain = svid
-        .cert_chain()
-        .iter()
-        .map(|der| der.as_bytes().to_vec().into())
-        .collect();
-    let key = PrivateKey::from_pkcs8(svid.private_key().as_bytes())?;
-    Ok(Identity::new(chain, &key)?)
+impl End {
+    fn of(status: Status) -> Self {
+        let code = status.code();
+        if matches!(code, Code::InvalidArgument | Code::Unimplemented) {
+            return Self::ForGood(status);
+        }
+        if code == Code::PermissionDenied {
+            return Self::Denied(status);
+        }
+        Self::Away(status.to_string())
+    }
 }
 
-fn bundles_of(context: &X509Context) -> Vec<Bundle> {
-    context
-        .bundle_set()
-        .iter()
-        .map(|(trust_domain, bundle)| Bundle {
-            trust_domain: trust_domain.clone(),
-            x509_authorities: bundle
-                .authorities()
-                .iter()
-                .map(|der| X509Authority {
-                    der: der.as_bytes().to_vec().into(),
-                    tainted: false,
-                })
-                .collect(),
-            jwt_authorities: Vec::new(),
-            refresh_hint: None,
-            sequence: 0,
-        })
-        .collect()
-}
-
-const EXPIRY_TICK: std::time::Duration = std::time::Duration::from_secs(1);
+/// A stream that brought something is opened again almost at once (SPIFFE Workload API §4.2).
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const FIRST_PAUSE_DENIED: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const EXPIRY_TICK: Duration = Duration::from_secs(1);

@@ -6,6 +6,7 @@
 //! runtime; connections run on threads of their own (`worker.rs`).
 
 mod accept;
+mod buffer;
 mod clock;
 mod config;
 mod dial;
@@ -16,9 +17,11 @@ mod listen;
 mod outbound;
 mod peer;
 mod policy;
+mod read_ahead;
 mod relay;
 mod standing;
 mod worker;
+mod workload_api;
 
 use std::thread;
 
@@ -36,7 +39,7 @@ use self::{standing::Standing, worker::Worker};
 /// What cannot be started, with its place and remedy; or the part that ended by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (policies, policy) = policy::Follower::start(&config)?;
-    let (identities, identity, trust) = identity::Follower::new(&config.workload_api);
+    let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let workers = workers(
         &config,
         &Standing {

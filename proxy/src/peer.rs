@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use rustls::pki_types::CertificateDer;
-use signet_identity::{crypto, tls, x509::Leaf};
+use signet_identity::{TrustDomain, crypto, tls, x509::Leaf};
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::read_ahead::ReadAhead;
 
 /// The verified client of a connection.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Peer {
     pub(crate) local: SocketAddr,
     /// The server name it asked for.
     pub(crate) sni: Option<String>,
+    /// Our trust domain when we met it.
+    pub(crate) met_by: Option<TrustDomain>,
 }
 
 /// The handshake ended without a SPIFFE ID; the verifier makes this impossible.
@@ -33,8 +36,12 @@ impl Peer {
     ///
     /// # Errors
     /// No verified SPIFFE ID, or a socket that is gone.
-    pub(crate) fn of(stream: &TlsStream<TcpStream>) -> anyhow::Result<Self> {
-        let (socket, session) = stream.get_ref();
+    pub(crate) fn of(
+        stream: &TlsStream<ReadAhead>,
+        met_by: Option<TrustDomain>,
+    ) -> anyhow::Result<Self> {
+        let (stream, session) = stream.get_ref();
+        let socket = stream.socket();
         let chain = session.peer_certificates().ok_or(Unproven)?;
         Ok(Self {
             leaf: tls::peer_leaf(Some(chain))?.ok_or(Unproven)?,
@@ -42,6 +49,7 @@ impl Peer {
             address: socket.peer_addr()?,
             local: socket.local_addr()?,
             sni: session.server_name().map(str::to_owned),
+            met_by,
         })
     }
 

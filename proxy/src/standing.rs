@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use signet_identity::{
+    TrustDomain,
     tls::{SharedIdentity, SharedTrust},
     trust::{Usage, VerifyError},
 };
@@ -48,6 +49,12 @@ impl Standing {
     /// The policy in force now.
     pub(crate) fn policy(&self) -> Arc<WorkloadPolicy> {
         Arc::clone(&self.policy.borrow())
+    }
+
+    /// The trust domain of the proxy's own identity.
+    pub(crate) fn trust_domain(&self) -> Option<TrustDomain> {
+        let identity = self.identity.borrow();
+        identity.as_ref().map(|own| own.id().trust_domain().clone())
     }
 
     /// Waits until a connection that `peer` opened must end; `denied` says what the policy

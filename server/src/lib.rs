@@ -110,12 +110,13 @@ fn bind(config: &Config, health: &Health) -> anyhow::Result<Sockets> {
 
 /// Opens the store, loads the directory, and brings the CA to where it can sign.
 async fn prepare(config: &Config, parts: &mut Parts) -> anyhow::Result<Ground> {
-    let keys = key_manager(config.key_manager.clone()).await?;
     let attestors = attestors(config.attestors.clone()).await?;
     let (store, writer) = Store::open(&config.database)
         .await
         .context("DataStore \"sql\"")?;
     parts.add_last(writer);
+    // The database's lock keeps other servers off the keys too.
+    let keys = key_manager(config.key_manager.clone()).await?;
     let trust_domain = &config.ca.trust_domain;
     let (directory, follower) = Directory::load(&store, trust_domain.clone()).await?;
     let stop = parts.stop_token();

@@ -7,9 +7,9 @@ use crate::testbed::{Bed, signet};
 #[test]
 fn the_demo_shows_the_main_job_and_leaves_nothing_behind() {
     let bed = Bed::new();
-    let started = Instant::now();
     let mut demo = Command::new(signet());
     demo.arg("demo").env("TMPDIR", bed.path(""));
+    let started = Instant::now();
     let printed = bed.run(&mut demo).ok();
     assert!(
         started.elapsed().as_secs() < 30,

@@ -2,19 +2,10 @@
 
 use std::fs;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SignatureAlgorithm,
-};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use signet_tests::testbed::pki::{ATTESTOR, Pki};
 
 use crate::testbed::{Agent, Bed, Options, Server, eventually, my_user};
-
-const ATTESTOR: &str = "NodeAttestor \"x509pop\" {
-    plugin_data {
-      private_key_path = \"node.key\"
-      certificate_path = \"node.crt\"
-    }
-  }";
 
 #[test]
 fn a_node_with_a_certificate_of_the_pki_attests_and_has_its_selectors() {
@@ -114,57 +105,11 @@ fn a_certificate_without_its_key_is_refused() {
     assert!(listed.contains("No attested agents found"), "{listed}");
 }
 
-struct Pki {
-    root: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Pki {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name = subject(name);
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        Self {
-            root: CertifiedIssuer::self_signed(params, key).unwrap(),
-        }
-    }
-
-    /// A node's certificate and key in the test's directory; returns its agent ID.
-    fn issue(&self, bed: &Bed, name: &str, algorithm: &'static SignatureAlgorithm) -> String {
-        let key = KeyPair::generate_for(algorithm).unwrap();
-        self.certify(bed, name, &key)
-    }
-
-    fn certify(&self, bed: &Bed, name: &str, key: &KeyPair) -> String {
-        let mut params = CertificateParams::default();
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name = subject(name);
-        let certificate = params.signed_by(key, &self.root).unwrap();
-        fs::write(bed.path("node.crt"), certificate.pem()).unwrap();
-        fs::write(bed.path("node.key"), key.serialize_pem()).unwrap();
-        let fingerprint = hex::encode(signet_identity::crypto::sha1(certificate.der()));
-        format!("spiffe://example.org/spire/agent/x509pop/{fingerprint}")
-    }
-}
-
 fn start<'a>(bed: &'a Bed, pki: &Pki) -> Server<'a> {
-    fs::write(bed.path("pki.pem"), pki.root.pem()).unwrap();
-    let plugins = format!(
-        "NodeAttestor \"x509pop\" {{\n    plugin_data {{\n      ca_bundle_path = \"{}\"\n    }}\n  }}",
-        bed.path("pki.pem").display()
-    );
-    Server::start_with(
-        bed,
-        &Options {
-            settings: "",
-            plugins: &plugins,
-        },
-    )
-}
-
-fn subject(name: &str) -> DistinguishedName {
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, name);
-    subject
+    let plugins = pki.trusted(bed);
+    let options = Options {
+        plugins: &plugins,
+        ..Options::default()
+    };
+    Server::start_with(bed, &options)
 }

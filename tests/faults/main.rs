@@ -7,3 +7,12 @@
     clippy::missing_docs_in_private_items,
     reason = "tests, and the helpers of tests"
 )]
+
+mod kill;
+mod pid_reuse;
+mod torn;
+
+use signet_tests::testbed;
+
+/// Held by tests that take all of the machine, and measure.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

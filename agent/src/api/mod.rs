@@ -2,15 +2,17 @@
 //! connect to. Who a caller is, the kernel says (see `workload`); what it gets, the cache says.
 
 mod claims;
+mod delegated;
 mod explain;
 mod follow;
 mod header;
 mod probe;
+mod reflection;
 mod service;
 mod status;
 mod views;
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use signet_daemon::socket::UnixSocket;
 use signet_proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
@@ -19,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::interceptor::InterceptedService, transport::Server};
 use tracing::{info, warn};
 
+pub(crate) use delegated::serve_delegates;
 pub(crate) use probe::{ProbeError, probe};
 pub(crate) use service::Settings;
 
 use crate::{cache::Cache, workload::Attestors};
 use service::Service;
 
-/// Serves the Workload API and gRPC health checks on `socket` until `shutdown`. Started when the cache has
+/// Serves the Workload API, gRPC health checks and reflection on `socket` until `shutdown`. Started when the cache has
 /// been filled for the first time: before that it could only tell workloads, wrongly, that they
 /// have no identity.
 pub(crate) async fn serve(
@@ -43,16 +46,27 @@ pub(crate) async fn serve(
     reporter
         .set_serving::<SpiffeWorkloadApiServer<Service>>()
         .await;
-    // The header is the Workload API's; health checkers do not know it.
+    // The header is the Workload API's; health checkers and tools do not know it, and learn
+    // nothing about anybody.
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(LARGEST_HEADERS)
+        .add_routes(reflection::services())
         .add_service(health)
         .add_service(InterceptedService::new(api, header::check))
         .serve_with_incoming_shutdown(socket.incoming(), shutdown.clone().cancelled_owned());
+    to_its_end(server, &path, &shutdown).await
+}
+
+/// Lets a server that was told to stop finish what it does, for a while.
+async fn to_its_end(
+    server: impl Future<Output = Result<(), tonic::transport::Error>>,
+    path: &str,
+    shutdown: &CancellationToken,
+) -> Result<(), tonic::transport::Error> {
     tokio::select! {
         served = server => served,
-        () = drained(&shutdown) => {
+        () = drained(shutdown) => {
             warn!(socket = %path, "ended connections on {path} that did not end by themselves");
             Ok(())
         }

@@ -4,7 +4,7 @@
 //! means "keep it and come again", `InvalidArgument` means "do not come again" (SPIFFE Workload
 //! Endpoint §6).
 
-use signet_identity::{id::IdError, jwt};
+use signet_identity::{id::IdError, jwt, selector::SelectorError};
 use tonic::Status;
 
 use crate::{cache, workload::AttestError};
@@ -21,6 +21,18 @@ pub(super) enum Refusal {
     /// No entry matches the caller.
     #[error("no identity issued")]
     NoIdentity,
+    /// The caller has identities, but none that may act for other workloads.
+    #[error("caller not configured as an authorized delegate")]
+    NotADelegate,
+    /// A delegate's request that does not say whom it is about.
+    #[error("{0}")]
+    Whom(&'static str),
+    /// Selectors that are none.
+    #[error("requested selectors are invalid: {0}")]
+    BadSelectors(#[source] SelectorError),
+    /// The process that a delegate names could not be attested.
+    #[error("the process cannot be attested: {0}")]
+    NoSuchWorkload(#[source] AttestError),
     /// An entry matches, but its SVID is not signed yet.
     #[error("the SVID is not signed yet; the agent keeps asking its server")]
     NotSigned,
@@ -54,12 +66,15 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            Refusal::NoIdentity => Self::permission_denied(message),
+            Refusal::NoIdentity | Refusal::NotADelegate => Self::permission_denied(message),
+            Refusal::NoSuchWorkload(_) => Self::not_found(message),
             Refusal::NoPeer => Self::unauthenticated(message),
             Refusal::NotAttested(error) => not_attested(&error),
-            Refusal::Missing(_) | Refusal::BadId(_) | Refusal::BadToken(_) => {
-                Self::invalid_argument(message)
-            }
+            Refusal::Missing(_)
+            | Refusal::BadId(_)
+            | Refusal::BadToken(_)
+            | Refusal::Whom(_)
+            | Refusal::BadSelectors(_) => Self::invalid_argument(message),
             Refusal::NoToken(error) => no_token(&error),
             Refusal::NotSigned | Refusal::TooManyStreams | Refusal::Late | Refusal::Stopping => {
                 Self::unavailable(message)

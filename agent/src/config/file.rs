@@ -14,8 +14,10 @@ use super::RunFlags;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
+    pub(super) admin_socket_path: Option<PathBuf>,
     pub(super) allow_unauthenticated_verifiers: bool,
     pub(super) allowed_foreign_jwt_claims: Vec<String>,
+    pub(super) authorized_delegates: Vec<String>,
     pub(super) availability_target: Option<Period>,
     pub(super) data_dir: Option<PathBuf>,
     pub(super) disable_sds_api: Option<bool>,

@@ -1,5 +1,6 @@
 //! The agent's configuration: SPIRE's file and flags, read, checked as a whole, and resolved.
 
+mod admin;
 mod file;
 mod flags;
 mod plugins;
@@ -19,6 +20,7 @@ use signet_daemon::{
 };
 use signet_identity::{TrustDomain, bundle::Bundle, id, key::KeyType};
 
+pub(crate) use admin::Admin;
 pub use flags::RunFlags;
 pub(crate) use plugins::UnixSettings;
 
@@ -32,6 +34,7 @@ pub struct Config {
     pub log: LogConfig,
     /// The socket of the Workload API.
     pub socket_path: PathBuf,
+    pub(crate) admin: Option<Admin>,
     pub(crate) health: HealthConfig,
     pub(crate) data_dir: PathBuf,
     pub(crate) keys: KeyManager,
@@ -59,10 +62,12 @@ impl Config {
         supported(document, &file)?;
         let trust_domain = trust_domain(document, &file)?;
         let data_dir = file.data_dir.clone().unwrap_or_else(|| PathBuf::from("."));
+        let socket_path = socket_path(document, &file)?;
         Ok(Self {
             log: file.log(),
             health,
-            socket_path: socket_path(document, &file)?,
+            admin: Admin::resolve(document, &file, &socket_path)?,
+            socket_path,
             keys: plugins::key_manager(document, &data_dir)?,
             bootstrap: bootstrap(document, &file, &trust_domain)?,
             sync_interval: sync_interval(document, &file)?,
@@ -89,6 +94,15 @@ fn supported(document: &Document, file: &File) -> Result<(), ConfigError> {
     if file.disable_sds_api == Some(false) {
         let message = "there is no SDS API yet; remove the setting";
         return Err(document.problem("agent.disable_sds_api", message));
+    }
+    // TCP does not say which process calls (SPIFFE Workload Endpoint §3), and a URI is no path.
+    let socket = file.socket_path.as_deref().map(Path::to_string_lossy);
+    if let Some((scheme, _)) = socket.as_deref().and_then(|text| text.split_once("://")) {
+        let message = format!(
+            "the Workload API is served on a Unix socket only, not on \"{scheme}://\"; \
+             write the socket's path alone"
+        );
+        return Err(document.problem("agent.socket_path", message));
     }
     if let Some(mode) = file
         .rebootstrap_mode
@@ -182,13 +196,18 @@ fn bundle<E: std::error::Error + Send + Sync + 'static>(
 fn socket_path(document: &Document, file: &File) -> Result<PathBuf, ConfigError> {
     let path = file.socket_path.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("/tmp/spire-agent/public/api.sock"));
+    fits(document, "agent.socket_path", &path)?;
+    Ok(path)
+}
+
+fn fits(document: &Document, setting: &str, path: &Path) -> Result<(), ConfigError> {
     let length = path.as_os_str().len();
     if length > LONGEST_SOCKET_PATH {
         let message =
             format!("the path has {length} bytes; a Unix socket's may have {LONGEST_SOCKET_PATH}");
-        return Err(document.problem("agent.socket_path", message));
+        return Err(document.problem(setting, message));
     }
-    Ok(path)
+    Ok(())
 }
 
 fn sync_interval(document: &Document, file: &File) -> Result<Duration, ConfigError> {

@@ -31,16 +31,10 @@ pub(super) const FILE: Table = &[
 ];
 
 const AGENT: Table = &[
-    (
-        "admin_socket_path",
-        Key::NotYet("remove it; there is no admin API yet"),
-    ),
+    ("admin_socket_path", Key::Value),
     ("allow_unauthenticated_verifiers", Key::Value),
     ("allowed_foreign_jwt_claims", Key::Value),
-    (
-        "authorized_delegates",
-        Key::NotYet("remove it; there is no delegated identity API yet"),
-    ),
+    ("authorized_delegates", Key::Value),
     ("availability_target", Key::Value),
     ("data_dir", Key::Value),
     ("disable_sds_api", Key::Value),

@@ -87,9 +87,9 @@ fn flags_win_in_both_spellings() {
 
 #[test]
 fn settings_that_do_not_exist_yet_or_never_are_told_apart() {
-    let error = refusal("admin_socket_path = \"/x\"");
+    let error = refusal("profiling_port = 1");
     assert!(
-        error.contains("admin_socket_path") && error.contains("not supported"),
+        error.contains("profiling_port") && error.contains("not supported"),
         "{error}"
     );
     let error = refusal("server_adress = \"x\"");
@@ -118,6 +118,8 @@ fn values_that_cannot_be_are_refused_by_name() {
         ("rebootstrap_mode = \"always\"", "never"),
         ("disable_sds_api = false", "SDS"),
         ("join_token = \"\"", "empty"),
+        ("socket_path = \"tcp://0.0.0.0:8000\"", "Unix socket only"),
+        ("socket_path = \"unix:///run/a.sock\"", "path alone"),
         ("experimental { sync_interval = \"1ms\" }", "100ms"),
     ] {
         let error = refusal(line);
@@ -152,4 +154,42 @@ fn a_node_attests_by_exactly_one_attestor() {
     let missing = only.replace("certificate_path = \"/c\"", "");
     let error = load(&missing, &[]).unwrap_err();
     assert!(error.contains("certificate_path"), "{error}");
+}
+
+#[test]
+fn the_admin_socket_is_away_from_workloads_and_its_delegates_are_ids() {
+    let with = |lines: &str| {
+        load(
+            &SMALL.replacen("agent {", &format!("agent {{\n{lines}"), 1),
+            &[],
+        )
+    };
+    assert!(with("").unwrap().admin.is_none());
+    let lines = "admin_socket_path = \"/run/admin.sock\"\n\
+                 authorized_delegates = [\"spiffe://example.org/delegate\"]";
+    let admin = with(lines).unwrap().admin.unwrap();
+    assert_eq!(admin.socket_path, Path::new("/run/admin.sock"));
+    let delegates: Vec<_> = admin.delegates.iter().map(ToString::to_string).collect();
+    assert_eq!(delegates, ["spiffe://example.org/delegate"]);
+    for (lines, word) in [
+        (
+            "admin_socket_path = \"/tmp/spire-agent/public/admin.sock\"",
+            "directory",
+        ),
+        (
+            "admin_socket_path = \"/tmp/spire-agent/public/a/admin.sock\"",
+            "below",
+        ),
+        (
+            "authorized_delegates = [\"spiffe://example.org/x\"]",
+            "admin_socket_path",
+        ),
+        (
+            "admin_socket_path = \"/run/admin.sock\"\nauthorized_delegates = [\"x\"]",
+            "authorized_delegates",
+        ),
+    ] {
+        let error = with(lines).unwrap_err();
+        assert!(error.contains(word), "{lines}: {error}");
+    }
 }

@@ -125,10 +125,11 @@ impl Node {
             status,
         };
         // Without a bundle nobody could be asked with the SVID.
-        if let Some(svid) = saved.svid.filter(|_| node.bundle.is_some())
-            && let Err(error) = node.take_up(svid, None)
-        {
-            warn!(%error, "the SVID of an earlier run is of no use");
+        if let Some(svid) = saved.svid.filter(|_| node.bundle.is_some()) {
+            match node.checked(svid, None) {
+                Ok(svid) => node.take_up(svid),
+                Err(error) => warn!(%error, "the SVID of an earlier run is of no use"),
+            }
         }
         Ok(node)
     }
@@ -233,9 +234,7 @@ impl Node {
             key,
             reattestable: attested.reattestable,
         };
-        self.take_up(svid.clone(), Some(clock::now()))?;
-        let kept = self.store(move |storage| storage.save_svid(&svid)).await;
-        warn_unkept(kept);
+        self.adopt(svid).await?;
         info!(
             agent.id = self.svid.as_ref().map(|svid| svid.id.to_string()),
             reattestable = attested.reattestable,
@@ -252,9 +251,7 @@ impl Node {
             key,
             reattestable: false,
         };
-        self.take_up(svid.clone(), Some(clock::now()))?;
-        let kept = self.store(move |storage| storage.save_svid(&svid)).await;
-        warn_unkept(kept);
+        self.adopt(svid).await?;
         info!("the agent's SVID was renewed");
         Ok(())
     }
@@ -278,17 +275,32 @@ impl Node {
         Ok((key, csr))
     }
 
-    /// Makes an SVID the one in use. `received` is unknown for one from disk.
-    fn take_up(&mut self, svid: SavedSvid, received: Option<SystemTime>) -> Result<(), NodeError> {
+    /// Keeps a new SVID and makes it the one in use. In this order: once the server has seen the
+    /// new one it refuses the one before, and after a crash that would be all there is.
+    async fn adopt(&mut self, svid: SavedSvid) -> Result<(), NodeError> {
+        let checked = self.checked(svid.clone(), Some(clock::now()))?;
+        warn_unkept(self.store(move |storage| storage.save_svid(&svid)).await);
+        self.take_up(checked);
+        self.status.attested();
+        Ok(())
+    }
+
+    /// An SVID that this node can use. `received` is unknown for one from disk.
+    fn checked(
+        &self,
+        svid: SavedSvid,
+        received: Option<SystemTime>,
+    ) -> Result<NodeSvid, NodeError> {
         let target = self.settings.availability_target;
         let svid = NodeSvid::new(svid, &self.settings.trust_domain, received, target)?;
+        Ok(svid)
+    }
+
+    /// Makes an SVID the one in use.
+    fn take_up(&mut self, svid: NodeSvid) {
         self.identity.send_replace(Some(Arc::clone(&svid.identity)));
         self.svid = Some(svid);
         self.upstream.renew();
-        if received.is_some() {
-            self.status.attested();
-        }
-        Ok(())
     }
 
     async fn learn(&mut self, bundle: Bundle) -> Result<(), NodeError> {

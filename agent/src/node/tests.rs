@@ -178,3 +178,20 @@ async fn an_agent_whose_server_is_away_tries_until_shutdown() {
     let (established, ()) = tokio::join!(node.establish(&shutdown), wait_for_complaint);
     assert!(!established.unwrap());
 }
+
+#[tokio::test]
+async fn a_new_svid_is_on_disk_before_it_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut node = node(&directory).unwrap();
+    let (_, svid) = issued("spiffe://example.org/spire/agent/one");
+    let mut identity = node.identity.subscribe();
+    let path = directory.path().join("agent-data.json");
+    // A server that has seen the new SVID refuses the one before.
+    let used = async {
+        identity.changed().await.unwrap();
+        std::fs::read_to_string(&path).unwrap_or_default()
+    };
+    let (adopted, on_disk) = tokio::join!(node.adopt(svid), used);
+    adopted.unwrap();
+    assert!(on_disk.contains("BEGIN CERTIFICATE"), "{on_disk:?}");
+}

@@ -24,7 +24,7 @@ use signet_identity::selector::{Selector, SelectorError, Selectors};
 use tokio::{task::spawn_blocking, time::timeout};
 
 pub(crate) use names::Number;
-pub(crate) use process::is_alive;
+pub(crate) use process::{is_alive, peer as process_peer};
 pub(crate) use turns::{Turn, Turns};
 pub(crate) use unix::{Discovery, Unix};
 

@@ -11,12 +11,14 @@ use std::{
     fs::File,
     io::{self, Read as _},
     os::fd::{AsFd as _, OwnedFd},
+    sync::Arc,
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::{
     fs::{AtFlags, Mode, OFlags, openat, readlinkat, statat},
     io::Errno,
+    process::{Pid, PidfdFlags, pidfd_open},
 };
 use signet_daemon::socket::Peer;
 
@@ -48,13 +50,10 @@ impl Process {
         if peer.pid == 0 {
             return Err(AttestError::Invisible);
         }
-        let path = format!("/proc/{}", peer.pid);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&path, flags, Mode::empty())
-            .map_err(|error| unreadable(peer, "", error.into()))?;
+        let directory = directory(peer.pid)?;
         let process = Self {
-            start_time: read_start_time(peer, &directory)?,
-            credentials: read_credentials(peer, &directory)?,
+            start_time: read_start_time(peer.pid, &directory)?,
+            credentials: read_credentials(peer.pid, &directory)?,
             peer: peer.clone(),
             directory,
         };
@@ -69,7 +68,7 @@ impl Process {
 
     /// What the process runs at this moment.
     pub(crate) fn executable(&self) -> Result<Executable, AttestError> {
-        let failed = |error: Errno| unreadable(&self.peer, "exe", error.into());
+        let failed = |error: Errno| unreadable(self.peer.pid, "exe", error.into());
         let path = readlinkat(&self.directory, "exe", Vec::new()).map_err(failed)?;
         let stat = statat(&self.directory, "exe", AtFlags::empty()).map_err(failed)?;
         // A file that was replaced while it runs keeps the kernel's suffix " (deleted)": cutting
@@ -89,16 +88,16 @@ impl Process {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         openat(&self.directory, "exe", flags, Mode::empty())
             .map(File::from)
-            .map_err(|error| unreadable(&self.peer, "exe", error.into()))
+            .map_err(|error| unreadable(self.peer.pid, "exe", error.into()))
     }
 
     /// The last step: everything read so far belongs to the process that opened the connection,
     /// or there is an error. Liveness is asked last, because it vouches for all reads before it.
     pub(crate) fn confirm(self) -> Result<(), AttestError> {
-        if read_start_time(&self.peer, &self.directory)? != self.start_time {
+        if read_start_time(self.peer.pid, &self.directory)? != self.start_time {
             return Err(AttestError::Changed("its start time"));
         }
-        if read_credentials(&self.peer, &self.directory)? != self.credentials {
+        if read_credentials(self.peer.pid, &self.directory)? != self.credentials {
             return Err(AttestError::Changed("its user or groups"));
         }
         if !is_alive(&self.peer) {
@@ -117,6 +116,21 @@ impl Process {
     }
 }
 
+/// A process that did not connect, but is named by its id; its handle is taken first, so that all
+/// that is read of it later is of this very process or refused.
+pub(crate) fn peer(pid: u32) -> Result<Peer, AttestError> {
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let number = number.ok_or(AttestError::Gone)?;
+    let pidfd = pidfd_open(number, PidfdFlags::empty()).map_err(|_ended| AttestError::Gone)?;
+    let credentials = read_credentials(pid, &directory(pid)?)?;
+    Ok(Peer {
+        pid,
+        uid: credentials.uid,
+        gid: credentials.gid,
+        pidfd: Arc::new(pidfd),
+    })
+}
+
 /// Whether the process that opened the connection still runs.
 pub(crate) fn is_alive(peer: &Peer) -> bool {
     // A pidfd becomes readable when its process ends; a zombie has ended.
@@ -124,42 +138,44 @@ pub(crate) fn is_alive(peer: &Peer) -> bool {
     matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(0))
 }
 
-fn read_start_time(peer: &Peer, directory: &OwnedFd) -> Result<u64, AttestError> {
-    let text = read_file(peer, directory, "stat")?;
-    start_time(&text).map_err(|error| odd(peer, "stat", error))
+fn directory(pid: u32) -> Result<OwnedFd, AttestError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty())
+        .map_err(|error| unreadable(pid, "", error.into()))
 }
 
-fn read_credentials(peer: &Peer, directory: &OwnedFd) -> Result<Credentials, AttestError> {
-    let text = read_file(peer, directory, "status")?;
-    Credentials::parse(&text).map_err(|error| odd(peer, "status", error))
+fn read_start_time(pid: u32, directory: &OwnedFd) -> Result<u64, AttestError> {
+    let text = read_file(pid, directory, "stat")?;
+    start_time(&text).map_err(|error| odd(pid, "stat", error))
 }
 
-fn read_file(peer: &Peer, directory: &OwnedFd, name: &str) -> Result<String, AttestError> {
+fn read_credentials(pid: u32, directory: &OwnedFd) -> Result<Credentials, AttestError> {
+    let text = read_file(pid, directory, "status")?;
+    Credentials::parse(&text).map_err(|error| odd(pid, "status", error))
+}
+
+fn read_file(pid: u32, directory: &OwnedFd, name: &str) -> Result<String, AttestError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = openat(directory, name, flags, Mode::empty())
-        .map_err(|error| unreadable(peer, name, error.into()))?;
+        .map_err(|error| unreadable(pid, name, error.into()))?;
     let mut bytes = Vec::with_capacity(TYPICAL_FILE);
     File::from(file)
         .take(LARGEST_FILE)
         .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(peer, name, error))?;
+        .map_err(|error| unreadable(pid, name, error))?;
     // The command name is any bytes the process likes; the facts are ASCII.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn unreadable(peer: &Peer, file: &str, source: io::Error) -> AttestError {
+fn unreadable(pid: u32, file: &str, source: io::Error) -> AttestError {
     AttestError::Unreadable {
-        path: format!("/proc/{}/{file}", peer.pid),
+        path: format!("/proc/{pid}/{file}"),
         source,
     }
 }
 
-fn odd(peer: &Peer, file: &str, error: FactsError) -> AttestError {
-    unreadable(
-        peer,
-        file,
-        io::Error::new(io::ErrorKind::InvalidData, error),
-    )
+fn odd(pid: u32, file: &str, error: FactsError) -> AttestError {
+    unreadable(pid, file, io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// `/proc` files have no size; this spares the buffer its first doublings.

@@ -1,10 +1,14 @@
 //! `signet agent api fetch jwt`.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+};
 
 use anyhow::{Context as _, ensure};
+use signet_identity::id::parse_trust_domain_id;
 use signet_proto::workload::{
-    JwtBundlesRequest, JwtBundlesResponse, JwtSvidRequest, JwtSvidResponse,
+    JwtBundlesRequest, JwtBundlesResponse, JwtSvid, JwtSvidRequest, JwtSvidResponse,
 };
 
 use super::{Agent, Work, request};
@@ -39,10 +43,36 @@ impl Work for FetchJwt {
             spiffe_id: self.spiffe_id.unwrap_or_default(),
         };
         let answer = client.fetch_jwtsvid(request(wanted));
-        let svids = grpc::call(agent.timeout, answer).await?;
+        let mut svids = grpc::call(agent.timeout, answer).await?;
+        check(&svids, &bundles)?;
+        // Workload API section 8: of those that share a hint, the first counts.
+        let mut hints = HashSet::new();
+        let tokens = &mut svids.svids;
+        tokens.retain(|svid| svid.hint.is_empty() || hints.insert(svid.hint.clone()));
         let text = Text::out(text(&svids, &bundles));
         Answer::message(&svids, "JWTSVIDResponse", text)?.and(&bundles, "JWTBundlesResponse")
     }
+}
+
+/// Whoever leaves out what is mandatory sent no answer (SPIFFE Workload API section 4.5).
+fn check(svids: &JwtSvidResponse, bundles: &JwtBundlesResponse) -> anyhow::Result<()> {
+    ensure!(
+        !svids.svids.is_empty(),
+        "workload response contains no svids"
+    );
+    let filled = |svid: &JwtSvid| !svid.spiffe_id.is_empty() && !svid.svid.is_empty();
+    ensure!(
+        svids.svids.iter().all(filled),
+        "workload response contains a JWT-SVID without its SPIFFE ID or its token"
+    );
+    ensure!(
+        !bundles.bundles.is_empty(),
+        "workload response contains no JWT bundles"
+    );
+    for id in bundles.bundles.keys() {
+        parse_trust_domain_id(id).context("failed to parse JWT bundles")?;
+    }
+    Ok(())
 }
 
 fn text(svids: &JwtSvidResponse, bundles: &JwtBundlesResponse) -> String {
@@ -65,8 +95,6 @@ fn text(svids: &JwtSvidResponse, bundles: &JwtBundlesResponse) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-
-    use signet_proto::workload::JwtSvid;
 
     use super::*;
 

@@ -29,8 +29,7 @@ impl Work for FetchX509 {
         let stream = client.fetch_x509svid(request(X509SvidRequest {}));
         let response = grpc::first(agent.timeout, stream).await?;
         let elapsed = start.elapsed();
-        let svids = Svids::read(&response)?;
-        svids.verify(crate::now())?;
+        let svids = Svids::verified(&response, crate::now())?;
         let mut out = String::new();
         if !self.silent {
             out = svids.text(elapsed);

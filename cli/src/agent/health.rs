@@ -3,15 +3,19 @@
 use std::io::Write;
 
 use anyhow::anyhow;
+use signet_identity::endpoint::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
 
 use crate::{
     grpc::{
         self, Peer,
         socket::{self, SocketFlags},
     },
-    health,
+    health::{self, Problem},
     output::{Answer, Format, Streams},
 };
+
+use super::request;
 
 /// Asks the agent whether it is healthy.
 #[derive(Debug, clap::Args)]
@@ -28,10 +32,8 @@ impl Healthcheck {
         self,
         streams: &mut Streams<O, E>,
     ) -> anyhow::Result<bool> {
-        let answer = self.socket.resolve(&socket::AGENT).and_then(|socket| {
-            let checked = crate::block_on(async {
-                Ok(async { health::check(grpc::connect(Peer::Agent, &socket).await?).await }.await)
-            })?;
+        let answer = self.socket.resolve(&socket::AGENT).and_then(|endpoint| {
+            let checked = crate::block_on(async { Ok(check(&endpoint).await) })?;
             match checked {
                 Ok(()) => Ok(Answer::plain(self.flags.healthy("agent"))),
                 Err(problem) => Err(anyhow!(self.flags.reason("agent", &problem))),
@@ -39,4 +41,10 @@ impl Healthcheck {
         });
         Ok(streams.deliver(answer, Format::Pretty, "Agent is unhealthy: ")?)
     }
+}
+
+/// Whatever is called on this socket, the header goes with it (SPIFFE Workload Endpoint section 3).
+async fn check(endpoint: &Endpoint) -> Result<(), Problem> {
+    let channel = grpc::connect(Peer::Agent, endpoint).await?;
+    health::check(channel, request(HealthCheckRequest::default())).await
 }

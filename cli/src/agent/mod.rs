@@ -7,9 +7,10 @@ mod svid;
 mod validate_jwt;
 mod watch;
 
-use std::{io::Write, path::PathBuf, time::Duration};
+use std::{io::Write, time::Duration};
 
 use signet_daemon::config::duration;
+use signet_identity::endpoint::Endpoint;
 use signet_proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use tonic::{Request, metadata::MetadataValue, transport::Channel};
 
@@ -105,24 +106,24 @@ pub(crate) trait Work {
     async fn work(self, agent: &Agent) -> anyhow::Result<Answer>;
 }
 
-/// The agent whose Workload API socket is at a path.
+/// The agent whose Workload API is at a place.
 #[derive(Debug)]
 pub(crate) struct Agent {
-    socket: PathBuf,
+    endpoint: Endpoint,
     timeout: Duration,
 }
 
 impl Agent {
     /// A client of the Workload API.
     pub(crate) async fn client(&self) -> Result<SpiffeWorkloadApiClient<Channel>, ConnectError> {
-        let channel = grpc::connect(Peer::Agent, &self.socket).await?;
+        let channel = grpc::connect(Peer::Agent, &self.endpoint).await?;
         let client = SpiffeWorkloadApiClient::new(channel);
         Ok(client.max_decoding_message_size(MESSAGE_LIMIT))
     }
 }
 
 /// A request with the header that says that it was meant for the Workload API
-/// (SPIFFE Workload Endpoint section 5).
+/// (SPIFFE Workload Endpoint section 3).
 pub(crate) fn request<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     let yes = MetadataValue::from_static("true");
@@ -158,7 +159,7 @@ impl<V: clap::Args + Work> Verb<V> {
         let answer = self
             .socket
             .resolve(&socket::AGENT)
-            .and_then(|socket| crate::block_on(self.verb.work(&Agent { socket, timeout })));
+            .and_then(|endpoint| crate::block_on(self.verb.work(&Agent { endpoint, timeout })));
         Ok(streams.deliver(answer, self.output, "")?)
     }
 }

@@ -47,7 +47,10 @@ impl Work for ValidateJwt {
 
 fn text(response: &ValidateJwtSvidResponse) -> anyhow::Result<String> {
     let id = &response.spiffe_id;
-    let claims = response.claims.clone().unwrap_or_default();
+    // Both are mandatory (SPIFFE Workload API section 6.2.3).
+    ensure!(!id.is_empty(), "workload response contains no SPIFFE ID");
+    let claims = response.claims.clone();
+    let claims = claims.context("workload response contains no claims")?;
     let claims = json::document(&claims, "google.protobuf.Struct")?;
     Ok(format!(
         "SVID is valid.\nSPIFFE ID : {id}\nClaims    : {claims}\n"

@@ -27,7 +27,7 @@ pub(crate) struct Watch {
 
 /// Why one attachment ended.
 enum End {
-    /// Trying again cannot help (SPIFFE Workload API section 4.2).
+    /// Trying again cannot help (SPIFFE Workload Endpoint section 6 and appendix A).
     ForGood(String),
     /// The agent restarts, or this workload has no identity yet.
     ForNow(String),
@@ -39,7 +39,7 @@ impl Watch {
         streams: &mut Streams<O, E>,
     ) -> anyhow::Result<bool> {
         let agent = Agent {
-            socket: self.socket.resolve(&socket::AGENT)?,
+            endpoint: self.socket.resolve(&socket::AGENT)?,
             timeout: Duration::ZERO,
         };
         crate::block_on(async {
@@ -67,7 +67,7 @@ async fn follow<O: Write, E: Write>(
     loop {
         let mut updates = 0_u32;
         let end = attach(agent, streams, &mut updates).await?;
-        failures = if updates > 0 { 1 } else { failures + 1 };
+        failures = if updates > 0 { 0 } else { failures + 1 };
         match end {
             End::ForGood(reason) => {
                 writeln!(streams.err, "{reason}")?;
@@ -99,7 +99,7 @@ async fn attach<O: Write, E: Write>(
             Ok(None) => return Ok(End::ForNow("the agent ended the stream".to_owned())),
             Err(status) => return Ok(End::of(status.into())),
         };
-        match Svids::read(&response) {
+        match Svids::verified(&response, crate::now()) {
             Ok(svids) => {
                 write!(streams.out, "{}", svids.text(since.elapsed()))?;
                 streams.out.flush()?;
@@ -113,7 +113,7 @@ async fn attach<O: Write, E: Write>(
 
 impl End {
     fn of(error: CallError) -> Self {
-        if error.code() == Code::InvalidArgument {
+        if matches!(error.code(), Code::InvalidArgument | Code::Unimplemented) {
             Self::ForGood(error.to_string())
         } else {
             Self::ForNow(error.to_string())
@@ -121,10 +121,17 @@ impl End {
     }
 }
 
-/// One second more after each failure, up to half a minute.
+/// Almost none after a stream that brought something (SPIFFE Workload API section 4.2); then one
+/// second more after each failure, up to half a minute.
 fn pause(failures: u32) -> Duration {
-    Duration::from_secs(u64::from(failures.clamp(1, 30)))
+    match failures {
+        0 => AT_ONCE,
+        failures => Duration::from_secs(u64::from(failures.min(30))),
+    }
 }
+
+/// Not zero, so that an agent that ends each stream does not keep us busy.
+const AT_ONCE: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -134,14 +141,17 @@ mod tests {
 
     #[test]
     fn the_pause_grows_to_half_a_minute() {
-        let seconds = [0, 1, 2, 30, 400].map(|failures| pause(failures).as_secs());
-        assert_eq!(seconds, [1, 1, 2, 30, 30]);
+        assert_eq!(pause(0), AT_ONCE);
+        let seconds = [1, 2, 30, 400].map(|failures| pause(failures).as_secs());
+        assert_eq!(seconds, [1, 2, 30, 30]);
     }
 
     #[test]
-    fn only_a_bad_request_ends_the_watch() {
+    fn only_what_cannot_get_better_ends_the_watch() {
         let bad = End::of(Status::invalid_argument("no header").into());
         assert!(matches!(bad, End::ForGood(_)));
+        let unknown = End::of(Status::unimplemented("no such call").into());
+        assert!(matches!(unknown, End::ForGood(_)));
         let later = End::of(Status::permission_denied("no identity issued").into());
         assert!(matches!(later, End::ForNow(_)));
     }

@@ -3,14 +3,10 @@
 pub(crate) mod socket;
 mod status;
 
-use std::{
-    error::Error,
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{error::Error, io, time::Duration};
 
 use hyper_util::rt::TokioIo;
+use signet_identity::endpoint::Endpoint as Place;
 use thiserror::Error;
 use tokio::{net::UnixStream, time::timeout};
 use tonic::{
@@ -50,48 +46,60 @@ impl Peer {
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
     #[error(
-        "no {} listens at {path}: there is no such socket; start `signet {} run`, \
+        "no {} listens at {place}: there is no such socket; start `signet {} run`, \
          or name the socket of one that runs with --socket-path",
         peer.name(), peer.name()
     )]
-    Missing { peer: Peer, path: PathBuf },
+    Missing { peer: Peer, place: Place },
     #[error(
-        "no {} listens at {path}: the socket was left behind by one that no longer runs; \
+        "no {} listens at {place}: the socket was left behind by one that no longer runs; \
          start `signet {} run`",
         peer.name(), peer.name()
     )]
-    Deserted { peer: Peer, path: PathBuf },
+    Deserted { peer: Peer, place: Place },
     #[error(
-        "may not open {path}: run as the user of the {} or as root",
+        "may not open {place}: run as the user of the {} or as root",
         peer.name()
     )]
-    Forbidden { peer: Peer, path: PathBuf },
-    #[error("the {} at {path} did not accept a connection within {CONNECT:?}", peer.name())]
-    Slow { peer: Peer, path: PathBuf },
-    #[error("cannot connect to the {} at {path}: {source}", peer.name())]
+    Forbidden { peer: Peer, place: Place },
+    #[error("the {} at {place} did not accept a connection within {CONNECT:?}", peer.name())]
+    Slow { peer: Peer, place: Place },
+    #[error("cannot connect to the {} at {place}: {source}", peer.name())]
     Other {
         peer: Peer,
-        path: PathBuf,
+        place: Place,
         source: tonic::transport::Error,
     },
 }
 
-/// A connection to the socket at `path`.
-pub(crate) async fn connect(peer: Peer, path: &Path) -> Result<Channel, ConnectError> {
-    let dialled = path.to_owned();
-    let connector = service_fn(move |_: Uri| {
-        let path = dialled.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
-    });
-    // A Unix socket has no authority; gRPC wants one, and this is what Go's client sends.
-    let endpoint = Endpoint::from_static("http://localhost");
-    match timeout(CONNECT, endpoint.connect_with_connector(connector)).await {
+/// A connection to the daemon at `place`.
+pub(crate) async fn connect(peer: Peer, place: &Place) -> Result<Channel, ConnectError> {
+    match timeout(CONNECT, dial(place)).await {
         Ok(Ok(channel)) => Ok(channel),
-        Ok(Err(source)) => Err(explain(peer, path, source)),
+        Ok(Err(source)) => Err(explain(peer, place, source)),
         Err(_) => Err(ConnectError::Slow {
             peer,
-            path: path.to_owned(),
+            place: place.clone(),
         }),
+    }
+}
+
+async fn dial(place: &Place) -> Result<Channel, tonic::transport::Error> {
+    match place {
+        Place::Unix(path) => {
+            let path = path.clone();
+            let connector = service_fn(move |_: Uri| {
+                let path = path.clone();
+                async move { UnixStream::connect(path).await.map(TokioIo::new) }
+            });
+            // A Unix socket has no authority; gRPC wants one, and this is what Go's client sends.
+            let endpoint = Endpoint::from_static("http://localhost");
+            endpoint.connect_with_connector(connector).await
+        }
+        Place::Tcp(address) => {
+            let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+            endpoint.connect().await
+        }
     }
 }
 
@@ -119,13 +127,17 @@ pub(crate) async fn first<T>(
     call(deadline, first).await
 }
 
-fn explain(peer: Peer, path: &Path, source: tonic::transport::Error) -> ConnectError {
-    let path = path.to_owned();
+fn explain(peer: Peer, place: &Place, source: tonic::transport::Error) -> ConnectError {
+    let place = place.clone();
     match io_kind(&source) {
-        Some(io::ErrorKind::NotFound) => ConnectError::Missing { peer, path },
-        Some(io::ErrorKind::ConnectionRefused) => ConnectError::Deserted { peer, path },
-        Some(io::ErrorKind::PermissionDenied) => ConnectError::Forbidden { peer, path },
-        _ => ConnectError::Other { peer, path, source },
+        Some(io::ErrorKind::NotFound) => ConnectError::Missing { peer, place },
+        Some(io::ErrorKind::ConnectionRefused) => ConnectError::Deserted { peer, place },
+        Some(io::ErrorKind::PermissionDenied) => ConnectError::Forbidden { peer, place },
+        _ => ConnectError::Other {
+            peer,
+            place,
+            source,
+        },
     }
 }
 
@@ -148,14 +160,14 @@ mod tests {
     #[tokio::test]
     async fn a_missing_socket_is_named_with_the_remedy() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("api.sock");
-        let error = connect(Peer::Server, &path).await.unwrap_err();
+        let place = Place::Unix(folder.path().join("api.sock"));
+        let error = connect(Peer::Server, &place).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
                 "no server listens at {}: there is no such socket; start `signet server run`, \
                  or name the socket of one that runs with --socket-path",
-                path.display()
+                place
             )
         );
     }
@@ -165,7 +177,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("api.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let error = connect(Peer::Agent, &path).await.unwrap_err();
+        let error = connect(Peer::Agent, &Place::Unix(path)).await.unwrap_err();
         assert!(matches!(error, ConnectError::Deserted { .. }), "{error}");
     }
 

@@ -1,9 +1,10 @@
 //! Which socket a command talks to: the flag, an instance's template, the environment, or the
 //! place where it always is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use signet_identity::endpoint::{self, Endpoint};
 
 /// `-socketPath` and `-instance`, which all commands that talk to a daemon have.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -28,6 +29,8 @@ pub(crate) struct Places {
     default: &'static str,
     variable: &'static str,
     template_variable: &'static str,
+    /// The standard's own variable, if it has one for this kind; it holds a URI.
+    endpoint_variable: Option<&'static str>,
 }
 
 /// A server's admin socket.
@@ -35,6 +38,7 @@ pub(crate) const SERVER: Places = Places {
     default: "/tmp/spire-server/private/api.sock",
     variable: "SPIRE_SERVER_PRIVATE_SOCKET",
     template_variable: "SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE",
+    endpoint_variable: None,
 };
 
 /// An agent's Workload API socket.
@@ -42,11 +46,12 @@ pub(crate) const AGENT: Places = Places {
     default: "/tmp/spire-agent/public/api.sock",
     variable: "SPIRE_AGENT_PUBLIC_SOCKET",
     template_variable: "SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE",
+    endpoint_variable: Some(endpoint::VARIABLE),
 };
 
 impl SocketFlags {
     /// The socket to talk to.
-    pub(crate) fn resolve(&self, places: &Places) -> anyhow::Result<PathBuf> {
+    pub(crate) fn resolve(&self, places: &Places) -> anyhow::Result<Endpoint> {
         self.resolve_with(places, environment)
     }
 
@@ -54,23 +59,46 @@ impl SocketFlags {
         &self,
         places: &Places,
         environment: impl Fn(&str) -> Option<String>,
-    ) -> anyhow::Result<PathBuf> {
+    ) -> anyhow::Result<Endpoint> {
         if let Some(path) = &self.socket_path {
-            return Ok(path.clone());
+            return of_flag(path);
         }
         let variable = places.template_variable;
         if !self.instance.is_empty() {
-            let template = environment(variable)
+            let template = filled(&environment, variable)
                 .with_context(|| format!("you must define {variable} to use the instance flag"))?;
             if !template.contains("%i") {
                 bail!("failed to find %i in {variable}");
             }
-            return Ok(template.replace("%i", &self.instance).into());
+            return Ok(Endpoint::Unix(
+                template.replace("%i", &self.instance).into(),
+            ));
         }
-        Ok(environment(places.variable)
-            .unwrap_or_else(|| places.default.to_owned())
-            .into())
+        if let Some(path) = filled(&environment, places.variable) {
+            return Ok(Endpoint::Unix(path.into()));
+        }
+        if let Some(variable) = places.endpoint_variable
+            && let Some(uri) = environment(variable)
+        {
+            return Endpoint::parse(&uri).context(variable);
+        }
+        Ok(Endpoint::Unix(places.default.into()))
     }
+}
+
+/// A path, or the URI of an endpoint.
+fn of_flag(path: &Path) -> anyhow::Result<Endpoint> {
+    match path.to_str() {
+        Some(text) if text.starts_with("unix:") || text.starts_with("tcp:") => {
+            Endpoint::parse(text).context("--socket-path")
+        }
+        _ => Ok(Endpoint::Unix(path.to_owned())),
+    }
+}
+
+/// SPIRE's variables count as unset when they are empty.
+fn filled(environment: impl Fn(&str) -> Option<String>, variable: &str) -> Option<String> {
+    environment(variable).filter(|value| !value.is_empty())
 }
 
 #[expect(
@@ -78,9 +106,7 @@ impl SocketFlags {
     reason = "where a command finds its daemon is this program's only setting of its own"
 )]
 fn environment(variable: &str) -> Option<String> {
-    std::env::var(variable)
-        .ok()
-        .filter(|value| !value.is_empty())
+    std::env::var(variable).ok()
 }
 
 #[cfg(test)]
@@ -88,6 +114,7 @@ mod tests {
     use super::*;
 
     fn resolved(
+        places: &Places,
         flag: Option<&str>,
         instance: &str,
         variables: &[(&str, &str)],
@@ -101,8 +128,8 @@ mod tests {
             found.map(|(_, value)| (*value).to_owned())
         };
         flags
-            .resolve_with(&SERVER, environment)
-            .map(|path| path.display().to_string())
+            .resolve_with(places, environment)
+            .map(|endpoint| endpoint.to_string())
             .map_err(|error| error.to_string())
     }
 
@@ -112,22 +139,51 @@ mod tests {
             ("SPIRE_SERVER_PRIVATE_SOCKET", "/env"),
             ("SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE", "/run/%i.sock"),
         ];
-        assert_eq!(resolved(Some("/flag"), "a", &variables).unwrap(), "/flag");
-        assert_eq!(resolved(None, "a", &variables).unwrap(), "/run/a.sock");
-        assert_eq!(resolved(None, "", &variables).unwrap(), "/env");
-        assert_eq!(resolved(None, "", &[]).unwrap(), SERVER.default);
+        assert_eq!(
+            resolved(&SERVER, Some("/flag"), "a", &variables).unwrap(),
+            "unix:///flag"
+        );
+        assert_eq!(
+            resolved(&SERVER, None, "a", &variables).unwrap(),
+            "unix:///run/a.sock"
+        );
+        assert_eq!(
+            resolved(&SERVER, None, "", &variables).unwrap(),
+            "unix:///env"
+        );
+        assert_eq!(
+            resolved(&SERVER, None, "", &[]).unwrap(),
+            format!("unix://{}", SERVER.default)
+        );
     }
 
     #[test]
     fn an_instance_needs_a_template_with_a_place_for_it() {
         assert_eq!(
-            resolved(None, "a", &[]).unwrap_err(),
+            resolved(&SERVER, None, "a", &[]).unwrap_err(),
             "you must define SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE to use the instance flag"
         );
         let template = [("SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE", "/run/api.sock")];
         assert_eq!(
-            resolved(None, "a", &template).unwrap_err(),
+            resolved(&SERVER, None, "a", &template).unwrap_err(),
             "failed to find %i in SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE"
+        );
+    }
+    #[test]
+    fn the_standards_variable_counts_for_agents_after_spires() {
+        let standard = (endpoint::VARIABLE, "tcp://127.0.0.1:8000");
+        let spire = ("SPIRE_AGENT_PUBLIC_SOCKET", "/spire.sock");
+        let found = |variables: &[(&str, &str)]| resolved(&AGENT, None, "", variables);
+        assert_eq!(found(&[standard]).unwrap(), "tcp://127.0.0.1:8000");
+        assert_eq!(found(&[standard, spire]).unwrap(), "unix:///spire.sock");
+        assert_eq!(
+            resolved(&AGENT, Some("unix:/flag"), "", &[standard]).unwrap(),
+            "unix:///flag"
+        );
+        assert!(found(&[(endpoint::VARIABLE, "")]).is_err());
+        assert_eq!(
+            resolved(&SERVER, None, "", &[standard]).unwrap(),
+            format!("unix://{}", SERVER.default)
         );
     }
 }

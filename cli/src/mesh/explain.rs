@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use signet_identity::id;
+use signet_identity::{SpiffeId, id};
 use signet_mesh::{Http, HttpPath, Policies, Request, Workload};
 
 use super::{destination::Destination, refused, sources};
@@ -49,6 +49,10 @@ pub(crate) struct Explain {
 /// The workload that is called, as its proxy's configuration describes it.
 #[derive(Debug, clap::Args)]
 struct Place {
+    /// The trust domain of the called workload; the caller's when it is left out
+    #[arg(long, value_name = "NAME")]
+    trust_domain: Option<String>,
+
     /// The namespace of the called workload
     #[arg(long, default_value = "default")]
     namespace: String,
@@ -79,7 +83,15 @@ impl Explain {
             .map(|http| HttpPath::parse(&http.path));
         let path = path.transpose().context("--to")?;
         let http = self.to.http.as_ref().zip(path.as_ref());
+        let own = self.place.trust_domain.as_deref();
+        let own = own
+            .map(id::parse_trust_domain)
+            .transpose()
+            .context("--trust-domain")?;
         let request = Request {
+            trust_domain: own
+                .as_ref()
+                .or_else(|| from.as_ref().map(SpiffeId::trust_domain)),
             source: from.as_ref(),
             source_ip: self.from_ip,
             destination_ip: self.to.address.unwrap_or(LOCAL),
@@ -159,6 +171,7 @@ mod tests {
             headers: Vec::new(),
             from_ip: LOCAL,
             place: Place {
+                trust_domain: None,
                 namespace: "shop".to_owned(),
                 labels: Vec::new(),
                 root_namespace: "istio-system".to_owned(),

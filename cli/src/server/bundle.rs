@@ -278,23 +278,9 @@ fn written(bundle: &types::Bundle, format: BundleFormat) -> anyhow::Result<Strin
         }
         BundleFormat::Spiffe => {
             let document = Bundle::from_proto(bundle)?.to_document();
-            Ok(indented(&document)?)
+            Ok(document + "\n")
         }
     }
-}
-
-/// JSON with four spaces for each level.
-fn indented(json: &str) -> serde_json::Result<String> {
-    use serde::Serialize as _;
-
-    let value = serde_json::from_str::<serde_json::Value>(json)?;
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    let mut bytes = Vec::new();
-    value.serialize(&mut serde_json::Serializer::with_formatter(
-        &mut bytes, formatter,
-    ))?;
-    bytes.push(b'\n');
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A bundle, and a remark on each part of it that could not be used.
@@ -363,19 +349,37 @@ cm9vdA==
     }
 
     #[test]
-    fn a_document_is_indented_by_four() {
+    fn a_document_is_indented_by_four_and_its_members_stand_as_in_every_jwk() {
+        use signet_identity::key::{KeyType, PrivateKey};
+
+        let key = PrivateKey::generate(KeyType::EcP256).unwrap();
+        let bundle = types::Bundle {
+            trust_domain: "a.test".to_owned(),
+            jwt_authorities: vec![types::JwtKey {
+                public_key: key.spki_der().to_vec(),
+                key_id: "k".to_owned(),
+                ..types::JwtKey::default()
+            }],
+            sequence_number: 1,
+            ..types::Bundle::default()
+        };
+        let text = written(&bundle, BundleFormat::Spiffe).unwrap();
+        let (before, after) = text.split_once("            \"x\": ").unwrap();
         assert_eq!(
-            indented(r#"{"keys":[{"use":"jwt-svid"}],"spiffe_sequence":1}"#).unwrap(),
+            before,
             "\
 {
     \"keys\": [
         {
-            \"use\": \"jwt-svid\"
-        }
-    ],
-    \"spiffe_sequence\": 1
-}
+            \"use\": \"jwt-svid\",
+            \"kty\": \"EC\",
+            \"kid\": \"k\",
+            \"crv\": \"P-256\",
 "
+        );
+        assert!(
+            after.ends_with("\n        }\n    ],\n    \"spiffe_sequence\": 1\n}\n"),
+            "{after}"
         );
     }
 

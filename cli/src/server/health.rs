@@ -1,6 +1,8 @@
 //! `signet server healthcheck`.
 
 use anyhow::bail;
+use tonic::Request;
+use tonic_health::pb::HealthCheckRequest;
 
 use super::{Administer, Server};
 use crate::{health, output::Answer};
@@ -14,7 +16,8 @@ pub(crate) struct Healthcheck {
 
 impl Administer for Healthcheck {
     async fn administer(self, server: &Server) -> anyhow::Result<Answer> {
-        let checked = async { health::check(server.connect().await?).await };
+        let request = Request::new(HealthCheckRequest::default());
+        let checked = async { health::check(server.connect().await?, request).await };
         match checked.await {
             Ok(()) => Ok(Answer::plain(self.flags.healthy("server"))),
             Err(problem) => bail!(

@@ -10,8 +10,9 @@ pub(crate) mod parse;
 mod token;
 mod ttl;
 
-use std::{io::Write, path::PathBuf};
+use std::io::Write;
 
+use signet_identity::endpoint::Endpoint;
 use tonic::transport::Channel;
 
 use crate::{
@@ -90,7 +91,7 @@ pub(crate) trait Administer {
 /// a wrong flag is reported even when no server runs.
 #[derive(Debug)]
 pub(crate) struct Server {
-    socket: PathBuf,
+    socket: Endpoint,
 }
 
 impl Server {

@@ -1,73 +1,146 @@
-//! What an event or a span says: its sentence and its fields, kept as values so that either form of
-//! line can be made of them.
+//! What an event or a span says: its sentence and its fields, kept as text that either form of line
+//! can be made of.
 
 use std::error::Error;
-use std::fmt::Debug;
+use std::fmt::{Debug, Display, Write as _};
+use std::ops::Range;
 
-use serde_json::Value;
 use tracing::field::{Field, Visit};
 
 /// The recorded fields, in the order of the source.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
-    pub(super) message: String,
-    pub(super) pairs: Vec<(&'static str, Value)>,
+    /// The sentence and all values, one after the other: one piece of memory for a whole event.
+    text: String,
+    message: Range<usize>,
+    pairs: Vec<(&'static str, Place)>,
+}
+
+/// Where the text of a value is, and whether it is one of a peer or a program: those are escaped.
+#[derive(Debug, Clone)]
+enum Place {
+    Text(Range<usize>),
+    Literal(Range<usize>),
+}
+
+/// A value as a line shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown<'a> {
+    /// Any text: to be escaped.
+    Text(&'a str),
+    /// A number or a truth value, in the notation of JSON.
+    Literal(&'a str),
 }
 
 impl Fields {
+    /// The sentence.
+    pub(super) fn message(&self) -> &str {
+        self.at(&self.message)
+    }
+
+    /// Each field and its value.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, Shown<'_>)> {
+        let shown = |place: &Place| match place {
+            Place::Text(range) => Shown::Text(self.at(range)),
+            Place::Literal(range) => Shown::Literal(self.at(range)),
+        };
+        self.pairs
+            .iter()
+            .map(move |(name, place)| (*name, shown(place)))
+    }
+
     /// Adds the fields of a surrounding span; what is said closer to the event wins.
     pub(super) fn add_outer(&mut self, outer: &Self) {
-        for (name, value) in &outer.pairs {
-            if !self.pairs.iter().any(|(known, _)| known == name) {
-                self.pairs.push((name, value.clone()));
+        for (name, value) in outer.pairs() {
+            if self.pairs.iter().any(|(known, _)| *known == name) {
+                continue;
             }
+            let place = match value {
+                Shown::Text(text) => Place::Text(self.push(text)),
+                Shown::Literal(text) => Place::Literal(self.push(text)),
+            };
+            self.pairs.push((name, place));
         }
     }
 
+    /// Adds a field of the log's own.
+    pub(super) fn add(&mut self, name: &'static str, value: impl Display) {
+        let range = self.push(value);
+        self.pairs.push((name, Place::Text(range)));
+    }
+
+    /// Forgets everything, and keeps at most `most` bytes of memory for the next event.
+    pub(super) fn clear(&mut self, most: usize) {
+        self.text.clear();
+        self.text.shrink_to(most);
+        self.message = 0..0;
+        self.pairs.clear();
+    }
+
+    fn at(&self, range: &Range<usize>) -> &str {
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+
+    fn push(&mut self, value: impl Display) -> Range<usize> {
+        let start = self.text.len();
+        // A value that cannot be shown is shown as far as it can.
+        let _ = write!(self.text, "{value}");
+        start..self.text.len()
+    }
+
+    fn text(&mut self, field: &Field, value: impl Display) {
+        let range = self.push(value);
+        if field.name() == "message" {
+            self.message = range;
+        } else {
+            self.set(field, Place::Text(range));
+        }
+    }
+
+    fn literal(&mut self, field: &Field, value: impl Display) {
+        let range = self.push(value);
+        self.set(field, Place::Literal(range));
+    }
+
     /// A later value of the same field wins.
-    fn set(&mut self, field: &Field, value: Value) {
+    fn set(&mut self, field: &Field, place: Place) {
         match self
             .pairs
             .iter_mut()
             .find(|(name, _)| *name == field.name())
         {
-            Some((_, old)) => *old = value,
-            None => self.pairs.push((field.name(), value)),
+            Some((_, old)) => *old = place,
+            None => self.pairs.push((field.name(), place)),
         }
     }
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let text = format!("{value:?}");
-        self.record_str(field, &text);
+        self.text(field, format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            value.clone_into(&mut self.message);
-        } else {
-            self.set(field, Value::from(value));
-        }
+        self.text(field, value);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.set(field, Value::from(super::chain(value)));
+        self.text(field, super::chain(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, Value::from(value));
+        self.literal(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, Value::from(value));
+        self.literal(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, Value::from(value));
+        self.literal(field, value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, Value::from(value));
+        self.literal(field, serde_json::Value::from(value));
     }
 }

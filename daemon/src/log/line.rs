@@ -1,12 +1,13 @@
 //! Makes one line of each event, in text or JSON. Whatever a peer put into a value, it stays within
 //! its line and its quotes.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -14,7 +15,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Format;
-use super::fields::Fields;
+use super::fields::{Fields, Shown};
 use super::sink::Sink;
 
 /// The layer that writes lines to the sink.
@@ -53,86 +54,122 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
+        // Absent in the midst of another event, and at the end of a thread.
+        let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        self.write(event, &context, &mut scratch);
+        let _ = SCRATCH.try_with(|kept| kept.set(scratch));
+    }
+}
+
+impl Lines {
+    fn write<S>(&self, event: &Event<'_>, context: &Context<'_, S>, scratch: &mut Scratch)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Scratch { fields, line } = scratch;
+        fields.clear(MOST_KEPT);
+        line.clear();
+        line.shrink_to(MOST_KEPT);
+        event.record(fields);
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(outer) = span.extensions().get::<Fields>() {
                 fields.add_outer(outer);
             }
         }
-        if self.source_location {
-            fields.pairs.extend(location(event.metadata()));
+        if self.source_location
+            && let (Some(file), Some(row)) = (event.metadata().file(), event.metadata().line())
+        {
+            fields.add("file", format_args!("{file}:{row}"));
         }
         let level = *event.metadata().level();
-        let line = match self.format {
-            Format::Text => text(&now(), level, &fields, self.sink.colour()),
-            Format::Json => json(&now(), level, fields),
-        };
-        self.sink.write(&line);
+        match self.format {
+            Format::Text => text(line, now, level, fields, self.sink.colour()),
+            Format::Json => json(line, now, level, fields),
+        }
+        self.sink.write(line);
     }
 }
 
-/// The time in UTC, to the millisecond.
-fn now() -> String {
-    let mut time = String::new();
+/// What a line is made in, kept from one line to the next.
+#[derive(Debug, Default)]
+struct Scratch {
+    fields: Fields,
+    line: String,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
+
+/// Adds the time in UTC, to the millisecond.
+fn now(line: &mut String) {
+    let start = line.len();
     // The subscriber's own clock: nothing is decided by it.
-    if SystemTime.format_time(&mut Writer::new(&mut time)).is_err() {
-        return "-".to_owned();
+    if SystemTime.format_time(&mut Writer::new(line)).is_err() {
+        line.truncate(start);
+        line.push('-');
+        return;
     }
-    match time.split_once('.') {
-        Some((seconds, fraction)) => format!("{seconds}.{}Z", fraction.get(..3).unwrap_or("000")),
-        None => time,
+    let fraction = line.get(start..).and_then(|time| time.find('.'));
+    if let Some(fraction) = fraction {
+        line.truncate(start + fraction + ".000".len());
+        line.push('Z');
     }
 }
 
-fn location(metadata: &Metadata<'_>) -> Option<(&'static str, Value)> {
-    let (file, line) = (metadata.file()?, metadata.line()?);
-    Some(("file", Value::from(format!("{file}:{line}"))))
-}
-
-fn text(time: &str, level: Level, fields: &Fields, colour: bool) -> String {
+fn text(line: &mut String, time: fn(&mut String), level: Level, fields: &Fields, colour: bool) {
     let (paint, dim, plain) = if colour {
         (colour_of(level), "\u{1b}[2m", "\u{1b}[0m")
     } else {
         ("", "", "")
     };
-    let mut line = format!("{dim}{time}{plain} {paint}{level:<5}{plain} ");
-    push_escaped(&mut line, &fields.message);
-    for (name, value) in &fields.pairs {
-        let _ = write!(line, " {dim}{name}={plain}");
+    line.push_str(dim);
+    time(line);
+    let _ = write!(line, "{plain} {paint}{level:<5}{plain} ");
+    push_escaped(line, fields.message());
+    for (name, value) in fields.pairs() {
+        line.extend([" ", dim, name, "=", plain]);
         match value {
-            Value::String(value) if is_plain(value) => line.push_str(value),
-            Value::String(value) => push_quoted(&mut line, value),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_) => {
-                let _ = write!(line, "{value}");
-            }
+            Shown::Text(value) if is_plain(value) => line.push_str(value),
+            Shown::Text(value) => push_quoted(line, value),
+            Shown::Literal(value) => line.push_str(value),
         }
     }
     line.push('\n');
-    line
 }
 
 /// SPIRE's keys: log processors that read its lines read ours. A field with the name of one of them
 /// moves to `fields.…`, as there.
-fn json(time: &str, level: Level, fields: Fields) -> String {
-    let mut object = Map::new();
-    for (name, value) in fields.pairs {
-        let name = match name {
-            "time" | "level" | "msg" => format!("fields.{name}"),
-            _ => name.to_owned(),
-        };
-        object.insert(name, value);
+fn json(line: &mut String, time: fn(&mut String), level: Level, fields: &Fields) {
+    line.push_str("{\"level\":");
+    push_json(line, name_of(level));
+    line.push_str(",\"msg\":");
+    push_json(line, fields.message());
+    line.push_str(",\"time\":\"");
+    time(line);
+    line.push('"');
+    for (name, value) in fields.pairs() {
+        line.push(',');
+        match name {
+            "time" | "level" | "msg" => push_json(line, &format!("fields.{name}")),
+            _ => push_json(line, name),
+        }
+        line.push(':');
+        match value {
+            Shown::Text(value) => push_json(line, value),
+            Shown::Literal(value) => line.push_str(value),
+        }
     }
-    object.insert("time".to_owned(), Value::from(time));
-    object.insert("level".to_owned(), Value::from(name_of(level)));
-    object.insert("msg".to_owned(), Value::from(fields.message));
-    let mut line = Value::Object(object).to_string();
-    line.push('\n');
-    line
+    line.push_str("}\n");
+}
+
+/// A text in the notation of JSON.
+fn push_json(line: &mut String, value: &str) {
+    if value.bytes().all(is_ordinary) {
+        line.extend(["\"", value, "\""]);
+    } else {
+        line.push_str(&Value::from(value).to_string());
+    }
 }
 
 fn name_of(level: Level) -> &'static str {
@@ -155,6 +192,11 @@ fn colour_of(level: Level) -> &'static str {
     }
 }
 
+/// Printed ASCII that no notation escapes: nearly everything that is ever logged.
+fn is_ordinary(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
 fn is_plain(value: &str) -> bool {
     !value.is_empty()
         && value.chars().all(|letter| {
@@ -174,7 +216,11 @@ fn push_quoted(line: &mut String, value: &str) {
 }
 
 fn push_escaped(line: &mut String, message: &str) {
-    message.chars().for_each(|letter| push_letter(line, letter));
+    if message.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        line.push_str(message);
+    } else {
+        message.chars().for_each(|letter| push_letter(line, letter));
+    }
 }
 
 /// Control characters could end the line or command the terminal; U+2028, U+2029 and the marks of
@@ -188,24 +234,26 @@ fn push_letter(line: &mut String, letter: char) {
     }
 }
 
+/// Of a line of unusual length, what the next one finds.
+const MOST_KEPT: usize = 4096;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_terminal_gets_colours_and_the_level_has_a_column_of_its_own() {
-        let fields = Fields {
-            message: "ready".to_owned(),
-            pairs: vec![("port", Value::from(80))],
+        let mut fields = Fields::default();
+        fields.add("port", 80);
+        let shown = |level, colour| {
+            let mut line = String::new();
+            text(&mut line, |line| line.push('T'), level, &fields, colour);
+            line
         };
-        let dark = text("T", Level::WARN, &fields, true);
         assert_eq!(
-            dark,
-            "\u{1b}[2mT\u{1b}[0m \u{1b}[33mWARN \u{1b}[0m ready \u{1b}[2mport=\u{1b}[0m80\n"
+            shown(Level::WARN, true),
+            "\u{1b}[2mT\u{1b}[0m \u{1b}[33mWARN \u{1b}[0m  \u{1b}[2mport=\u{1b}[0m80\n"
         );
-        assert_eq!(
-            text("T", Level::ERROR, &fields, false),
-            "T ERROR ready port=80\n"
-        );
+        assert_eq!(shown(Level::ERROR, false), "T ERROR  port=80\n");
     }
 }

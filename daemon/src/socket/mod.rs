@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
+mod authority;
+mod fields;
 mod peer;
 mod places;
 mod tcp;

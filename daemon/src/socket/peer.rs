@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tonic::transport::server::Connected;
 
-use super::places::Place;
+use super::{authority::Authority, places::Place};
 
 /// The process that opened a connection, as the kernel knew it at that moment.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ pub struct Peer {
 pub struct PeerStream {
     stream: UnixStream,
     peer: Peer,
+    authority: Authority,
     _place: Option<Place>,
 }
 
@@ -52,6 +53,7 @@ impl PeerStream {
         Ok(Self {
             stream,
             peer,
+            authority: Authority::new(),
             _place: None,
         })
     }
@@ -84,7 +86,12 @@ impl AsyncRead for PeerStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let Some(new) = buffer.filled_mut().get_mut(before..) {
+            self.authority.mend(new);
+        }
+        read
     }
 }
 

@@ -39,7 +39,8 @@ impl Bundle {
         });
         write(&Document {
             keys: x509.chain(jwt).collect(),
-            spiffe_sequence: Some(self.sequence),
+            // Zero is what a bundle has that was never numbered.
+            spiffe_sequence: Some(self.sequence).filter(|sequence| *sequence > 0),
             spiffe_refresh_hint: self.hint_seconds(),
         })
     }

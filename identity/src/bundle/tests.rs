@@ -207,6 +207,12 @@ fn the_document_has_the_members_of_the_standard_and_no_other() {
 }
 
 #[test]
+fn a_bundle_without_a_number_is_written_without_one() {
+    let text = Bundle::empty(domain("example.org")).to_document();
+    assert!(!text.contains("spiffe_sequence"), "{text}");
+}
+
+#[test]
 fn the_workload_api_form_has_jwt_keys_only_and_no_use() {
     let jwks: Value = serde_json::from_str(&sample().to_jwks()).expect("json");
     assert_eq!(jwks.as_object().map(serde_json::Map::len), Some(1));

@@ -112,8 +112,8 @@ impl Draft {
         }
         let mut selectors = self.selectors.iter();
         let first = selectors.next().ok_or(EntryError::NoSelectors)?;
-        if self.hint.chars().count() > MAX_HINT {
-            return Err(EntryError::Hint(self.hint.chars().count()));
+        if self.hint.len() > MAX_HINT {
+            return Err(EntryError::Hint(self.hint.len()));
         }
         if !self.store_svid {
             return Ok(());

@@ -137,7 +137,7 @@ pub enum EntryError {
     #[error("invalid federated trust domain: {0}")]
     FederatesWith(#[source] IdError),
     /// A hint that is too long.
-    #[error("hint is too long: {0} characters; at most {MAX_HINT} are allowed")]
+    #[error("hint is too long: {0} bytes; at most {MAX_HINT} are allowed")]
     Hint(usize),
     /// Stored SVIDs go to one store.
     #[error("selector types must be the same when store SVID is enabled; found {0:?} and {1:?}")]

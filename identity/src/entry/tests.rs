@@ -170,9 +170,10 @@ fn malformed_fields_are_refused_by_name() {
 }
 
 #[test]
-fn a_hint_has_at_most_1024_characters() {
-    assert!(draft(|entry| entry.hint = "\u{fc}".repeat(1024)).is_ok());
+fn a_hint_has_at_most_1024_bytes() {
+    assert!(draft(|entry| entry.hint = "\u{fc}".repeat(512)).is_ok());
     assert!(refusal(|entry| entry.hint = "a".repeat(1025)).contains("1025"));
+    assert!(refusal(|entry| entry.hint = "\u{fc}".repeat(513)).contains("1026"));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! webpki builds and verifies the path. It does not know SPIFFE and skips some of RFC 5280 for trust anchors;
 //! what it leaves out is added here: the profile of the leaf, the choice of roots by the leaf's own trust
-//! domain, the validity and path length of roots, and the key usage of intermediates.
+//! domain, the validity and path length of roots, and the key usage of intermediates. Name constraints on URIs, which
+//! X509-SVID §4.2 leaves to everyone's choice, webpki does not evaluate: whatever stands below them is refused.
 
 use std::cell::Cell;
 use std::collections::HashMap;

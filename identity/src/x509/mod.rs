@@ -2,6 +2,7 @@
 
 mod encoding;
 mod serial;
+mod strict;
 
 pub use encoding::{PemError, chain_from_pem, chain_to_pem, concatenated, split};
 pub use serial::{Serial, SerialError};
@@ -59,7 +60,7 @@ pub enum ProfileError {
     #[error("the certificate has {0} URI names; an X509-SVID has exactly one, its SPIFFE ID")]
     UriCount(usize),
     /// The URI is no SPIFFE ID.
-    #[error("the certificate's URI name is no SPIFFE ID")]
+    #[error("the certificate's URI name is no SPIFFE ID: {0}")]
     Id(#[from] IdError),
     /// X509-SVID §5.2: a leaf's ID has a path.
     #[error(
@@ -156,7 +157,7 @@ pub fn public_key(der: &[u8]) -> Result<Vec<u8>, ProfileError> {
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, ProfileError> {
     match X509Certificate::from_der(der) {
-        Ok((&[], certificate)) => Ok(certificate),
+        Ok((&[], certificate)) if strict::is_clear(der, &certificate) => Ok(certificate),
         Ok(_) | Err(_) => Err(ProfileError::Malformed),
     }
 }

@@ -3,6 +3,10 @@
 //! Two readings exist where a request can be spelled in more than one way (a port in `Host`, `;parameters` in a path, a
 //! repeated header, `/ns/x/` deeper in a SPIFFE path). Matching more is the safe side for a DENY, matching less for an
 //! ALLOW; for the `not…` forms it is the other way round. So each condition takes the reading that denies.
+//!
+//! Namespaces and service accounts stand in the path of a SPIFFE ID, and a trust domain that is federated with could put
+//! anything there. Where matching less is safe they are those of the workload's own trust domain, unless the rule says
+//! whose with `principals` or `trustDomains`.
 
 use std::fmt;
 
@@ -22,6 +26,8 @@ pub(crate) struct Condition {
     pub(crate) line: u64,
     /// A `not…` field: none of the values may match.
     pub(crate) negated: bool,
+    /// Whether a namespace or an account means that of any trust domain, because the rule says elsewhere whose.
+    pub(crate) anywhere: bool,
     pub(crate) test: Test,
 }
 
@@ -42,7 +48,7 @@ pub(crate) enum Test {
     Header(HeaderName, Vec<Pattern>),
 }
 
-/// A Kubernetes service account, in any trust domain.
+/// A Kubernetes service account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceAccount {
     pub(crate) namespace: Box<str>,
@@ -79,6 +85,10 @@ impl Condition {
             (Action::Deny, false) | (Action::Allow, true) => Reading::Loose,
             (Action::Deny, true) | (Action::Allow, false) => Reading::Strict,
         };
+        // SPIFFE-ID §4.1.4: a path means something only together with its trust domain.
+        if reading == Reading::Strict && !self.anywhere && self.test.reads_foreign_path(request) {
+            return if self.negated { Held::Yes } else { Held::No };
+        }
         match self.test.matches(request, reading) {
             None => Held::NeedsHttp,
             Some(matched) if matched != self.negated => Held::Yes,
@@ -98,6 +108,20 @@ impl Test {
             | Self::TrustDomain(_) => false,
             Self::SourceIp(_) | Self::DestinationIp(_) | Self::Port(_) | Self::Sni(_) => false,
         }
+    }
+
+    /// Whether it looks at a part of the path of somebody who is not of the workload's own trust domain.
+    fn reads_foreign_path(&self, request: &Request<'_>) -> bool {
+        let foreign = || {
+            let source = request.source.map(|id| id.trust_domain());
+            source.is_some() && source != request.trust_domain
+        };
+        matches!(self, Self::Namespace(_) | Self::ServiceAccount(_)) && foreign()
+    }
+
+    /// Whether it says whose IDs are meant.
+    pub(crate) fn names_trust_domain(&self) -> bool {
+        matches!(self, Self::Principal(_) | Self::TrustDomain(_))
     }
 
     /// `None` if it cannot be told because the connection is not HTTP.
@@ -170,12 +194,9 @@ impl Test {
 
     fn looked_at(&self, request: &Request<'_>) -> Option<String> {
         match self {
-            Self::Principal(_) => request
+            Self::Principal(_) | Self::Namespace(_) | Self::ServiceAccount(_) => request
                 .source
                 .map(|id| format!("{}{}", id.trust_domain_name(), id.path())),
-            Self::Namespace(_) | Self::ServiceAccount(_) => {
-                request.source.map(|id| id.path().to_owned())
-            }
             Self::TrustDomain(_) => request.source.map(|id| id.trust_domain_name().to_owned()),
             Self::SourceIp(_) => Some(request.source_ip.to_string()),
             Self::DestinationIp(_) => Some(request.destination_ip.to_string()),

@@ -57,7 +57,6 @@ fn check_condition(condition: &Condition, problems: &mut Problems) {
     match &condition.test {
         Test::Principal(values) => each(condition, values, principal_trap, problems),
         Test::Namespace(values) => each(condition, values, namespace_trap, problems),
-        Test::TrustDomain(values) => each(condition, values, trust_domain_trap, problems),
         Test::Method(values) => each(condition, values, method_trap, problems),
         Test::Sni(values) | Test::Host(values) | Test::Header(_, values) => {
             each(condition, values, |_| None, problems);
@@ -73,7 +72,7 @@ fn check_condition(condition: &Condition, problems: &mut Problems) {
         Test::SourceIp(blocks) | Test::DestinationIp(blocks) => {
             warn_of_host_bits(condition, blocks, problems)
         }
-        Test::ServiceAccount(_) | Test::Port(_) => {}
+        Test::ServiceAccount(_) | Test::TrustDomain(_) | Test::Port(_) => {}
     }
 }
 
@@ -102,29 +101,11 @@ fn each(
 }
 
 fn principal_trap(value: &Pattern) -> Option<Trap> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
-    let (trust_domain, anchored) = match value {
-        Pattern::Exact(text) | Pattern::Prefix(text) => {
-            (text.split('/').next().unwrap_or_default(), true)
-        }
-        Pattern::Suffix(text) if text.contains(|c| !legal(c)) => return Some(NO_SPIFFE_ID),
-        Pattern::Suffix(_) | Pattern::Present => ("", false),
+    let trust_domain = match value {
+        Pattern::Exact(text) | Pattern::Prefix(text) => text.split('/').next(),
+        Pattern::Suffix(_) | Pattern::Present => None,
     };
-    let text = value.literal().unwrap_or_default();
-    if anchored && (trust_domain.is_empty() || text.contains(|c| !legal(c)) || text.contains("//"))
-    {
-        return Some(NO_SPIFFE_ID);
-    }
-    if trust_domain.contains(|c: char| c.is_ascii_uppercase()) {
-        return Some((
-            "trust domains are lower-case, so it never matches",
-            "write the trust domain in lower case",
-        ));
-    }
-    if matches!(value, Pattern::Exact(_)) && (text.ends_with('/') || !text.contains('/')) {
-        return Some(NO_SPIFFE_ID);
-    }
-    (trust_domain == "cluster.local").then_some(CLUSTER_LOCAL)
+    (trust_domain == Some("cluster.local")).then_some(CLUSTER_LOCAL)
 }
 
 fn namespace_trap(value: &Pattern) -> Option<Trap> {
@@ -133,13 +114,6 @@ fn namespace_trap(value: &Pattern) -> Option<Trap> {
         "a namespace holds no slash, so it never matches",
         "write only the namespace",
     ))
-}
-
-fn trust_domain_trap(value: &Pattern) -> Option<Trap> {
-    let text = value.literal().unwrap_or_default();
-    let remedy = "write the trust domain in lower case";
-    text.contains(|c: char| c.is_ascii_uppercase())
-        .then_some(("trust domains are lower-case, so it never matches", remedy))
 }
 
 fn method_trap(value: &Pattern) -> Option<Trap> {
@@ -240,10 +214,6 @@ fn path_covers(mine: &PathPattern, theirs: &PathPattern) -> bool {
 const LITERAL_STAR: Trap = (
     "only a * at the beginning or the end is a wildcard; this one is literal",
     "use a prefix (abc*), a suffix (*abc), or in paths a template ({*})",
-);
-const NO_SPIFFE_ID: Trap = (
-    "no SPIFFE ID is written like this, so it never matches",
-    "write trust-domain/path, as in \"example.org/ns/shop/sa/web\"",
 );
 const CLUSTER_LOCAL: Trap = (
     "cluster.local is taken as the trust domain of that name, not as an alias of your own",

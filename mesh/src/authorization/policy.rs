@@ -50,6 +50,19 @@ pub(crate) struct Miss<'r> {
     pub(crate) held: usize,
 }
 
+impl Clause {
+    /// Whether it says whose IDs are meant.
+    pub(crate) fn names_trust_domain(&self) -> bool {
+        let mut conditions = self.0.iter();
+        conditions.any(|it| !it.negated && it.test.names_trust_domain())
+    }
+
+    /// Namespaces and accounts in it are those of any trust domain.
+    pub(crate) fn mean_anywhere(&mut self) {
+        self.0.iter_mut().for_each(|it| it.anywhere = true);
+    }
+}
+
 impl Policy {
     pub(crate) fn reads_headers(&self) -> bool {
         let mut clauses = self

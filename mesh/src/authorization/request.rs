@@ -3,13 +3,15 @@
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use signet_identity::SpiffeId;
+use signet_identity::{SpiffeId, TrustDomain};
 
 use crate::path::HttpPath;
 
 /// A connection, or a request on it, that wants to reach a workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
+    /// The trust domain of the workload itself; `None` while it has no identity.
+    pub trust_domain: Option<&'a TrustDomain>,
     /// The verified identity of the peer; `None` if it has none (no mTLS).
     pub source: Option<&'a SpiffeId>,
     /// The address of the direct peer.

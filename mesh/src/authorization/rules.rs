@@ -25,12 +25,23 @@ fn rule(node: &Node, place: &str, namespace: &str, problems: &mut Problems) -> R
         Some(list) => clauses(list, &table.name(key), (kind, namespace), problems),
         None => Vec::new(),
     };
-    let from = alternatives("from", &SOURCE);
+    let mut from = alternatives("from", &SOURCE);
     let to = alternatives("to", &OPERATION);
-    let when = match table.get("when") {
+    let mut when = match table.get("when") {
         Some(list) => when::read(list, &table.name("when"), namespace, problems),
         None => Clause::default(),
     };
+    let named = !from.is_empty() && from.iter().all(Clause::names_trust_domain);
+    let named_at_all = when.names_trust_domain();
+    for source in from
+        .iter_mut()
+        .filter(|source| named_at_all || source.names_trust_domain())
+    {
+        source.mean_anywhere();
+    }
+    if named || named_at_all {
+        when.mean_anywhere();
+    }
     Rule {
         line: node.line,
         from,

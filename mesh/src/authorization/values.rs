@@ -1,6 +1,7 @@
 //! The values of a field, checked as what the field compares them with.
 
 use http::HeaderName;
+use signet_identity::id;
 
 use super::condition::{Condition, PathPattern, ServiceAccount, Test};
 use super::template::Template;
@@ -69,6 +70,7 @@ impl Field<'_> {
             field: self.name.into(),
             line: self.line,
             negated: self.negated,
+            anywhere: false,
             test,
         }
     }
@@ -121,23 +123,70 @@ fn pattern(text: &str) -> Result<Pattern, Refused> {
     Ok(Pattern::new(text))
 }
 
-/// Istio accepts the scheme here and then never matches, which makes a DENY deny nothing.
+/// Istio accepts what no SPIFFE ID can be, and then never matches, which makes a DENY deny nothing.
 fn principal(text: &str) -> Result<Pattern, Refused> {
-    match text.trim_start_matches('*').strip_prefix("spiffe://") {
-        Some(rest) => {
-            let remedy = format!("write {rest:?}");
-            Err(Refused("principals are written without spiffe://", remedy))
+    if let Some(rest) = text.trim_start_matches('*').strip_prefix("spiffe://") {
+        let remedy = format!("write {rest:?}");
+        return Err(Refused("principals are written without spiffe://", remedy));
+    }
+    let pattern = Pattern::new(text);
+    let trust_domain = match &pattern {
+        Pattern::Exact(text) | Pattern::Prefix(text) => text.split('/').next().unwrap_or_default(),
+        Pattern::Suffix(_) | Pattern::Present => "",
+    };
+    if trust_domain.contains(|c: char| c.is_ascii_uppercase()) {
+        return Err(lower_case());
+    }
+    if can_be_an_id(&pattern) {
+        return Ok(pattern);
+    }
+    let (why, remedy) = if pattern.literal().is_some_and(|text| text.contains('*')) {
+        (
+            "only a * at the beginning or the end is a wildcard",
+            "use a prefix (abc*) or a suffix (*abc)",
+        )
+    } else {
+        (
+            "no SPIFFE ID is written like this",
+            "write trust-domain/path, as in \"example.org/ns/shop/sa/web\"",
+        )
+    };
+    Err(Refused(why, remedy.to_owned()))
+}
+
+/// Whether any workload's ID is matched.
+fn can_be_an_id(pattern: &Pattern) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
+    match pattern {
+        Pattern::Exact(text) => {
+            id::parse(&format!("spiffe://{text}")).is_ok_and(|id| !id.path().is_empty())
         }
-        None => pattern(text),
+        Pattern::Prefix(text) => {
+            text.chars().all(legal) && !text.starts_with('/') && !text.contains("//")
+        }
+        Pattern::Suffix(text) => {
+            text.chars().all(legal) && !text.ends_with('/') && !text.contains("//")
+        }
+        Pattern::Present => true,
     }
 }
 
 fn trust_domain(text: &str) -> Result<Pattern, Refused> {
-    if text.contains('/') {
+    if text.contains(|c: char| c.is_ascii_uppercase()) {
+        return Err(lower_case());
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let pattern = Pattern::new(text);
+    if !pattern.literal().unwrap_or_default().chars().all(legal) {
         let remedy = "write only the name, as in \"example.org\"".to_owned();
         return Err(Refused("this is not the name of a trust domain", remedy));
     }
-    pattern(text)
+    Ok(pattern)
+}
+
+fn lower_case() -> Refused {
+    let remedy = "write the trust domain in lower case".to_owned();
+    Refused("trust domains are lower-case, so it never matches", remedy)
 }
 
 fn service_account(text: &str, own_namespace: &str) -> Result<ServiceAccount, Refused> {

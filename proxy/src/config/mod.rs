@@ -15,7 +15,10 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use signet_daemon::log::{Destination, LogConfig};
-use signet_identity::SpiffeId;
+use signet_identity::{
+    SpiffeId,
+    endpoint::{Endpoint, VARIABLE},
+};
 use signet_mesh::Workload;
 
 use self::file::File;
@@ -26,9 +29,9 @@ pub struct RunFlags {
     /// Path of the configuration file.
     #[arg(long, default_value = "conf/proxy/proxy.yaml")]
     pub config: PathBuf,
-    /// Path of the Workload API socket.
-    #[arg(long, alias = "socketPath")]
-    pub socket_path: Option<PathBuf>,
+    /// The Workload API: the path of its socket, or unix:///path or tcp://1.2.3.4:port.
+    #[arg(long, alias = "socketPath", value_name = "SOCKET")]
+    pub socket_path: Option<String>,
     /// Log level: trace, debug, info, warn or error.
     #[arg(long, alias = "logLevel")]
     pub log_level: Option<String>,
@@ -45,8 +48,8 @@ pub struct RunFlags {
 pub struct Config {
     /// Where and how to log.
     pub log: LogConfig,
-    /// Socket of the Workload API.
-    pub workload_api: PathBuf,
+    /// Where the Workload API is.
+    pub workload_api: Endpoint,
     /// What the proxy stands for when policies select workloads.
     pub workload: Workload,
     /// Namespace whose policies hold for the whole mesh.
@@ -124,15 +127,16 @@ impl Config {
         let path = &flags.config;
         let text = fs::read_to_string(path)
             .with_context(|| format!("configuration {} cannot be read", path.display()))?;
-        Self::parse(&text, flags).with_context(|| format!("configuration {}", path.display()))
+        Self::parse(&text, flags, environment())
+            .with_context(|| format!("configuration {}", path.display()))
     }
 
-    fn parse(text: &str, flags: &RunFlags) -> anyhow::Result<Self> {
+    fn parse(text: &str, flags: &RunFlags, variable: Option<String>) -> anyhow::Result<Self> {
         let file: File = serde_saphyr::from_str(text)?;
         let base = flags.config.parent().unwrap_or_else(|| Path::new(""));
         let config = Self {
             log: log_config(&file, flags)?,
-            workload_api: workload_api(&file, flags)?,
+            workload_api: workload_api(&file, flags, variable)?,
             workload: Workload {
                 namespace: file
                     .namespace
@@ -197,16 +201,31 @@ fn log_config(file: &File, flags: &RunFlags) -> anyhow::Result<LogConfig> {
     })
 }
 
-fn workload_api(file: &File, flags: &RunFlags) -> anyhow::Result<PathBuf> {
-    if let Some(path) = &flags.socket_path {
-        return Ok(path.clone());
+/// The flag, the file, or the standard's variable (SPIFFE Workload Endpoint §4); a guess might
+/// meet somebody else's agent.
+fn workload_api(
+    file: &File,
+    flags: &RunFlags,
+    variable: Option<String>,
+) -> anyhow::Result<Endpoint> {
+    if let Some(text) = flags.socket_path.as_ref().or(file.workload_api.as_ref()) {
+        return Endpoint::from_setting(text).context("workloadApi");
     }
-    let text = file.workload_api.as_deref().unwrap_or(WORKLOAD_API);
-    let path = text.strip_prefix("unix://").unwrap_or(text);
-    if !path.starts_with('/') {
-        bail!("workloadApi: `{text}` must be an absolute path or unix:///path");
-    }
-    Ok(PathBuf::from(path))
+    let Some(uri) = variable else {
+        bail!(
+            "workloadApi: is missing, and {VARIABLE} is not set; write the agent's socket, \
+             unix:///path"
+        );
+    };
+    Endpoint::parse(&uri).context(VARIABLE)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "configuration is where the environment may be read"
+)]
+fn environment() -> Option<String> {
+    std::env::var(VARIABLE).ok()
 }
 
 /// Missing policy is an error, not an open door: a proxy that accepts connections must be
@@ -242,7 +261,6 @@ fn drain_timeout(text: Option<&str>) -> anyhow::Result<Duration> {
     })
 }
 
-const WORKLOAD_API: &str = "/tmp/spire-agent/public/api.sock";
 const DEFAULT_NAMESPACE: &str = "default";
 /// Istio's default root namespace.
 const ROOT_NAMESPACE: &str = "istio-system";
@@ -267,6 +285,10 @@ outbound:
 drainTimeout: 2s
 "#;
 
+    fn unix(path: &str) -> Endpoint {
+        Endpoint::Unix(path.into())
+    }
+
     fn flags() -> RunFlags {
         RunFlags {
             config: PathBuf::from("/etc/signet/proxy.yaml"),
@@ -280,14 +302,14 @@ drainTimeout: 2s
     fn refusal(text: &str) -> String {
         format!(
             "{:#}",
-            Config::parse(text, &flags()).expect_err("must be refused")
+            Config::parse(text, &flags(), None).expect_err("must be refused")
         )
     }
 
     #[test]
     fn a_whole_file_is_read() {
-        let config = Config::parse(WHOLE, &flags()).unwrap();
-        assert_eq!(config.workload_api, Path::new("/run/signet/agent.sock"));
+        let config = Config::parse(WHOLE, &flags(), None).unwrap();
+        assert_eq!(config.workload_api, unix("/run/signet/agent.sock"));
         assert_eq!(config.policies, [Path::new("/etc/signet/policies")]);
         assert_eq!(config.inbound[0].policy_port, 8080);
         assert_eq!(
@@ -298,15 +320,26 @@ drainTimeout: 2s
     }
 
     #[test]
-    fn a_flag_overrides_the_file() {
-        let flags = RunFlags {
-            socket_path: Some("/other.sock".into()),
-            ..flags()
+    fn the_workload_api_is_that_of_the_flag_the_file_or_the_variable() {
+        let found = |text: &str, flag: Option<&str>, variable: Option<&str>| {
+            let flags = RunFlags {
+                socket_path: flag.map(str::to_owned),
+                ..flags()
+            };
+            let config = Config::parse(text, &flags, variable.map(str::to_owned));
+            config.map(|config| config.workload_api).ok()
         };
+        let silent = WHOLE.replace("workloadApi: unix:///run/signet/agent.sock", "");
+        let (file, variable) = (unix("/run/signet/agent.sock"), Some("unix:/env.sock"));
         assert_eq!(
-            Config::parse(WHOLE, &flags).unwrap().workload_api,
-            Path::new("/other.sock")
+            found(WHOLE, Some("/flag.sock"), variable),
+            Some(unix("/flag.sock"))
         );
+        assert_eq!(found(WHOLE, None, variable), Some(file));
+        assert_eq!(found(&silent, None, variable), Some(unix("/env.sock")));
+        for refused in [None, Some(""), Some("/env.sock")] {
+            assert_eq!(found(&silent, None, refused), None, "{refused:?}");
+        }
     }
 
     #[test]
@@ -343,6 +376,12 @@ drainTimeout: 2s
                 "example.org/db",
                 "outbound `db`: expect",
             ),
+            (
+                "spiffe://example.org/db",
+                "spiffe://Example.org/db",
+                "write them in lower case",
+            ),
+            ("example.org/db", "example.org", "has no path"),
             (
                 r#"["spiffe://example.org/db"]"#,
                 "[]",

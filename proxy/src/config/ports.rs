@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use signet_identity::SpiffeId;
+use signet_identity::id;
 
 use super::{
     Inbound, Outbound, Protocol, Target,
@@ -40,10 +40,16 @@ pub(super) fn outbound(port: OutboundPort) -> anyhow::Result<Outbound> {
     let expect = port
         .expect
         .iter()
-        .map(|id| {
-            SpiffeId::new(id).with_context(|| format!("{place}: expect `{id}` is not a SPIFFE ID"))
+        .map(|text| {
+            let id = id::parse(text).with_context(|| format!("{place}: expect `{text}`"))?;
+            // X509-SVID §5.2: no peer ever proves the name of a trust domain.
+            ensure!(
+                !id.path().is_empty(),
+                "{place}: expect `{text}` has no path, so it names no workload"
+            );
+            Ok(id)
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<anyhow::Result<_>>()?;
     ensure!(
         host_and_port(&port.connect),
         "{place}: connect `{}` is not host:port",

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use signet_identity::bundle::X509Authority;
 use signet_identity::id;
 use signet_identity::tls::SharedIdentity;
 use signet_proto::spire::api::server::debug::v1::debug_server::Debug;
@@ -12,7 +13,9 @@ use signet_proto::spire::api::types;
 use tonic::{Request, Response, Status};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
+use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::status::internal;
 use crate::directory::Directory;
@@ -36,6 +39,21 @@ impl DebugService {
     }
 }
 
+impl DebugService {
+    /// Who signed a certificate: it ends the chain, though it is never sent with it.
+    fn authority_of(&self, certificate: &[u8]) -> Option<X509Authority> {
+        let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        let issuer = certificate.issuer().as_raw();
+        let bundle = self.directory.bundle(self.directory.trust_domain())?;
+        let mut authorities = bundle.x509_authorities.iter();
+        let signed = |authority: &&X509Authority| {
+            let details = authority.details();
+            details.is_ok_and(|details| details.subject_der == issuer)
+        };
+        authorities.find(signed).cloned()
+    }
+}
+
 #[tonic::async_trait]
 impl Debug for DebugService {
     async fn get_info(
@@ -44,9 +62,13 @@ impl Debug for DebugService {
     ) -> Result<Response<GetInfoResponse>, Status> {
         let identity = self.identity.borrow().clone();
         let chain = identity.iter().flat_map(|identity| identity.chain());
-        let svid_chain = chain
+        let mut svid_chain = chain
+            .clone()
             .map(|der| certificate(der))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(authority) = chain.last().and_then(|last| self.authority_of(last)) {
+            svid_chain.push(certificate(&authority.der)?);
+        }
         let own = self.directory.trust_domain();
         let bundles = self.directory.bundles();
         let federated = bundles
@@ -69,8 +91,27 @@ fn certificate(der: &[u8]) -> Result<Cert, Status> {
     Ok(Cert {
         id: spiffe_id(&certificate),
         expires_at: certificate.validity().not_after.timestamp(),
-        subject: certificate.subject().to_string(),
+        subject: distinguished(certificate.subject()),
     })
+}
+
+/// A name as RFC 2253 writes it: the last part first.
+fn distinguished(name: &X509Name<'_>) -> String {
+    let part = |attribute: &AttributeTypeAndValue<'_>| {
+        let kind = oid2abbrev(attribute.attr_type(), oid_registry());
+        let kind = kind.map_or_else(|_| attribute.attr_type().to_id_string(), str::to_uppercase);
+        let value = attribute.as_str().unwrap_or_default();
+        let value = value.replace('\\', "\\\\").replace(',', "\\,");
+        format!("{kind}={value}")
+    };
+    let parts: Vec<String> = name
+        .iter_rdn()
+        .map(|rdn| {
+            let values: Vec<String> = rdn.iter().map(part).collect();
+            values.join("+")
+        })
+        .collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join(",")
 }
 
 /// An authority need not have one.
@@ -86,4 +127,28 @@ fn spiffe_id(certificate: &X509Certificate<'_>) -> Option<types::Spiffeid> {
 
 fn count(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn a_name_begins_with_its_last_part() {
+        let mut params = CertificateParams::default();
+        let name = &mut params.distinguished_name;
+        *name = rcgen::DistinguishedName::new();
+        name.push(DnType::CountryName, "US");
+        name.push(DnType::OrganizationName, "Works, Plant 2");
+        name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), "12");
+        let key = KeyPair::generate().expect("a key");
+        let signed = params.self_signed(&key).expect("a certificate");
+        let certificate = certificate(signed.der()).expect("readable");
+        assert_eq!(
+            certificate.subject,
+            "SERIALNUMBER=12,O=Works\\, Plant 2,C=US"
+        );
+    }
 }

@@ -61,7 +61,8 @@ impl KeyManager {
         Self::Memory(MemoryKeys::default())
     }
 
-    /// Keeps keys in the file at `path`, and reads those that are there.
+    /// Keeps keys in the file at `path`, and reads those that are there. No other server may be
+    /// about to write it.
     pub(crate) fn disk(path: &Path) -> Result<Self, KeyManagerError> {
         DiskKeys::open(path).map(Self::Disk)
     }
@@ -79,6 +80,15 @@ impl KeyManager {
             Self::Disk(keys) => keys.put(key_id, key.clone())?,
         }
         Ok(key)
+    }
+
+    /// The file in which these keys were found, if it has been a CA's: the keys of its tokens are
+    /// made only after its first certificate was published.
+    pub(crate) fn file_of_a_ca(&self) -> Option<&Path> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Disk(keys) => keys.of_a_ca.then_some(&keys.path),
+        }
     }
 
     /// The key under `key_id`.
@@ -111,6 +121,7 @@ impl MemoryKeys {
 pub(crate) struct DiskKeys {
     path: PathBuf,
     held: MemoryKeys,
+    of_a_ca: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,12 +137,14 @@ impl Drop for KeyFile {
 
 impl DiskKeys {
     fn open(path: &Path) -> Result<Self, KeyManagerError> {
+        file::sweep(path)?;
         let text = match fs::read_to_string(path) {
             Ok(text) => Zeroizing::new(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let keys = Self {
                     path: path.to_owned(),
                     held: MemoryKeys::default(),
+                    of_a_ca: false,
                 };
                 // A place that cannot be written is found out now, not at the first rotation.
                 keys.write(&BTreeMap::new())?;
@@ -157,6 +170,7 @@ impl DiskKeys {
         }
         Ok(Self {
             path: path.to_owned(),
+            of_a_ca: keys.keys().any(|key_id| key_id.starts_with(TOKEN_KEYS)),
             held: MemoryKeys(Mutex::new(keys)),
         })
     }
@@ -182,6 +196,9 @@ impl DiskKeys {
         Ok(file::write_private(&self.path, &text)?)
     }
 }
+
+/// How the key ids of JWT authorities begin, here and with SPIRE.
+const TOKEN_KEYS: &str = "JWT-Signer-";
 
 fn decode(encoded: &str) -> Option<PrivateKey> {
     let der = Zeroizing::new(BASE64_STANDARD.decode(encoded).ok()?);

@@ -5,6 +5,7 @@
 //! with it. A step that fails leaves everything as it was and is tried again at the next tick.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -59,6 +60,12 @@ pub(crate) enum RotationError {
     /// The stored journal cannot be read.
     #[error("the journal of the authorities in the database is damaged; restore the database")]
     Journal(#[source] serde_json::Error),
+    /// The keys are a CA's that the database does not know.
+    #[error(
+        "the database does not know the authorities whose keys are in {}: restore the database, or move that file away to start with new authorities",
+        .0.display()
+    )]
+    UnknownKeys(PathBuf),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -322,30 +329,40 @@ impl Rotation {
     }
 }
 
+/// The authorities of before, and the name of their journal.
 async fn restore(
     settings: &RotationSettings,
     keys: &KeyManager,
     (store, directory): (&Store, &Directory),
     now: SystemTime,
 ) -> Result<(Option<String>, Authorities), RotationError> {
+    let bundle = directory.bundle(&settings.trust_domain);
+    let journals = store.ca_journals().await?;
+    let known = !journals.is_empty();
+    let mut live = false;
+    for (authority_set, document) in journals {
+        let document = Document::decode(&document).map_err(RotationError::Journal)?;
+        if let Some(bundle) = bundle.as_ref().filter(|_| document.belongs_to(keys)) {
+            let present = Present { keys, bundle, now };
+            return Ok((Some(authority_set), document.restore(present)));
+        }
+        live |= !document.ended_before(now);
+    }
+    // Keys without a journal are those of another database, or this one has lost what it knew: new
+    // authorities would take the place of the ones that everybody trusts.
+    if let Some(file) = keys.file_of_a_ca().filter(|_| live || !known) {
+        return Err(RotationError::UnknownKeys(file.to_owned()));
+    }
+    if live {
+        warn!(
+            "the keys of the authorities before are not here; making new ones. What the former \
+             ones signed stays valid until it ends"
+        );
+    }
     let nothing = Authorities {
         x509: Slots::empty(),
         jwt: Slots::empty(),
     };
-    let Some(bundle) = directory.bundle(&settings.trust_domain) else {
-        return Ok((None, nothing));
-    };
-    for (authority_set, document) in store.ca_journals().await? {
-        let document = Document::decode(&document).map_err(RotationError::Journal)?;
-        if document.belongs_to(keys) {
-            let present = Present {
-                keys,
-                bundle: &bundle,
-                now,
-            };
-            return Ok((Some(authority_set), document.restore(present)));
-        }
-    }
     Ok((None, nothing))
 }
 

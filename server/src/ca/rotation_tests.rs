@@ -272,3 +272,52 @@ fn key_ids_are_letters_and_digits() {
     assert_eq!(id.len(), 32);
     assert!(id.chars().all(|letter| letter.is_ascii_alphanumeric()));
 }
+
+#[tokio::test]
+async fn keys_of_a_ca_that_the_database_does_not_know_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = TestDirectory::new().await;
+    let (before, _ca) = rotation(&world, disk(folder.path()), start()).await;
+    let keys = std::fs::read(folder.path().join("keys.json")).unwrap();
+    let empty = TestDirectory::new().await;
+    let handles = (empty.store.store.clone(), empty.directory.clone());
+    let refused = Rotation::start(settings(), disk(folder.path()), handles, start())
+        .await
+        .unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("keys.json: restore the database"), "{said}");
+    assert_eq!(
+        std::fs::read(folder.path().join("keys.json")).unwrap(),
+        keys
+    );
+    assert!(empty.directory.bundle(&settings().trust_domain).is_none());
+    // With the database that knows them, they go on.
+    let (after, _ca) = rotation(&world, disk(folder.path()), start()).await;
+    assert_eq!(active(&before), active(&after));
+}
+
+#[tokio::test]
+async fn a_first_start_that_was_broken_off_is_made_good_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = TestDirectory::new().await;
+    // The key was made, and nobody has heard of it.
+    let keys = disk(folder.path());
+    keys.generate("x509-CA-A", KeyType::EcP256).unwrap();
+    let (_rotation, ca) = rotation(&world, disk(folder.path()), start()).await;
+    sign(&ca, start()).unwrap();
+    assert_eq!(bundle(&world).x509_authorities.len(), 1);
+}
+
+#[tokio::test]
+async fn authorities_that_have_all_ended_are_followed_by_new_ones_even_if_a_crash_took_their_keys()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let world = TestDirectory::new().await;
+    rotation(&world, disk(folder.path()), start()).await;
+    let later = start() + HOUR * 48;
+    // The next authority's key is made in the place of the one that ended; then comes the crash.
+    let keys = disk(folder.path());
+    keys.generate("x509-CA-A", KeyType::EcP256).unwrap();
+    let (_rotation, ca) = rotation(&world, disk(folder.path()), later).await;
+    sign(&ca, later).unwrap();
+}

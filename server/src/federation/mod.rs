@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use signet_identity::TrustDomain;
@@ -135,6 +136,7 @@ impl Federation {
             return Err(FederationError::Exists);
         }
         log(&bundle.trust_domain, "created");
+        self.warn_if_shared(&bundle);
         Ok(bundle)
     }
 
@@ -144,6 +146,7 @@ impl Federation {
         let written = self.store.set_bundle(bundle.clone()).await?;
         self.seen(written).await;
         log(&bundle.trust_domain, "set");
+        self.warn_if_shared(&bundle);
         Ok(bundle)
     }
 
@@ -157,6 +160,7 @@ impl Federation {
         let written = self.store.update_bundle(trust_domain.clone(), edit).await?;
         let bundle = self.seen(written).await.ok_or(FederationError::NotFound)?;
         log(&trust_domain, "updated");
+        self.warn_if_shared(&bundle);
         Ok(bundle)
     }
 
@@ -177,6 +181,22 @@ impl Federation {
         Ok(())
     }
 
+    /// Whoever holds a key of several trust domains can speak for each of them (SPIFFE bundle §6.2).
+    fn warn_if_shared(&self, bundle: &Bundle) {
+        let trust_domain = &bundle.trust_domain;
+        let keys = keys_of(bundle);
+        for other in self.directory.bundles() {
+            if other.trust_domain != *trust_domain && !keys.is_disjoint(&keys_of(&other)) {
+                tracing::warn!(
+                    trust_domain = %trust_domain,
+                    other = %other.trust_domain,
+                    "an authority of {trust_domain} is also one of {}; each trust domain should have its own",
+                    other.trust_domain
+                );
+            }
+        }
+    }
+
     fn check(&self, trust_domain: &TrustDomain, action: Action) -> Result<(), FederationError> {
         if trust_domain == self.directory.trust_domain() {
             return Err(FederationError::Own(action));
@@ -188,6 +208,15 @@ impl Federation {
         self.directory.caught_up(written.change).await;
         written.value
     }
+}
+
+/// The public keys of all authorities.
+fn keys_of(bundle: &Bundle) -> HashSet<Vec<u8>> {
+    let x509 = bundle.x509_authorities.iter();
+    let x509 = x509.filter_map(|authority| Some(authority.details().ok()?.spki_der));
+    let jwt = bundle.jwt_authorities.iter();
+    x509.chain(jwt.map(|authority| authority.spki_der.clone()))
+        .collect()
 }
 
 fn log(trust_domain: &TrustDomain, what: &'static str) {

@@ -1,5 +1,7 @@
 //! Bundles: the trust domain's own, and those of the trust domains it federates with.
 
+use std::time::Duration;
+
 use prost::Message as _;
 use signet_identity::TrustDomain;
 use signet_identity::bundle::Bundle;
@@ -81,7 +83,8 @@ impl Store {
     }
 
     /// Like `update_bundle` for the own bundle, of which this server is the author: an empty
-    /// one is made if there is none, and each change counts its sequence number up.
+    /// one is made if there is none, each change counts its sequence number up, and it says how
+    /// often to look for the next.
     pub(crate) async fn amend_bundle(
         &self,
         trust_domain: TrustDomain,
@@ -152,6 +155,8 @@ pub(super) async fn amend(
     let mut bundle = before.clone();
     edit(&mut bundle);
     if bundle != before {
+        // SPIFFE bundle §4.1.2: a publisher says so.
+        bundle.refresh_hint.get_or_insert(REFRESH_HINT);
         bundle.sequence = before.sequence.saturating_add(1);
         put(tx, &bundle).await?;
     }
@@ -219,3 +224,6 @@ fn decode(key: &str, document: &[u8]) -> Result<Bundle, StoreError> {
         types::Bundle::decode(document).map_err(|error| row::unreadable("bundles", key, error))?;
     Bundle::from_proto(&message).map_err(|error| row::unreadable("bundles", key, error))
 }
+
+/// How often others look for a new form of the own bundle; SPIRE's default.
+const REFRESH_HINT: Duration = Duration::from_secs(5 * 60);

@@ -155,7 +155,7 @@ pub(super) async fn create(
             federate(tx.conn(), entry).await?;
             created.push(&entry.id);
         } else {
-            let similar = similar_to(tx.conn(), entry).await?;
+            let similar = similar_to(tx.conn(), entry).await?.pop();
             let similar = similar.map(|similar| CreateEntry::Similar(Box::new(similar)));
             *outcome = similar.unwrap_or(CreateEntry::IdTaken);
         }
@@ -235,7 +235,9 @@ async fn update<E>(
     if let Some(missing) = without_bundle(tx.conn(), &next.federates_with).await? {
         return Ok(UpdateEntry::NoBundle(missing));
     }
-    if let Some(similar) = similar_to(tx.conn(), &next).await? {
+    let mut similar = similar_to(tx.conn(), &next).await?;
+    similar.retain(|similar| similar.id != next.id);
+    if let Some(similar) = similar.pop() {
         return Ok(UpdateEntry::Similar(Box::new(similar)));
     }
     overwrite(tx.conn(), &next).await?;
@@ -248,22 +250,18 @@ async fn update<E>(
     Ok(UpdateEntry::Updated(Box::new(next)))
 }
 
-/// Another entry with the same SPIFFE ID, parent and selectors.
-async fn similar_to(
-    conn: &mut SqliteConnection,
-    entry: &Entry,
-) -> Result<Option<Entry>, StoreError> {
+/// The stored entries with the same SPIFFE ID, parent and selectors; the entry itself is one.
+async fn similar_to(conn: &mut SqliteConnection, entry: &Entry) -> Result<Vec<Entry>, StoreError> {
     let selectors = row::selectors_json(&entry.selectors);
-    let rows = sqlx::query_as(select!("WHERE e.similarity = $1 AND e.entry_id <> $2"))
+    let rows = sqlx::query_as(select!("WHERE e.similarity = $1"))
         .bind(row::similarity(
             &entry.spiffe_id,
             &entry.parent_id,
             &selectors,
         ))
-        .bind(entry.id.as_str())
         .fetch_all(conn)
         .await?;
-    Ok(fold(rows)?.pop())
+    fold(rows)
 }
 
 /// The first of these trust domains whose bundle is not stored.

@@ -71,6 +71,9 @@ pub(crate) enum OpenProblem {
         #[source]
         source: Arc<std::io::Error>,
     },
+    /// There is a log of changes to the file, but nothing in the file.
+    #[error("it is empty or missing, but {} holds changes to it: restore both from a backup", .0.display())]
+    Emptied(PathBuf),
     /// The file is a database, but not ours.
     #[error(
         "it belongs to another program (it has a table {0:?} and no schema of Signet's); give this server a database of its own"

@@ -28,6 +28,7 @@ impl Store {
         };
         let lock = lock(path).map_err(failed)?;
         check_access(path).map_err(failed)?;
+        check_log(path).map_err(failed)?;
         let sqlite = |error: StoreError| failed(OpenProblem::Sqlite(Box::new(error)));
         let options = options(path);
         let mut conn = options
@@ -105,6 +106,18 @@ fn check_access(path: &Path) -> Result<(), OpenProblem> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(file_problem("cannot write", path, source)),
     }
+}
+
+/// SQLite takes a file without content for a new database, and removes what a log of it holds.
+fn check_log(path: &Path) -> Result<(), OpenProblem> {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    if size(path) == 0 && size(&log) > 0 {
+        return Err(OpenProblem::Emptied(log));
+    }
+    Ok(())
 }
 
 fn file_problem(what: &'static str, path: &Path, source: io::Error) -> OpenProblem {

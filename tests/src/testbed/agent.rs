@@ -14,13 +14,53 @@ pub struct Agent<'a> {
     name: String,
 }
 
+/// An agent to be: what its file and its command line say.
+pub struct Node<'n> {
+    pub name: &'n str,
+    /// Its block of `plugins`.
+    pub attestor: &'n str,
+    /// The setting that says how to trust the server at first; its bundle in a file by default.
+    pub trust: &'n str,
+    /// More lines of the `agent` block.
+    pub settings: &'n str,
+    /// The data of its workload attestor.
+    pub workloads: &'n str,
+    pub flags: &'n [&'n str],
+}
+
+impl Default for Node<'_> {
+    fn default() -> Self {
+        Self {
+            name: "agent",
+            attestor: JOIN_TOKEN,
+            trust: "trust_bundle_path = \"bundle.pem\"",
+            settings: "",
+            workloads: "discover_workload_path = true",
+            flags: &[],
+        }
+    }
+}
+
 impl<'a> Agent<'a> {
     /// An agent that attests with a join token.
     #[track_caller]
     pub fn join(server: &Server<'a>) -> Self {
+        Self::join_with(server, "")
+    }
+
+    /// The same with lines of the test's own in the `agent` block.
+    #[track_caller]
+    pub fn join_with(server: &Server<'a>, settings: &str) -> Self {
         let token = server.token(&[]);
         let id = format!("spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}");
-        let agent = Self::start(server, "agent", JOIN_TOKEN, &["--join-token", &token], id);
+        let node = Node {
+            name: "agent",
+            attestor: JOIN_TOKEN,
+            flags: &["-joinToken", &token],
+            settings,
+            ..Node::default()
+        };
+        let agent = Self::of_node(server, &node, id);
         agent.is_healthy();
         agent
     }
@@ -33,17 +73,25 @@ impl<'a> Agent<'a> {
         flags: &[&str],
         id: String,
     ) -> Self {
-        let bed = server.bed;
+        let node = Node {
+            name,
+            attestor,
+            flags,
+            ..Node::default()
+        };
+        Self::of_node(server, &node, id)
+    }
+
+    /// An agent with everything of the test's own; it may fail.
+    pub fn of_node(server: &Server<'a>, node: &Node<'_>, id: String) -> Self {
+        let (bed, name) = (server.bed, node.name);
         server.bundle_file();
-        let config = bed.write(
-            &format!("{name}.conf"),
-            &configuration(server, name, attestor),
-        );
-        let mut arguments = vec!["agent", "run", "--config", config.to_str().unwrap()];
-        arguments.extend(flags);
+        let config = bed.write(&format!("{name}.conf"), &configuration(server, node));
+        let mut arguments = vec!["run", "-config", config.to_str().unwrap()];
+        arguments.extend(node.flags);
         Self {
             bed,
-            process: bed.start(name, &arguments),
+            process: bed.daemon(&bed.agent, name, &arguments),
             socket: bed.path(&format!("{name}.sock")),
             id,
             flags: arguments.into_iter().map(str::to_owned).collect(),
@@ -60,7 +108,7 @@ impl<'a> Agent<'a> {
     /// Starts an agent again that has ended by itself.
     pub fn start_again(mut self) -> Self {
         let arguments: Vec<&str> = self.flags.iter().map(String::as_str).collect();
-        self.process = self.bed.start(&self.name, &arguments);
+        self.process = self.bed.daemon(&self.bed.agent, &self.name, &arguments);
         self
     }
 
@@ -95,9 +143,17 @@ pub fn my_user() -> String {
 /// The node attestor block for join tokens.
 pub const JOIN_TOKEN: &str = "NodeAttestor \"join_token\" {\n    plugin_data {}\n  }";
 
-fn configuration(server: &Server<'_>, name: &str, attestor: &str) -> String {
+fn configuration(server: &Server<'_>, node: &Node<'_>) -> String {
     let root = server.bed.path("").display().to_string();
     let port = server.port;
+    let Node {
+        name,
+        attestor,
+        trust,
+        settings,
+        workloads,
+        ..
+    } = node;
     format!(
         r#"agent {{
   trust_domain = "{TRUST_DOMAIN}"
@@ -105,8 +161,9 @@ fn configuration(server: &Server<'_>, name: &str, attestor: &str) -> String {
   server_port = "{port}"
   socket_path = "{root}{name}.sock"
   data_dir = "{root}{name}"
-  trust_bundle_path = "{root}bundle.pem"
   log_level = "DEBUG"
+  {trust}
+  {settings}
 }}
 plugins {{
   KeyManager "disk" {{
@@ -117,7 +174,7 @@ plugins {{
   {attestor}
   WorkloadAttestor "unix" {{
     plugin_data {{
-      discover_workload_path = true
+      {workloads}
     }}
   }}
 }}

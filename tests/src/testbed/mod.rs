@@ -2,12 +2,16 @@
 
 mod agent;
 pub mod grpc;
+pub mod pki;
 mod process;
+mod program;
 mod proxy;
 mod server;
+mod shared;
 
 use std::{
     fs,
+    io::Write as _,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -22,8 +26,9 @@ use std::{
 use tempfile::TempDir;
 
 pub use self::{
-    agent::{Agent, JOIN_TOKEN, my_user},
+    agent::{Agent, JOIN_TOKEN, Node, my_user},
     process::Process,
+    program::Program,
     proxy::Proxy,
     server::{Options, Server},
 };
@@ -34,10 +39,14 @@ pub const TRUST_DOMAIN: &str = "example.org";
 /// A directory of a test's own; it goes, with its processes, when the test ends.
 pub struct Bed {
     directory: TempDir,
+    /// What runs as a server here.
+    server: Program,
+    /// What runs as an agent here.
+    agent: Program,
 }
 
 /// What a command printed, and how it ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -46,11 +55,20 @@ pub struct Run {
 
 impl Bed {
     pub fn new() -> Self {
+        Self::of(Program::signet("server"), Program::signet("agent"))
+    }
+
+    /// A bed whose daemons may be other people's.
+    pub fn of(server: Program, agent: Program) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("signet-e2e-")
             .tempdir()
             .unwrap();
-        Self { directory }
+        Self {
+            directory,
+            server,
+            agent,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -85,10 +103,15 @@ impl Bed {
         Process::start(signet(), arguments, self.path(&format!("{name}.log")))
     }
 
+    /// Starts a daemon in the background; its output goes to `NAME.log`.
+    fn daemon(&self, program: &Program, name: &str, arguments: &[&str]) -> Process {
+        program.start(arguments, self.path(&format!("{name}.log")))
+    }
+
     /// A program of another path that is this one, so that the agent tells it apart.
     pub fn program(&self, name: &str) -> PathBuf {
         let path = self.path(name);
-        if fs::hard_link(signet(), &path).is_err() {
+        if fs::hard_link(spare(), &path).is_err() {
             fs::copy(signet(), &path).unwrap();
         }
         path
@@ -144,6 +167,14 @@ pub fn signet() -> &'static Path {
         if folder.ends_with("release") {
             build.arg("--release");
         }
+        // What `cargo test` says of this package is not for the build of the others: ring would
+        // be built anew, and all that stands on it.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                build.env_remove(&name);
+            }
+        }
         let built = build
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
@@ -153,17 +184,44 @@ pub fn signet() -> &'static Path {
     })
 }
 
+/// A copy of the command that links are made of. A new link is a change of the file, and an agent that looks
+/// at a caller's executable at that moment does not take it.
+fn spare() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let copy = signet().with_file_name("signet-spare");
+        let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+        if changed(&copy) < changed(signet()) {
+            let new = copy.with_extension(std::process::id().to_string());
+            fs::copy(signet(), &new).unwrap();
+            fs::rename(new, &copy).unwrap();
+        }
+        copy
+    })
+}
+
 /// A free port of the loopback address, given once. It lies below the range that outgoing
-/// connections take theirs from, or one of those might take it before it is used.
+/// connections take theirs from, or one of those might take it before it is used. Test
+/// programs that run at the same time start at different places.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(14_000);
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 120).unwrap() * 100;
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(port < 26_000, "no free port");
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(given < PORTS, "no free port");
+        let port = FIRST_PORT + (start + given) % PORTS;
         if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             return port;
         }
     }
+}
+
+/// Says something that is read even if the test succeeds: what was measured, what was left out.
+pub fn say(text: &str) {
+    // Unlike `eprintln!`, this is not captured.
+    std::io::stderr()
+        .write_all(format!("{text}\n").as_bytes())
+        .unwrap();
 }
 
 /// Waits until `probe` has something, as long as anything ordinary may take.
@@ -185,5 +243,7 @@ pub fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<
     }
 }
 
+const FIRST_PORT: u16 = 14_000;
+const PORTS: u16 = 12_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);

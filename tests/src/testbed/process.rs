@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use nix::{
@@ -11,30 +12,36 @@ use nix::{
     unistd::Pid,
 };
 
-use super::eventually;
+use super::{eventually, within};
 
 /// A running process and its log.
 pub struct Process {
     child: Child,
     log: PathBuf,
+    command: Command,
 }
 
 impl Process {
     pub fn start(program: &Path, arguments: &[&str], log: PathBuf) -> Self {
-        let output = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
-        let child = Command::new(program)
-            .args(arguments)
-            .current_dir(log.parent().unwrap())
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        Self { child, log }
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::spawn(command, log)
+    }
+
+    /// Starts a command that is ready but for where it runs and what becomes of its output.
+    pub fn spawn(mut command: Command, log: PathBuf) -> Self {
+        Self {
+            child: spawn(&mut command, &log),
+            command,
+            log,
+        }
+    }
+
+    /// Starts the same command again, once the process has ended; its log goes on.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        assert!(!self.is_running(), "it is running already");
+        self.child = spawn(&mut self.command, &self.log);
     }
 
     pub fn id(&self) -> u32 {
@@ -56,11 +63,22 @@ impl Process {
     /// Waits until the process ends by itself.
     #[track_caller]
     pub fn ends(&mut self) -> ExitStatus {
-        eventually("the process ends", || self.child.try_wait().unwrap())
+        eventually("the process ends", || self.ended())
+    }
+
+    /// How the process ended by itself, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits until the process ends by itself, which may take a while.
+    #[track_caller]
+    pub fn ends_within(&mut self, limit: Duration) -> ExitStatus {
+        within(limit, "the process ends", || self.child.try_wait().unwrap())
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.ended().is_none()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -80,6 +98,17 @@ impl Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+fn spawn(command: &mut Command, log: &Path) -> Child {
+    let output = File::options().create(true).append(true).open(log).unwrap();
+    command
+        .current_dir(log.parent().unwrap())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Process {

@@ -1,6 +1,9 @@
 //! A server of a test, and its administrator.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{Bed, Process, Run, TRUST_DOMAIN, eventually, free_port};
 
@@ -32,10 +35,7 @@ impl<'a> Server<'a> {
         let port = free_port();
         let config = bed.write("server.conf", &configuration(bed, port, options));
         let server = Self {
-            process: bed.start(
-                "server",
-                &["server", "run", "--config", config.to_str().unwrap()],
-            ),
+            process: launch(bed, &config),
             socket: bed.path("server.sock"),
             bed,
             port,
@@ -58,8 +58,7 @@ impl<'a> Server<'a> {
     }
 
     fn start_again(mut self) -> Self {
-        let arguments = ["server", "run", "--config", self.config.to_str().unwrap()];
-        self.process = self.bed.start("server", &arguments);
+        self.process = launch(self.bed, &self.config);
         self.is_healthy();
         self
     }
@@ -116,6 +115,11 @@ impl<'a> Server<'a> {
             .unwrap();
         line.rsplit(' ').next().unwrap().to_owned()
     }
+}
+
+fn launch(bed: &Bed, config: &Path) -> Process {
+    let arguments = ["run", "-config", config.to_str().unwrap()];
+    bed.daemon(&bed.server, "server", &arguments)
 }
 
 fn configuration(bed: &Bed, port: u16, options: &Options<'_>) -> String {

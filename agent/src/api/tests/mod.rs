@@ -140,6 +140,16 @@ fn open() -> Settings {
     }
 }
 
+/// A cache with the own bundle, for the tests of the admin socket.
+pub(super) fn cache_with() -> Cache {
+    cache(&own_bundle(&PrivateKey::generate(KeyType::EcP256).unwrap()))
+}
+
+/// Signs for an entry in any cache.
+pub(super) fn sign_in(cache: &Cache, entry: &Entry) {
+    cache.install(vec![identity(entry, 1)]);
+}
+
 fn cache(own: &Bundle) -> Cache {
     let limits = Limits {
         x509_svids: 100,
@@ -256,7 +266,7 @@ fn with_header<T>(message: T) -> Request<T> {
 }
 
 /// The next message of a stream that must have one soon.
-async fn next<T>(stream: &mut Streaming<T>) -> T {
+pub(super) async fn next<T>(stream: &mut Streaming<T>) -> T {
     let message = tokio::time::timeout(SOON, stream.message())
         .await
         .expect("a message soon");
@@ -264,7 +274,7 @@ async fn next<T>(stream: &mut Streaming<T>) -> T {
 }
 
 /// How a stream ends that must end soon.
-async fn end<T: std::fmt::Debug>(stream: &mut Streaming<T>) -> tonic::Status {
+pub(super) async fn end<T: std::fmt::Debug>(stream: &mut Streaming<T>) -> tonic::Status {
     let message = tokio::time::timeout(SOON, stream.message())
         .await
         .expect("an end soon");

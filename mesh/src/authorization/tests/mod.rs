@@ -10,7 +10,7 @@ mod warnings;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use signet_identity::SpiffeId;
+use signet_identity::{SpiffeId, TrustDomain};
 
 use super::*;
 use crate::path::HttpPath;
@@ -96,7 +96,9 @@ impl Call {
                     host,
                     headers,
                 });
+        let own = TrustDomain::new("example.org").expect("a name");
         answer(&Request {
+            trust_domain: Some(&own),
             source: self.source.as_ref(),
             source_ip: self.source_ip,
             destination_ip: IpAddr::from([10, 0, 0, 2]),

@@ -104,6 +104,33 @@ fn each_wrong_value_is_refused() {
             "source: { principals: ['spiffe://example.org/a'] }",
             "without spiffe://; write \"example.org/a\"",
         ),
+        (
+            "source: { principals: ['example.org/*/sa/web'] }",
+            "is a wildcard",
+        ),
+        ("source: { principals: ['*/sa/*'] }", "is a wildcard"),
+        ("source: { principals: [web] }", "no SPIFFE ID"),
+        ("source: { principals: [/ns/shop/sa/web] }", "no SPIFFE ID"),
+        ("source: { principals: ['/ns*'] }", "no SPIFFE ID"),
+        ("source: { principals: ['*/'] }", "no SPIFFE ID"),
+        ("source: { principals: [example.org/] }", "no SPIFFE ID"),
+        (
+            "source: { principals: [example.org/../web] }",
+            "no SPIFFE ID",
+        ),
+        (
+            "source: { principals: ['example.org/a b*'] }",
+            "no SPIFFE ID",
+        ),
+        ("source: { notPrincipals: [example.org] }", "no SPIFFE ID"),
+        ("source: { principals: [Example.org/web] }", "lower-case"),
+        ("source: { principals: ['Example*'] }", "lower-case"),
+        ("source: { trustDomains: [Example.org] }", "lower-case"),
+        ("source: { trustDomains: ['*.Org'] }", "lower-case"),
+        (
+            "source: { trustDomains: ['a b'] }",
+            "not the name of a trust domain",
+        ),
         ("source: { principal: [a] }", "did you mean `principals`?"),
         (
             "source: { requestPrincipals: ['*'] }",

@@ -11,6 +11,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 fn suspicious_rules_are_warned_of_once() {
     let table = [
         (
@@ -40,43 +41,8 @@ fn suspicious_rules_are_warned_of_once() {
         ),
         (
             "ALLOW",
-            "{ from: [{ source: { principals: ['example.org/*/sa/web'] } }] }",
-            "this one is literal",
-        ),
-        (
-            "ALLOW",
-            "{ from: [{ source: { principals: ['*/sa/*'] } }] }",
-            "this one is literal",
-        ),
-        (
-            "ALLOW",
-            "{ from: [{ source: { principals: [web] } }] }",
-            "no SPIFFE ID",
-        ),
-        (
-            "ALLOW",
-            "{ from: [{ source: { principals: [/ns/shop/sa/web] } }] }",
-            "no SPIFFE ID",
-        ),
-        (
-            "ALLOW",
-            "{ from: [{ source: { principals: ['example.org/a b*'] } }] }",
-            "no SPIFFE ID",
-        ),
-        (
-            "ALLOW",
-            "{ from: [{ source: { principals: [Example.org/web] } }] }",
-            "lower-case",
-        ),
-        (
-            "ALLOW",
             "{ from: [{ source: { principals: [cluster.local/ns/a/sa/b] } }] }",
             "not as an alias",
-        ),
-        (
-            "ALLOW",
-            "{ from: [{ source: { trustDomains: [Example.org] } }] }",
-            "lower-case",
         ),
         (
             "ALLOW",

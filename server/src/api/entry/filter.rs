@@ -1,7 +1,7 @@
 //! The filters of ListEntries and CountEntries.
 
 use signet_identity::selector::Selectors;
-use signet_identity::{SpiffeId, id};
+use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_proto::spire::api::server::entry::v1::{count_entries_request, list_entries_request};
 use signet_proto::spire::api::types::{
     FederatesWithMatch, SelectorMatch, Spiffeid, federates_with_match, selector_match,
@@ -11,13 +11,17 @@ use tonic::Status;
 use crate::api::status::invalid;
 use crate::registration::{Filter, How, Match};
 
-pub(super) fn of_list(filter: Option<list_entries_request::Filter>) -> Result<Filter, Status> {
+/// `own`: the server's trust domain, in which every entry is.
+pub(super) fn of_list(
+    filter: Option<list_entries_request::Filter>,
+    own: &TrustDomain,
+) -> Result<Filter, Status> {
     let Some(filter) = filter else {
         return Ok(Filter::default());
     };
     Ok(Filter {
-        spiffe_id: spiffe_id("SPIFFE ID", filter.by_spiffe_id.as_ref())?,
-        parent_id: spiffe_id("parent ID", filter.by_parent_id.as_ref())?,
+        spiffe_id: spiffe_id("SPIFFE ID", filter.by_spiffe_id.as_ref(), own)?,
+        parent_id: spiffe_id("parent ID", filter.by_parent_id.as_ref(), own)?,
         selectors: filter.by_selectors.as_ref().map(selectors).transpose()?,
         federates_with: filter
             .by_federates_with
@@ -25,20 +29,25 @@ pub(super) fn of_list(filter: Option<list_entries_request::Filter>) -> Result<Fi
             .map(federates_with)
             .transpose()?,
         hint: filter.by_hint,
-        downstream: filter.by_downstream,
+        // SPIRE's own command always sends this field, and `false` when nobody asked for it.
+        downstream: filter.by_downstream.filter(|only| *only),
     })
 }
 
 /// The same fields under another name.
-pub(super) fn of_count(filter: Option<count_entries_request::Filter>) -> Result<Filter, Status> {
-    of_list(filter.map(|filter| list_entries_request::Filter {
+pub(super) fn of_count(
+    filter: Option<count_entries_request::Filter>,
+    own: &TrustDomain,
+) -> Result<Filter, Status> {
+    let filter = filter.map(|filter| list_entries_request::Filter {
         by_spiffe_id: filter.by_spiffe_id,
         by_parent_id: filter.by_parent_id,
         by_selectors: filter.by_selectors,
         by_federates_with: filter.by_federates_with,
         by_hint: filter.by_hint,
         by_downstream: filter.by_downstream,
-    }))
+    });
+    of_list(filter, own)
 }
 
 /// Selectors to match, of entries or agents. An empty set matches nothing anybody means.
@@ -84,11 +93,19 @@ fn federates_with(wanted: &FederatesWithMatch) -> Result<Match<Names>, Status> {
     Ok(Match { set, how })
 }
 
-fn spiffe_id(field: &str, given: Option<&Spiffeid>) -> Result<Option<SpiffeId>, Status> {
+fn spiffe_id(
+    field: &str,
+    given: Option<&Spiffeid>,
+    own: &TrustDomain,
+) -> Result<Option<SpiffeId>, Status> {
     let Some(given) = given else { return Ok(None) };
-    let parsed = id::from_proto(Some(given))
-        .map_err(|error| invalid(format!("malformed {field} filter: {error}")))?;
+    let malformed = |what: String| invalid(format!("malformed {field} filter: {what}"));
+    let parsed = id::from_proto(Some(given)).map_err(|error| malformed(error.to_string()))?;
+    // It could only ever find nothing, which would hide the mistake.
+    if !parsed.is_member_of(own) {
+        return Err(malformed(format!("{parsed} is not in trust domain {own}")));
+    }
     Ok(Some(parsed))
 }
 
-type Names = std::collections::BTreeSet<signet_identity::TrustDomain>;
+type Names = std::collections::BTreeSet<TrustDomain>;

@@ -178,7 +178,7 @@ impl Entry for EntryService {
         &self,
         request: Request<CountEntriesRequest>,
     ) -> Result<Response<CountEntriesResponse>, Status> {
-        let filter = filter::of_count(request.into_inner().filter)?;
+        let filter = filter::of_count(request.into_inner().filter, self.trust_domain())?;
         let count = i32::try_from(self.registration.count(&filter)).unwrap_or(i32::MAX);
         Ok(Response::new(CountEntriesResponse { count }))
     }
@@ -189,7 +189,7 @@ impl Entry for EntryService {
     ) -> Result<Response<ListEntriesResponse>, Status> {
         let request = request.into_inner();
         let page = Page::<EntryId>::parse(request.page_size, &request.page_token)?;
-        let filter = filter::of_list(request.filter)?;
+        let filter = filter::of_list(request.filter, self.trust_domain())?;
         let found = self
             .registration
             .list(&filter, page.after.as_ref(), page.size);

@@ -232,6 +232,56 @@ async fn lists_are_paged_and_counted() {
 }
 
 #[tokio::test]
+async fn a_filter_for_downstream_entries_that_is_false_is_none() {
+    let (_test, service) = service().await;
+    let downstream = types::Entry {
+        downstream: true,
+        ..entry("b", "/spire/agent/x", "/other").to_proto(None)
+    };
+    create(&service, vec![wanted("a"), downstream]).await;
+    for (by_downstream, expected) in [(None, 2), (Some(false), 2), (Some(true), 1)] {
+        let request = ListEntriesRequest {
+            filter: Some(list_entries_request::Filter {
+                by_downstream,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let listed = service.list_entries(Request::new(request)).await;
+        let listed = listed.expect("list").into_inner().entries;
+        assert_eq!(listed.len(), expected, "{by_downstream:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_by_an_id_of_another_trust_domain_is_a_mistake() {
+    let (_test, service) = service().await;
+    let stranger = Some(types::Spiffeid {
+        trust_domain: "other.org".to_owned(),
+        path: "/w".to_owned(),
+    });
+    for filter in [
+        list_entries_request::Filter {
+            by_spiffe_id: stranger.clone(),
+            ..Default::default()
+        },
+        list_entries_request::Filter {
+            by_parent_id: stranger,
+            ..Default::default()
+        },
+    ] {
+        let request = ListEntriesRequest {
+            filter: Some(filter),
+            ..Default::default()
+        };
+        let refused = service.list_entries(Request::new(request)).await;
+        let refused = refused.expect_err("a mistake");
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert!(refused.message().contains("other.org"), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn only_agents_get_authorized_entries() {
     let (_test, service) = service().await;
     let request = Request::new(Default::default());

@@ -111,7 +111,7 @@ async fn each_entry_of_a_batch_has_its_own_answer() {
     let expected = [
         similar(entry("old", "/spire/agent/x", "/w")),
         CreateEntry::Created,
-        CreateEntry::IdTaken,
+        similar(batch[1].clone()),
         similar(batch[1].clone()),
         CreateEntry::IdTaken,
         CreateEntry::NoBundle(partner),
@@ -182,6 +182,18 @@ async fn an_id_is_given_once() {
     assert_eq!(
         create(&test.store, entry("a", "/spire/agent/x", "/v")).await,
         CreateEntry::IdTaken
+    );
+}
+
+#[tokio::test]
+async fn the_very_same_entry_with_the_same_id_is_similar_to_itself() {
+    let test = TestStore::new().await;
+    let same = || entry("a", "/spire/agent/x", "/w");
+    assert_eq!(create(&test.store, same()).await, CreateEntry::Created);
+    // Scripts that create their entries again and again look for this answer.
+    assert_eq!(
+        create(&test.store, same()).await,
+        CreateEntry::Similar(Box::new(same()))
     );
 }
 

@@ -202,3 +202,20 @@ async fn what_waits_when_the_server_stops_is_still_written() {
 async fn test_close(test: TestStore) -> TempDir {
     test.close().await
 }
+
+#[tokio::test]
+async fn an_emptied_database_with_a_log_is_refused_and_the_log_is_kept() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("datastore.sqlite3");
+    let log = directory.path().join("datastore.sqlite3-wal");
+    for emptied in [false, true] {
+        if emptied {
+            std::fs::write(&path, b"").expect("write");
+        }
+        std::fs::write(&log, b"changes").expect("write");
+        let problem = refusal(&path).await;
+        assert!(matches!(problem, OpenProblem::Emptied(_)), "{problem:?}");
+        assert!(problem.to_string().contains("-wal"), "{problem}");
+        assert_eq!(std::fs::read(&log).expect("read"), b"changes");
+    }
+}
