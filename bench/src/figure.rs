@@ -59,7 +59,7 @@ impl Figure {
 
     /// One line of the table.
     pub(crate) fn line(&self) -> String {
-        let mut line = format!("{:<52} {:>10.1} {:<5}", self.name, self.value, self.unit);
+        let mut line = format!("{:<64} {:>9.1} {:<5}", self.name, self.value, self.unit);
         if let Some(aim) = self.aim {
             let (sign, aim, met) = match aim {
                 Aim::AtMost(aim) => ('≤', aim, self.value <= aim),

@@ -103,7 +103,11 @@ impl Run {
             Figure::new(format!("{name}, server CPU each"), each, "µs")
                 .at_most(aim)
                 .limit(what, limit),
-            share.at_least(limit * 100.0 / aim),
+            if batch == LARGE {
+                share.at_least(60.0)
+            } else {
+                share
+            },
             Figure::new(format!("{name}, rate"), rate, "/s"),
         ])
     }

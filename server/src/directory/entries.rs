@@ -1,7 +1,5 @@
 //! The registration entries, and the ways to find them.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::ops::Bound;
@@ -10,19 +8,18 @@ use std::sync::Arc;
 use signet_identity::entry::{Entry, EntryId};
 use signet_identity::{SpiffeId, TrustDomain};
 
-/// Entries in the order of their ids. A pointer for each is all that an index costs.
-pub(super) type EntrySet = BTreeSet<ById>;
+pub(super) use super::order::ById;
+use super::order::{Given, Index, Parent};
 
-/// An entry that is compared by its id.
-#[derive(Debug, Clone)]
-pub(super) struct ById(pub(super) Arc<Entry>);
+/// Entries in the order of their ids.
+pub(super) type EntrySet = BTreeSet<ById>;
 
 /// All entries, by id, parent, SPIFFE ID and federated trust domain.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     all: EntrySet,
-    by_parent: HashMap<SpiffeId, EntrySet>,
-    by_spiffe_id: HashMap<SpiffeId, EntrySet>,
+    by_parent: Index<Parent>,
+    by_spiffe_id: Index<Given>,
     by_federation: HashMap<TrustDomain, EntrySet>,
 }
 
@@ -51,35 +48,36 @@ impl Entries {
     }
 
     pub(super) fn children(&self, parent: &SpiffeId) -> impl Iterator<Item = &Arc<Entry>> {
-        within(&self.by_parent, parent)
+        self.by_parent.after(parent, None)
     }
 
     pub(super) fn with_spiffe_id(&self, id: &SpiffeId) -> impl Iterator<Item = &Arc<Entry>> {
-        within(&self.by_spiffe_id, id)
+        self.by_spiffe_id.after(id, None)
     }
 
     pub(super) fn federating_with(
         &self,
         trust_domain: &TrustDomain,
     ) -> impl Iterator<Item = &Arc<Entry>> {
-        within(&self.by_federation, trust_domain)
+        let set = self.by_federation.get(trust_domain);
+        set.into_iter().flatten().map(|entry| &entry.0)
     }
 
     /// In the order of their ids, those after `after`.
-    pub(super) fn after(
-        &self,
-        among: &Among,
-        after: Option<&EntryId>,
-    ) -> impl Iterator<Item = &Arc<Entry>> {
-        let set = match among {
-            Among::All => Some(&self.all),
-            Among::SpiffeId(id) => self.by_spiffe_id.get(id),
-            Among::Parent(id) => self.by_parent.get(id),
-        };
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        set.into_iter()
-            .flat_map(move |set| set.range::<EntryId, _>((start, Bound::Unbounded)))
-            .map(|entry| &entry.0)
+    pub(super) fn after<'a>(
+        &'a self,
+        among: &'a Among,
+        after: Option<&'a EntryId>,
+    ) -> Box<dyn Iterator<Item = &'a Arc<Entry>> + 'a> {
+        match among {
+            Among::All => {
+                let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+                let range = (start, Bound::Unbounded);
+                Box::new(self.all.range::<EntryId, _>(range).map(|entry| &entry.0))
+            }
+            Among::SpiffeId(id) => Box::new(self.by_spiffe_id.after(id, after)),
+            Among::Parent(id) => Box::new(self.by_parent.after(id, after)),
+        }
     }
 
     /// Everything that stands below `root`, directly or through other entries: those whose
@@ -123,8 +121,8 @@ impl Entries {
         for trust_domain in &entry.federates_with {
             add(&mut self.by_federation, trust_domain, &by_id);
         }
-        add(&mut self.by_parent, &entry.parent_id, &by_id);
-        add(&mut self.by_spiffe_id, &entry.spiffe_id, &by_id);
+        self.by_parent.insert(entry);
+        self.by_spiffe_id.insert(entry);
         self.all.insert(by_id);
     }
 
@@ -135,8 +133,8 @@ impl Entries {
         for trust_domain in &entry.federates_with {
             take(&mut self.by_federation, trust_domain, id);
         }
-        take(&mut self.by_parent, &entry.parent_id, id);
-        take(&mut self.by_spiffe_id, &entry.spiffe_id, id);
+        self.by_parent.remove(&entry);
+        self.by_spiffe_id.remove(&entry);
     }
 }
 
@@ -145,13 +143,6 @@ impl Entries {
 pub(super) struct Descent {
     parents: BTreeSet<SpiffeId>,
     pub(super) entries: EntrySet,
-}
-
-fn within<'a, K: Hash + Eq>(
-    index: &'a HashMap<K, EntrySet>,
-    key: &K,
-) -> impl Iterator<Item = &'a Arc<Entry>> + use<'a, K> {
-    index.get(key).into_iter().flatten().map(|entry| &entry.0)
 }
 
 pub(super) fn add<K: Hash + Eq + Clone>(index: &mut HashMap<K, EntrySet>, key: &K, entry: &ById) {
@@ -164,31 +155,5 @@ pub(super) fn take<K: Hash + Eq>(index: &mut HashMap<K, EntrySet>, key: &K, id: 
         if set.is_empty() {
             index.remove(key);
         }
-    }
-}
-
-impl PartialEq for ById {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id == other.0.id
-    }
-}
-
-impl Eq for ById {}
-
-impl PartialOrd for ById {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ById {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.id.cmp(&other.0.id)
-    }
-}
-
-impl Borrow<EntryId> for ById {
-    fn borrow(&self) -> &EntryId {
-        &self.0.id
     }
 }

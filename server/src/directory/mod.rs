@@ -10,6 +10,7 @@ mod entries;
 mod follow;
 mod follower;
 mod history;
+mod order;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -78,23 +78,24 @@ impl Registration {
         Self { store, directory }
     }
 
-    /// Makes an entry, with an id of ours unless the draft has one.
-    pub(crate) async fn create(&self, draft: Draft, now: SystemTime) -> Result<Entry, CreateError> {
-        let id = match &draft.id {
-            Some(id) => id.clone(),
-            None => Uuid::new_v4().to_string().parse()?,
-        };
-        let entry = draft.into_entry(id, now);
-        let written = self.store.create_entry(entry.clone()).await?;
-        match written.value {
-            CreateEntry::Created => {}
-            CreateEntry::Similar(similar) => return Err(CreateError::Similar(similar)),
-            CreateEntry::IdTaken => return Err(CreateError::IdTaken(entry.id)),
-            CreateEntry::NoBundle(trust_domain) => return Err(CreateError::NoBundle(trust_domain)),
-        }
+    /// Makes entries, with ids of ours unless the drafts have them. They are stored together;
+    /// each stands for itself and has its answer at its place.
+    pub(crate) async fn create(
+        &self,
+        drafts: Vec<Draft>,
+        now: SystemTime,
+    ) -> Result<Vec<Result<Entry, CreateError>>, CreateError> {
+        let entries: Vec<Entry> = drafts
+            .into_iter()
+            .map(|draft| named(draft, now))
+            .collect::<Result<_, _>>()?;
+        let written = self.store.create_entries(entries.clone()).await?;
         self.directory.caught_up(written.change).await;
-        tracing::info!(entry.id = %entry.id, spiffe_id = %entry.spiffe_id, parent.id = %entry.parent_id, "created entry {}", entry.id);
-        Ok(entry)
+        Ok(entries
+            .into_iter()
+            .zip(written.value)
+            .map(|(entry, outcome)| created(entry, outcome))
+            .collect())
     }
 
     /// Changes an entry to what `edit` makes of its present form.
@@ -116,11 +117,11 @@ impl Registration {
         Ok(entry)
     }
 
-    /// Deletes an entry; false if there was none.
-    pub(crate) async fn delete(&self, id: EntryId) -> Result<bool, StoreError> {
-        let written = self.store.delete_entry(id.clone()).await?;
-        if written.value {
-            self.directory.caught_up(written.change).await;
+    /// Deletes entries; false stands in the place of one that was not there.
+    pub(crate) async fn delete(&self, ids: Vec<EntryId>) -> Result<Vec<bool>, StoreError> {
+        let written = self.store.delete_entries(ids.clone()).await?;
+        self.directory.caught_up(written.change).await;
+        for (id, _) in ids.iter().zip(&written.value).filter(|(_, gone)| **gone) {
             tracing::info!(entry.id = %id, "deleted entry {id}");
         }
         Ok(written.value)
@@ -157,5 +158,25 @@ impl Registration {
         self.directory
             .entries(&among, None, usize::MAX, |entry| filter.accepts(entry))
             .len()
+    }
+}
+
+fn named(draft: Draft, now: SystemTime) -> Result<Entry, EntryIdError> {
+    let id = match &draft.id {
+        Some(id) => id.clone(),
+        None => Uuid::new_v4().to_string().parse()?,
+    };
+    Ok(draft.into_entry(id, now))
+}
+
+fn created(entry: Entry, outcome: CreateEntry) -> Result<Entry, CreateError> {
+    match outcome {
+        CreateEntry::Created => {
+            tracing::info!(entry.id = %entry.id, spiffe_id = %entry.spiffe_id, parent.id = %entry.parent_id, "created entry {}", entry.id);
+            Ok(entry)
+        }
+        CreateEntry::Similar(similar) => Err(CreateError::Similar(similar)),
+        CreateEntry::IdTaken => Err(CreateError::IdTaken(entry.id)),
+        CreateEntry::NoBundle(trust_domain) => Err(CreateError::NoBundle(trust_domain)),
     }
 }

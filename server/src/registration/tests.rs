@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use signet_identity::entry::{Draft, Entry};
+use signet_identity::entry::{Draft, Entry, EntryId};
 use signet_identity::{TrustDomain, bundle::Bundle};
 
 use super::{CreateError, Filter, How, Match, Registration, UpdateError};
@@ -22,11 +22,19 @@ fn draft(entry: &Entry, keep_id: bool) -> Draft {
     Draft::from_proto(&message, &trust_domain()).expect("draft")
 }
 
+async fn made(registration: &Registration, draft: Draft) -> Result<Entry, CreateError> {
+    let outcomes = registration.create(vec![draft], now()).await;
+    outcomes.expect("a store").remove(0)
+}
+
 async fn create(registration: &Registration, entry: Entry) -> Entry {
-    registration
-        .create(draft(&entry, true), now())
-        .await
-        .expect("create")
+    let draft = draft(&entry, true);
+    made(registration, draft).await.expect("create")
+}
+
+async fn delete(registration: &Registration, id: &EntryId) -> bool {
+    let outcomes = registration.delete(vec![id.clone()]).await;
+    outcomes.expect("delete").remove(0)
 }
 
 fn found(registration: &Registration, filter: &Filter) -> Vec<String> {
@@ -41,24 +49,23 @@ fn found(registration: &Registration, filter: &Filter) -> Vec<String> {
 #[tokio::test]
 async fn a_created_entry_is_found_at_once() {
     let (_test, registration) = registration().await;
-    let made = draft(&entry("x", "/spire/agent/x", "/w"), false);
-    let made = registration.create(made, now()).await.expect("create");
+    let draft = draft(&entry("x", "/spire/agent/x", "/w"), false);
+    let made = made(&registration, draft).await.expect("create");
     assert_eq!((made.id.as_str().len(), made.revision), (36, 0));
     assert_eq!(registration.get(&made.id).as_deref(), Some(&made));
-    assert!(registration.delete(made.id.clone()).await.expect("delete"));
+    assert!(delete(&registration, &made.id).await);
     assert!(registration.get(&made.id).is_none());
-    assert!(!registration.delete(made.id).await.expect("delete"));
+    assert!(!delete(&registration, &made.id).await);
 }
 
 #[tokio::test]
 async fn a_similar_entry_is_handed_back() {
     let (_test, registration) = registration().await;
     let first = create(&registration, entry("x", "/spire/agent/x", "/w")).await;
-    let again = registration.create(draft(&first, false), now()).await;
+    let again = made(&registration, draft(&first, false)).await;
     assert!(matches!(again, Err(CreateError::Similar(similar)) if *similar == first));
-    let taken = registration
-        .create(draft(&entry("x", "/spire/agent/x", "/v"), true), now())
-        .await;
+    let taken = draft(&entry("x", "/spire/agent/x", "/v"), true);
+    let taken = made(&registration, taken).await;
     assert!(matches!(taken, Err(CreateError::IdTaken(_))));
 }
 
@@ -239,7 +246,7 @@ async fn pages_neither_miss_nor_repeat_while_entries_go() {
     let all = Filter::default();
     let first = registration.list(&all, None, 3);
     let next = first.next.expect("more");
-    registration.delete(next.clone()).await.expect("delete");
+    assert!(delete(&registration, &next).await);
     let second = registration.list(&all, Some(&next), 3);
     let ids: Vec<_> = second
         .entries

@@ -1,5 +1,6 @@
 //! Attested agents.
 
+use std::slice;
 use std::time::SystemTime;
 
 use signet_identity::entry::Entry;
@@ -219,14 +220,12 @@ async fn attest(tx: &mut Transaction, attestation: &Attestation) -> Result<Attes
     upsert(tx.conn(), agent).await?;
     tx.log(Changed::Agent(&agent.id)).await?;
     if let Some(alias) = &attestation.alias {
-        match entries::create(tx, alias).await? {
-            CreateEntry::Created | CreateEntry::Similar(_) => {}
-            CreateEntry::IdTaken | CreateEntry::NoBundle(_) => {
-                // Its id is random and it federates with nobody. An error, so that all is undone.
-                let surprise = format!("alias entry {} cannot be stored", alias.id);
-                return Err(sqlx::Error::Protocol(surprise).into());
-            }
-        }
+        let outcome = entries::create(tx, slice::from_ref(alias)).await?;
+        let [CreateEntry::Created | CreateEntry::Similar(_)] = &outcome[..] else {
+            // Its id is random and it federates with nobody. An error, so that all is undone.
+            let surprise = format!("alias entry {} cannot be stored", alias.id);
+            return Err(sqlx::Error::Protocol(surprise).into());
+        };
     }
     Ok(Attest::Attested)
 }

@@ -173,9 +173,7 @@ async fn delete(
         DeleteMode::Restrict if users.is_empty() => {}
         DeleteMode::Restrict => return Ok(DeleteBundle::InUse(users)),
         DeleteMode::Delete => {
-            for id in &users {
-                entries::delete(tx, id).await?;
-            }
+            entries::delete(tx, &users).await?;
         }
         DeleteMode::Dissociate => {
             for id in &users {

@@ -56,6 +56,26 @@ impl Changed<'_> {
     }
 }
 
+/// Notes that these entries change; answers with the last position, if there is any.
+pub(super) async fn append_entries(
+    conn: &mut SqliteConnection,
+    ids: &[&EntryId],
+    now: SystemTime,
+) -> Result<Option<ChangeId>, StoreError> {
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    let appended = sqlx::query(
+        "INSERT INTO changes (kind, key, changed_at)
+         SELECT 'entry', value, $2 FROM json_each($1)",
+    )
+    .bind(row::ids_json(ids.iter().copied()))
+    .bind(unix::seconds(now))
+    .execute(conn)
+    .await?;
+    Ok(Some(ChangeId(appended.last_insert_rowid())))
+}
+
 impl Store {
     /// Forgets changes from before `before`, a bounded number at a time; true if more remain.
     /// The newest one stays, as it tells a follower where the log is.

@@ -1,14 +1,14 @@
 //! Registration entries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::SystemTime;
 
 use signet_identity::entry::{Entry, EntryId};
 use signet_identity::{TrustDomain, unix};
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::changes::{ChangeId, Changed};
-use super::entry_row::{bind, entry_id, fold, select};
+use super::entry_row::{self, COLUMNS, bind, entry_id, fold, select};
 use super::error::StoreError;
 use super::row;
 use super::writer::Transaction;
@@ -43,12 +43,13 @@ pub(crate) enum UpdateEntry<E> {
 }
 
 impl Store {
-    /// Stores a new entry.
-    pub(crate) async fn create_entry(
+    /// Stores new entries in one transaction. Each stands for itself: what became of it is
+    /// found at its place in the answer.
+    pub(crate) async fn create_entries(
         &self,
-        entry: Entry,
-    ) -> Result<Written<CreateEntry>, StoreError> {
-        self.write(move |tx| Box::pin(async move { create(tx, &entry).await }))
+        entries: Vec<Entry>,
+    ) -> Result<Written<Vec<CreateEntry>>, StoreError> {
+        self.write(move |tx| Box::pin(async move { create(tx, &entries).await }))
             .await
     }
 
@@ -64,9 +65,12 @@ impl Store {
             .await
     }
 
-    /// Deletes an entry; false if there was none.
-    pub(crate) async fn delete_entry(&self, id: EntryId) -> Result<Written<bool>, StoreError> {
-        self.write(move |tx| Box::pin(async move { delete(tx, &id).await }))
+    /// Deletes entries in one transaction; false stands in the place of one that was not there.
+    pub(crate) async fn delete_entries(
+        &self,
+        ids: Vec<EntryId>,
+    ) -> Result<Written<Vec<bool>>, StoreError> {
+        self.write(move |tx| Box::pin(async move { delete(tx, &ids).await }))
             .await
     }
 
@@ -86,13 +90,12 @@ impl Store {
                     .bind(PRUNE)
                     .fetch_all(tx.conn())
                     .await?;
-                    let mut gone = Vec::with_capacity(ids.len());
-                    for id in ids {
-                        let id = entry_id(&id)?;
-                        delete(tx, &id).await?;
-                        gone.push(id);
-                    }
-                    Ok(gone)
+                    let ids: Vec<_> = ids
+                        .iter()
+                        .map(|id| entry_id(id))
+                        .collect::<Result<_, _>>()?;
+                    delete(tx, &ids).await?;
+                    Ok(ids)
                 })
             })
             .await?;
@@ -126,34 +129,56 @@ pub(super) async fn load_changed(
     fold(rows)
 }
 
-/// Stores a new entry within a transaction; agents get their alias entry with this.
-pub(super) async fn create(tx: &mut Transaction, entry: &Entry) -> Result<CreateEntry, StoreError> {
-    if let Some(missing) = without_bundle(tx.conn(), &entry.federates_with).await? {
-        return Ok(CreateEntry::NoBundle(missing));
+/// Stores new entries within a transaction, by a few statements for all of them; agents get
+/// their alias entry with this.
+pub(super) async fn create(
+    tx: &mut Transaction,
+    entries: &[Entry],
+) -> Result<Vec<CreateEntry>, StoreError> {
+    let mut outcomes = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let missing = without_bundle(tx.conn(), &entry.federates_with).await?;
+        outcomes.push(missing.map_or(CreateEntry::Created, CreateEntry::NoBundle));
     }
-    if let Some(similar) = similar_to(tx.conn(), entry).await?.pop() {
-        return Ok(CreateEntry::Similar(Box::new(similar)));
+    let storable: Vec<&Entry> = entries
+        .iter()
+        .zip(&outcomes)
+        .filter_map(|(entry, outcome)| (*outcome == CreateEntry::Created).then_some(entry))
+        .collect();
+    let mut stored = insert(tx.conn(), &storable).await?;
+    let mut created = Vec::with_capacity(stored.len());
+    for (entry, outcome) in entries.iter().zip(&mut outcomes) {
+        if *outcome != CreateEntry::Created {
+            continue;
+        }
+        if stored.remove(&Stored::of(entry)) {
+            federate(tx.conn(), entry).await?;
+            created.push(&entry.id);
+        } else {
+            let similar = similar_to(tx.conn(), entry).await?.pop();
+            let similar = similar.map(|similar| CreateEntry::Similar(Box::new(similar)));
+            *outcome = similar.unwrap_or(CreateEntry::IdTaken);
+        }
     }
-    if !insert(tx.conn(), entry).await? {
-        return Ok(CreateEntry::IdTaken);
-    }
-    federate(tx.conn(), entry).await?;
-    tx.log(Changed::Entry(&entry.id)).await?;
-    Ok(CreateEntry::Created)
+    tx.log_entries(&created).await?;
+    Ok(outcomes)
 }
 
-/// Deletes one entry within a transaction; its federations go with it.
-pub(super) async fn delete(tx: &mut Transaction, id: &EntryId) -> Result<bool, StoreError> {
-    let gone = sqlx::query("DELETE FROM entries WHERE entry_id = $1")
-        .bind(id.as_str())
-        .execute(tx.conn())
-        .await?
-        .rows_affected();
-    if gone == 0 {
-        return Ok(false);
-    }
-    tx.log(Changed::Entry(id)).await?;
-    Ok(true)
+/// Deletes entries within a transaction; their federations go with them.
+pub(super) async fn delete(tx: &mut Transaction, ids: &[EntryId]) -> Result<Vec<bool>, StoreError> {
+    let gone: Vec<String> = sqlx::query_scalar(
+        "DELETE FROM entries WHERE entry_id IN (SELECT value FROM json_each($1))
+         RETURNING entry_id",
+    )
+    .bind(row::ids_json(ids))
+    .fetch_all(tx.conn())
+    .await?;
+    let mut gone: HashSet<&str> = gone.iter().map(String::as_str).collect();
+    let outcomes: Vec<bool> = ids.iter().map(|id| gone.remove(id.as_str())).collect();
+    let deleted = ids.iter().zip(&outcomes).filter(|(_, gone)| **gone);
+    let deleted: Vec<&EntryId> = deleted.map(|(id, _)| id).collect();
+    tx.log_entries(&deleted).await?;
+    Ok(outcomes)
 }
 
 /// The entries that federate with a trust domain.
@@ -256,17 +281,40 @@ async fn without_bundle(
     Ok(None)
 }
 
-/// False if the id is taken.
-async fn insert(conn: &mut SqliteConnection, entry: &Entry) -> Result<bool, StoreError> {
-    let insert = sqlx::query(
-        "INSERT INTO entries (entry_id, spiffe_id, parent_id, selectors, similarity,
-             x509_svid_ttl, jwt_svid_ttl, admin, downstream, store_svid,
-             disable_x509_svid_prefetch, jwt_svid_include_jti, dns_names, hint, expires_at,
-             revision, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-         ON CONFLICT (entry_id) DO NOTHING",
-    );
-    Ok(bind(insert, entry).execute(conn).await?.rows_affected() == 1)
+/// What tells the rows of a batch apart: two of them may have the same id, or be similar.
+#[derive(PartialEq, Eq, Hash, sqlx::FromRow)]
+struct Stored {
+    entry_id: String,
+    similarity: Vec<u8>,
+}
+
+impl Stored {
+    fn of(entry: &Entry) -> Self {
+        let selectors = row::selectors_json(&entry.selectors);
+        Self {
+            entry_id: entry.id.as_str().to_owned(),
+            similarity: row::similarity(&entry.spiffe_id, &entry.parent_id, &selectors),
+        }
+    }
+}
+
+/// Answers with those that are new; the id of the others is taken, or they are similar to one
+/// that stands.
+async fn insert(
+    conn: &mut SqliteConnection,
+    entries: &[&Entry],
+) -> Result<HashSet<Stored>, StoreError> {
+    let mut stored = HashSet::with_capacity(entries.len());
+    for some in entries.chunks(ROWS) {
+        let mut insert = QueryBuilder::new("INSERT INTO entries (");
+        insert.push(COLUMNS).push(") ");
+        insert.push_values(some, |mut row, entry| entry_row::push(&mut row, entry));
+        insert.push(" ON CONFLICT DO NOTHING RETURNING entry_id, similarity");
+        // Its text depends on the number of rows: not worth keeping prepared.
+        let insert = insert.build_query_as().persistent(false);
+        stored.extend(insert.fetch_all(&mut *conn).await?);
+    }
+    Ok(stored)
 }
 
 async fn overwrite(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), StoreError> {
@@ -293,5 +341,7 @@ async fn federate(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), Stor
     Ok(())
 }
 
+/// Rows of one statement: SQLite takes 32,766 values.
+const ROWS: usize = 250;
 /// Entries deleted in one transaction when they expire.
 const PRUNE: i64 = 500;

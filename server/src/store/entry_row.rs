@@ -2,33 +2,66 @@
 
 use signet_identity::entry::{Attributes, Entry, EntryId, Rights};
 use signet_identity::{TrustDomain, unix};
+use sqlx::{Sqlite, query_builder::Separated};
 
 use super::error::StoreError;
 use super::row::{self, Row};
 
-/// Binds all columns in the order that `INSERT` and `UPDATE` in `entries` number them.
-pub(super) fn bind<'q>(query: Query<'q>, entry: &Entry) -> Query<'q> {
+/// What one column of a row holds.
+enum Column {
+    Text(String),
+    Integer(Option<i64>),
+    Blob(Vec<u8>),
+}
+
+/// All columns in the order of [`COLUMNS`].
+fn columns(entry: &Entry) -> [Column; 17] {
+    use Column::{Blob, Integer, Text};
     let selectors = row::selectors_json(&entry.selectors);
     let similarity = row::similarity(&entry.spiffe_id, &entry.parent_id, &selectors);
     let dns_names = serde_json::Value::from_iter(entry.dns_names.iter().cloned()).to_string();
-    query
-        .bind(entry.id.as_str().to_owned())
-        .bind(entry.spiffe_id.to_string())
-        .bind(entry.parent_id.to_string())
-        .bind(selectors)
-        .bind(similarity)
-        .bind(entry.x509_svid_ttl.map(row::lifetime))
-        .bind(entry.jwt_svid_ttl.map(row::lifetime))
-        .bind(entry.rights.admin)
-        .bind(entry.rights.downstream)
-        .bind(entry.store_svid)
-        .bind(entry.attributes.disable_x509_svid_prefetch)
-        .bind(entry.attributes.jwt_svid_include_jti)
-        .bind(dns_names)
-        .bind(entry.hint.clone())
-        .bind(entry.expires_at.map(unix::seconds))
-        .bind(entry.revision)
-        .bind(unix::seconds(entry.created_at))
+    let flag = |set: bool| Integer(Some(i64::from(set)));
+    [
+        Text(entry.id.as_str().to_owned()),
+        Text(entry.spiffe_id.to_string()),
+        Text(entry.parent_id.to_string()),
+        Text(selectors),
+        Blob(similarity),
+        Integer(entry.x509_svid_ttl.map(row::lifetime)),
+        Integer(entry.jwt_svid_ttl.map(row::lifetime)),
+        flag(entry.rights.admin),
+        flag(entry.rights.downstream),
+        flag(entry.store_svid),
+        flag(entry.attributes.disable_x509_svid_prefetch),
+        flag(entry.attributes.jwt_svid_include_jti),
+        Text(dns_names),
+        Text(entry.hint.clone()),
+        Integer(entry.expires_at.map(unix::seconds)),
+        Integer(Some(entry.revision)),
+        Integer(Some(unix::seconds(entry.created_at))),
+    ]
+}
+
+/// Binds all columns in their order.
+pub(super) fn bind<'q>(query: Query<'q>, entry: &Entry) -> Query<'q> {
+    columns(entry)
+        .into_iter()
+        .fold(query, |query, column| match column {
+            Column::Text(text) => query.bind(text),
+            Column::Integer(number) => query.bind(number),
+            Column::Blob(bytes) => query.bind(bytes),
+        })
+}
+
+/// Adds all columns to a statement of several rows.
+pub(super) fn push(row: &mut Separated<'_, Sqlite, &'static str>, entry: &Entry) {
+    for column in columns(entry) {
+        match column {
+            Column::Text(text) => row.push_bind(text),
+            Column::Integer(number) => row.push_bind(number),
+            Column::Blob(bytes) => row.push_bind(bytes),
+        };
+    }
 }
 
 /// One row for each trust domain that an entry federates with, one if there is none.
@@ -126,4 +159,9 @@ macro_rules! select {
 }
 pub(super) use select;
 
-pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
+
+/// The columns, as they are numbered and bound.
+pub(super) const COLUMNS: &str = "entry_id, spiffe_id, parent_id, selectors, similarity, x509_svid_ttl, jwt_svid_ttl, \
+     admin, downstream, store_svid, disable_x509_svid_prefetch, jwt_svid_include_jti, \
+     dns_names, hint, expires_at, revision, created_at";

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
+use signet_identity::entry::EntryId;
 use signet_identity::selector::{Selector, Selectors};
 use signet_identity::{SpiffeId, crypto, unix};
 
@@ -16,6 +17,11 @@ pub(super) fn lifetime(duration: Duration) -> i64 {
 /// Selectors as stored: sorted JSON, so that equal sets are equal text.
 pub(super) fn selectors_json(selectors: &Selectors) -> String {
     serde_json::Value::from_iter(selectors.iter().map(Selector::as_str)).to_string()
+}
+
+/// Ids as a JSON list, for statements about many.
+pub(super) fn ids_json<'a>(ids: impl IntoIterator<Item = &'a EntryId>) -> String {
+    serde_json::Value::from_iter(ids.into_iter().map(EntryId::as_str)).to_string()
 }
 
 /// What two entries must not share.

@@ -2,11 +2,34 @@
 
 use std::path::PathBuf;
 
+use signet_identity::entry::{Entry, EntryId};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Store;
+use super::{CreateEntry, Store, StoreError, Written};
+
+/// One entry at a time, as most tests want it.
+impl Store {
+    pub(crate) async fn create_entry(
+        &self,
+        entry: Entry,
+    ) -> Result<Written<CreateEntry>, StoreError> {
+        self.create_entries(vec![entry]).await.map(only)
+    }
+
+    pub(crate) async fn delete_entry(&self, id: EntryId) -> Result<Written<bool>, StoreError> {
+        self.delete_entries(vec![id]).await.map(only)
+    }
+}
+
+fn only<T>(mut written: Written<Vec<T>>) -> Written<T> {
+    assert_eq!(written.value.len(), 1, "one answer for one question");
+    Written {
+        value: written.value.remove(0),
+        change: written.change,
+    }
+}
 
 /// A store in a directory of its own, with its writer running.
 #[derive(Debug)]

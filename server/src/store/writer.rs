@@ -8,12 +8,13 @@ use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
+use signet_identity::entry::EntryId;
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::changes::{ChangeId, Changed};
+use super::changes::{self, ChangeId, Changed};
 use super::error::StoreError;
 use crate::clock;
 
@@ -145,6 +146,13 @@ impl Transaction {
     /// Notes in the change log that this transaction changes `changed`.
     pub(super) async fn log(&mut self, changed: Changed<'_>) -> Result<(), StoreError> {
         self.newest = changed.append(&mut self.conn, self.now).await?;
+        Ok(())
+    }
+
+    /// Notes in the change log that this transaction changes these entries.
+    pub(super) async fn log_entries(&mut self, ids: &[&EntryId]) -> Result<(), StoreError> {
+        let newest = changes::append_entries(&mut self.conn, ids, self.now).await?;
+        self.newest = newest.unwrap_or(self.newest);
         Ok(())
     }
 

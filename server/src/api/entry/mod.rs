@@ -10,7 +10,7 @@ use std::future::Future;
 use futures_util::future::join_all;
 use futures_util::stream::BoxStream;
 use signet_identity::TrustDomain;
-use signet_identity::entry::{Draft, EntryId};
+use signet_identity::entry::{Draft, EntryId, EntryIdError};
 use signet_proto::spire::api::server::entry::v1::entry_server::Entry;
 use signet_proto::spire::api::server::entry::v1::{
     BatchCreateEntryRequest, BatchCreateEntryResponse, BatchDeleteEntryRequest,
@@ -49,39 +49,36 @@ impl EntryService {
         self.directory.trust_domain()
     }
 
+    /// Creates entries together; one that cannot be read does not keep the others out.
     async fn create(
         &self,
-        entry: &types::Entry,
+        entries: &[types::Entry],
         mask: Option<&types::EntryMask>,
-    ) -> batch_create_entry_response::Result {
-        let outcome = match Draft::from_proto(entry, self.trust_domain()) {
-            Ok(draft) => self.registration.create(draft, clock::now()).await,
-            Err(error) => {
-                let refused = invalid(format!("failed to convert entry: {error}"));
-                return batch_create_entry_response::Result {
-                    status: Some(item(&refused)),
-                    entry: None,
-                };
-            }
+    ) -> Vec<batch_create_entry_response::Result> {
+        let mut drafts = Vec::with_capacity(entries.len());
+        let unreadable: Vec<Option<Status>> = entries
+            .iter()
+            .map(
+                |entry| match Draft::from_proto(entry, self.trust_domain()) {
+                    Ok(draft) => {
+                        drafts.push(draft);
+                        None
+                    }
+                    Err(error) => Some(invalid(format!("failed to convert entry: {error}"))),
+                },
+            )
+            .collect();
+        let created = self.registration.create(drafts, clock::now()).await;
+        let mut created = created.map_err(Status::from).map(Vec::into_iter);
+        let one = |refused: Option<Status>| match (refused, &mut created) {
+            (Some(refused), _) => without_entry(&refused),
+            (None, Err(failed)) => without_entry(failed),
+            (None, Ok(created)) => match created.next() {
+                Some(outcome) => creation(outcome, mask),
+                None => without_entry(&Status::internal("an entry was left out")),
+            },
         };
-        let (status, entry) = match outcome {
-            Ok(entry) => (item_ok(), Some(entry.to_proto(mask))),
-            Err(error) => {
-                // A similar entry is what most callers wanted to have: they are given it.
-                let similar = match &error {
-                    CreateError::Similar(similar) => Some(similar.to_proto(mask)),
-                    CreateError::IdTaken(_)
-                    | CreateError::NoBundle(_)
-                    | CreateError::Id(_)
-                    | CreateError::Store(_) => None,
-                };
-                (item(&error.into()), similar)
-            }
-        };
-        batch_create_entry_response::Result {
-            status: Some(status),
-            entry,
-        }
+        unreadable.into_iter().map(one).collect()
     }
 
     async fn update(
@@ -119,20 +116,59 @@ impl EntryService {
         })
     }
 
-    async fn delete(&self, id: String) -> batch_delete_entry_response::Result {
-        let outcome = match id.parse::<EntryId>() {
-            Err(error) => Err(invalid(error.to_string())),
-            Ok(parsed) => self.registration.delete(parsed).await.map_err(Status::from),
+    /// Deletes entries together; each id has its answer.
+    async fn delete(&self, ids: Vec<String>) -> Vec<batch_delete_entry_response::Result> {
+        let parsed: Vec<_> = ids.iter().map(|id| id.parse::<EntryId>()).collect();
+        let known = parsed.iter().flatten().cloned().collect();
+        let deleted = self.registration.delete(known).await;
+        let mut deleted = deleted.map_err(Status::from).map(Vec::into_iter);
+        let status = |parsed: &Result<EntryId, EntryIdError>| match (parsed, &mut deleted) {
+            (Err(error), _) => item(&invalid(error.to_string())),
+            (Ok(_), Err(failed)) => item(failed),
+            (Ok(_), Ok(deleted)) => match deleted.next() {
+                Some(true) => item_ok(),
+                Some(false) | None => item(&Status::not_found("entry not found")),
+            },
         };
-        let status = match outcome {
-            Ok(true) => item_ok(),
-            Ok(false) => item(&Status::not_found("entry not found")),
-            Err(refused) => item(&refused),
-        };
-        batch_delete_entry_response::Result {
-            status: Some(status),
-            id,
+        let statuses: Vec<_> = parsed.iter().map(status).collect();
+        ids.into_iter()
+            .zip(statuses)
+            .map(|(id, status)| batch_delete_entry_response::Result {
+                status: Some(status),
+                id,
+            })
+            .collect()
+    }
+}
+
+fn creation(
+    outcome: Result<signet_identity::entry::Entry, CreateError>,
+    mask: Option<&types::EntryMask>,
+) -> batch_create_entry_response::Result {
+    let (status, entry) = match outcome {
+        Ok(entry) => (item_ok(), Some(entry.to_proto(mask))),
+        Err(error) => {
+            // A similar entry is what most callers wanted to have: they are given it.
+            let similar = match &error {
+                CreateError::Similar(similar) => Some(similar.to_proto(mask)),
+                CreateError::IdTaken(_)
+                | CreateError::NoBundle(_)
+                | CreateError::Id(_)
+                | CreateError::Store(_) => None,
+            };
+            (item(&error.into()), similar)
         }
+    };
+    batch_create_entry_response::Result {
+        status: Some(status),
+        entry,
+    }
+}
+
+fn without_entry(refused: &Status) -> batch_create_entry_response::Result {
+    batch_create_entry_response::Result {
+        status: Some(item(refused)),
+        entry: None,
     }
 }
 
@@ -195,7 +231,7 @@ impl Entry for EntryService {
         let mask = request.output_mask.as_ref();
         let mut results = Vec::with_capacity(request.entries.len());
         for together in request.entries.chunks(TOGETHER) {
-            results.extend(join_all(together.iter().map(|entry| self.create(entry, mask))).await);
+            results.extend(self.create(together, mask).await);
         }
         Ok(Response::new(BatchCreateEntryResponse { results }))
     }
@@ -223,7 +259,7 @@ impl Entry for EntryService {
         let ids = request.into_inner().ids;
         let mut results = Vec::with_capacity(ids.len());
         for together in ids.chunks(TOGETHER) {
-            results.extend(join_all(together.iter().map(|id| self.delete(id.clone()))).await);
+            results.extend(self.delete(together.to_vec()).await);
         }
         Ok(Response::new(BatchDeleteEntryResponse { results }))
     }
@@ -256,5 +292,5 @@ impl Entry for EntryService {
     }
 }
 
-/// Items of a batch that are handed to the store at once, to share a commit.
-const TOGETHER: usize = 256;
+/// Items of a batch that share a commit. Bounds how long other writes wait for it.
+const TOGETHER: usize = 500;

@@ -82,6 +82,97 @@ async fn of_many_similar_entries_at_once_one_is_created() {
 }
 
 #[tokio::test]
+async fn each_entry_of_a_batch_has_its_own_answer() {
+    let test = TestStore::new().await;
+    create(&test.store, entry("old", "/spire/agent/x", "/w")).await;
+    let like = |name: &str, other: &str| Entry {
+        id: name.parse().expect("entry id"),
+        ..entry(other, "/spire/agent/x", "/w")
+    };
+    let batch = vec![
+        like("twice", "old"),
+        like("twice", "new"),
+        like("twice", "new"),
+        like("again", "new"),
+        like("old", "other"),
+        federated("lonely"),
+        Entry {
+            hint: "\0'\u{fc}".to_owned(),
+            ..entry("last", "/spire/agent/x", "/w")
+        },
+    ];
+    let written = test
+        .store
+        .create_entries(batch.clone())
+        .await
+        .expect("create");
+    let similar = |entry: Entry| CreateEntry::Similar(Box::new(entry));
+    let partner = TrustDomain::new("partner.org").expect("trust domain");
+    let expected = [
+        similar(entry("old", "/spire/agent/x", "/w")),
+        CreateEntry::Created,
+        similar(batch[1].clone()),
+        similar(batch[1].clone()),
+        CreateEntry::IdTaken,
+        CreateEntry::NoBundle(partner),
+        CreateEntry::Created,
+    ];
+    assert_eq!(written.value, expected);
+    let snapshot = test.store.snapshot().await.expect("read everything");
+    assert_eq!(snapshot.at, written.change);
+    let stored: Vec<_> = snapshot
+        .entries
+        .iter()
+        .map(|entry| entry.id.as_str())
+        .collect();
+    assert_eq!(stored, ["last", "old", "twice"]);
+    assert_eq!(snapshot.entries[0], batch[6]);
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_a_statement_is_stored_whole() {
+    let test = TestStore::new().await;
+    let many: Vec<_> = (0..601)
+        .map(|n| entry(&format!("e{n:03}"), "/spire/agent/x", "/w"))
+        .collect();
+    let written = test
+        .store
+        .create_entries(many.clone())
+        .await
+        .expect("create");
+    assert!(
+        written
+            .value
+            .iter()
+            .all(|outcome| *outcome == CreateEntry::Created)
+    );
+    assert_eq!(
+        test.store
+            .snapshot()
+            .await
+            .expect("read everything")
+            .entries,
+        many
+    );
+    let ids: Vec<_> = many.into_iter().map(|entry| entry.id).collect();
+    let mut twice = ids.clone();
+    twice.extend(ids);
+    let gone = test.store.delete_entries(twice).await.expect("delete");
+    let (first, second) = gone.value.split_at(601);
+    assert!(first.iter().all(|gone| *gone) && second.iter().all(|gone| !gone));
+    let changes = test
+        .store
+        .changes_since(written.change)
+        .await
+        .expect("read the log");
+    let changes = changes.expect("within reach");
+    assert_eq!(
+        (changes.upto, changes.gone_entries.len()),
+        (gone.change, 601)
+    );
+}
+
+#[tokio::test]
 async fn an_id_is_given_once() {
     let test = TestStore::new().await;
     assert_eq!(

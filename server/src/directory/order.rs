@@ -1,0 +1,189 @@
+//! Orders of entries. An index is a set of pointers that are compared by what stands in the
+//! entries themselves: it has no keys of its own, and so costs little more than the pointers.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use signet_identity::SpiffeId;
+use signet_identity::entry::{Entry, EntryId};
+
+/// An entry that is compared by its id.
+#[derive(Debug, Clone)]
+pub(super) struct ById(pub(super) Arc<Entry>);
+
+/// Which SPIFFE ID of an entry an [`Index`] is about.
+pub(super) trait Key {
+    fn of(entry: &Entry) -> &SpiffeId;
+}
+
+/// The parent's.
+#[derive(Debug)]
+pub(super) struct Parent;
+
+/// The one that the entry gives.
+#[derive(Debug)]
+pub(super) struct Given;
+
+/// Entries in the order of a SPIFFE ID that stands in them, and of their ids below that.
+#[derive(Debug)]
+pub(super) struct Index<K>(BTreeSet<Placed<K>>);
+
+impl<K: Key> Index<K> {
+    pub(super) fn insert(&mut self, entry: &Arc<Entry>) {
+        self.0.insert(Placed::new(entry));
+    }
+
+    pub(super) fn remove(&mut self, entry: &Arc<Entry>) {
+        self.0.remove(&Placed::new(entry));
+    }
+
+    /// The entries with this SPIFFE ID, in the order of their ids, those after `after`.
+    pub(super) fn after(
+        &self,
+        id: &SpiffeId,
+        after: Option<&EntryId>,
+    ) -> impl Iterator<Item = &Arc<Entry>> {
+        let start: &dyn Place = &Position(id, after);
+        self.0
+            .range::<dyn Place + '_, _>((Bound::Excluded(start), Bound::Unbounded))
+            .map(|placed| &placed.entry)
+            .take_while(move |entry| K::of(entry) == id)
+    }
+}
+
+impl<K: Key> Default for Index<K> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+impl Key for Parent {
+    fn of(entry: &Entry) -> &SpiffeId {
+        &entry.parent_id
+    }
+}
+
+impl Key for Given {
+    fn of(entry: &Entry) -> &SpiffeId {
+        &entry.spiffe_id
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+impl PartialOrd for ById {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ById {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.id.cmp(&other.0.id)
+    }
+}
+
+impl Borrow<EntryId> for ById {
+    fn borrow(&self) -> &EntryId {
+        &self.0.id
+    }
+}
+
+/// An entry in an [`Index`].
+struct Placed<K> {
+    entry: Arc<Entry>,
+    key: PhantomData<K>,
+}
+
+impl<K> Placed<K> {
+    fn new(entry: &Arc<Entry>) -> Self {
+        Self {
+            entry: Arc::clone(entry),
+            key: PhantomData,
+        }
+    }
+}
+
+impl<K> fmt::Debug for Placed<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entry.id.fmt(f)
+    }
+}
+
+/// Something that has a place in an [`Index`]: an entry, or where to start looking.
+trait Place {
+    /// Nothing stands before every id.
+    fn place(&self) -> (&SpiffeId, Option<&EntryId>);
+}
+
+/// Where to start looking.
+struct Position<'a>(&'a SpiffeId, Option<&'a EntryId>);
+
+impl Place for Position<'_> {
+    fn place(&self) -> (&SpiffeId, Option<&EntryId>) {
+        (self.0, self.1)
+    }
+}
+
+impl<K: Key> Place for Placed<K> {
+    fn place(&self) -> (&SpiffeId, Option<&EntryId>) {
+        (K::of(&self.entry), Some(&self.entry.id))
+    }
+}
+
+impl<'a, K: Key + 'a> Borrow<dyn Place + 'a> for Placed<K> {
+    fn borrow(&self) -> &(dyn Place + 'a) {
+        self
+    }
+}
+
+impl Ord for dyn Place + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for dyn Place + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn Place + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for dyn Place + '_ {}
+
+impl<K: Key> Ord for Placed<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl<K: Key> PartialOrd for Placed<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K: Key> PartialEq for Placed<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl<K: Key> Eq for Placed<K> {}
