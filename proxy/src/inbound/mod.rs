@@ -22,7 +22,6 @@ use crate::{
     dial::Route,
     http::pool::Pool,
     peer::Peer,
-    read_ahead::ReadAhead,
     standing::Standing,
 };
 
@@ -41,8 +40,7 @@ pub(crate) struct Port {
 /// A connection whose client has proven a SPIFFE ID.
 #[derive(Debug)]
 struct Authenticated {
-    /// In a place of its own: it is handed on from step to step.
-    stream: Box<TlsStream<ReadAhead>>,
+    stream: TlsStream<TcpStream>,
     peer: Peer,
     /// Since before the handshake, so that no change is missed.
     standing: Standing,
@@ -102,8 +100,7 @@ impl Port {
     }
 
     async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {
-        // What a handshake needs goes when it ends; the connection lives on.
-        match Box::pin(self.authenticate(stream)).await {
+        match self.authenticate(stream).await {
             Ok(authenticated) => match self.config.protocol {
                 Protocol::Tcp => self.carry_tcp(authenticated).await,
                 Protocol::Http | Protocol::Http2 => self.carry_http(authenticated).await,
@@ -116,13 +113,13 @@ impl Port {
 
     async fn authenticate(&self, stream: TcpStream) -> anyhow::Result<Authenticated> {
         let standing = self.standing.as_of_now();
-        let handshake = timeout(HANDSHAKE, self.acceptor.0.accept(ReadAhead::new(stream)));
+        let handshake = timeout(HANDSHAKE, self.acceptor.0.accept(stream));
         let stream = handshake
             .await?
             .map_err(|error| anyhow!(tls::reason(&error)))?;
         let peer = Peer::of(&stream, standing.trust_domain())?;
         Ok(Authenticated {
-            stream: Box::new(stream),
+            stream,
             peer,
             standing,
         })

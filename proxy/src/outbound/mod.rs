@@ -22,8 +22,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Port {
     name: Arc<str>,
-    /// Where it connects, for logs.
-    destination: Arc<str>,
     config: Outbound,
     standing: Standing,
     route: Route,
@@ -56,7 +54,6 @@ impl Port {
         };
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
-            destination: config.connect.as_str().into(),
             standing,
             pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
             route,

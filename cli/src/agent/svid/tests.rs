@@ -78,8 +78,10 @@ fn every_part_has_its_file() {
     );
 }
 
+type Der = Vec<u8>;
+
 /// A chain of one for `id`, its key, and the authority that signed it.
-fn signed(id: &str) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+fn signed(id: &str) -> (Der, Der, Der) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
     let authority_key = KeyPair::generate().unwrap();
