@@ -2,7 +2,8 @@
 //!
 //! `house.rs` holds the walls between the rooms; `e2e/` runs real processes against each
 //! other; `conformance/` holds the standards, row by row; `interop/` runs the programs of
-//! other people; `faults/` breaks things. `testbed` starts processes for all of them.
+//! other people; `faults/` breaks things; `fuzz/` is a crate of its own. `testbed` starts
+//! processes for all of them.
 #![allow(
     clippy::expect_used,
     clippy::panic,
