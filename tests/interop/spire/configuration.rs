@@ -364,16 +364,6 @@ const NOT_IN_SERVERS: &[Setting] = &[
 
 const NOT_IN_AGENTS: &[Setting] = &[
     (
-        "admin_socket_path",
-        "agent {",
-        "admin_socket_path = \"/tmp/spire-agent/private/admin.sock\"",
-    ),
-    (
-        "authorized_delegates",
-        "agent {",
-        "authorized_delegates = [\"spiffe://example.org/cni\"]",
-    ),
-    (
         "disable_workload_api",
         "agent {",
         "disable_workload_api = true",

@@ -98,7 +98,7 @@ pub(super) const COMMANDS: &[Known] = &[
     },
     Known {
         line: "",
-        ours: "no server listens at nowhere.sock",
+        ours: "no server listens at unix://nowhere.sock",
         theirs: "Error while dialing",
         codes: None,
         why: "says what to do about it",
@@ -128,6 +128,20 @@ pub(super) const COMMANDS: &[Known] = &[
 
 /// Between the two servers, by the same command.
 pub(super) const SERVERS: &[Known] = &[
+    Known {
+        line: "bundle",
+        ours: "\"spiffe_refresh_hint\": 300",
+        theirs: "\"spiffe_sequence\"",
+        codes: None,
+        why: "our bundle says how often to look for the next one (bundle §4.1.2 SHOULD)",
+    },
+    Known {
+        line: "bundle",
+        ours: "\"refresh_hint\":\"300\"",
+        theirs: "\"refresh_hint\":\"0\"",
+        codes: None,
+        why: "our bundle says how often to look for the next one (bundle §4.1.2 SHOULD)",
+    },
     Known {
         line: "entry create -entryID a",
         ours: "an entry with the ID a already exists",
@@ -288,7 +302,7 @@ pub(super) const AGENT_COMMANDS: &[Known] = &[
     },
     Known {
         line: "",
-        ours: "no agent listens at nowhere.sock",
+        ours: "no agent listens at unix://nowhere.sock",
         theirs: "Error while dialing",
         codes: None,
         why: "says what to do about it",
