@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::config::Target;
+use crate::{config::Target, read_ahead::ReadAhead};
 
 /// A stream to the next hop.
 pub(crate) type NextHop = Box<dyn Stream>;
@@ -53,7 +53,8 @@ impl Route {
     /// # Errors
     /// The next hop cannot be reached, or is not who is expected.
     pub(crate) async fn dial(&self) -> Result<NextHop, DialError> {
-        timeout(DIAL, self.connect())
+        // What a handshake needs goes when it ends; the connection lives on.
+        timeout(DIAL, Box::pin(self.connect()))
             .await
             .map_err(|_elapsed| DialError::Timeout {
                 place: self.place(),
@@ -84,7 +85,8 @@ impl Route {
             Self::Peer { connect, tls } => {
                 let stream = tcp(connect).await.map_err(unreachable)?;
                 let name = server_name(connect).map_err(unreachable)?;
-                let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, stream);
+                let handshake = TlsConnector::from(Arc::clone(tls));
+                let handshake = handshake.connect(name, ReadAhead::new(stream));
                 let stream = handshake.await.map_err(|error| DialError::Identity {
                     place: connect.clone(),
                     reason: tls::reason(&error),

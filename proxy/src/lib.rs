@@ -6,6 +6,7 @@
 //! runtime; connections run on threads of their own (`worker.rs`).
 
 mod accept;
+mod buffer;
 mod clock;
 mod config;
 mod dial;
@@ -16,6 +17,7 @@ mod listen;
 mod outbound;
 mod peer;
 mod policy;
+mod read_ahead;
 mod relay;
 mod standing;
 mod worker;

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use rustls::pki_types::CertificateDer;
 use signet_identity::{TrustDomain, crypto, tls, x509::Leaf};
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::read_ahead::ReadAhead;
 
 /// The verified client of a connection.
 #[derive(Debug)]
@@ -36,10 +37,11 @@ impl Peer {
     /// # Errors
     /// No verified SPIFFE ID, or a socket that is gone.
     pub(crate) fn of(
-        stream: &TlsStream<TcpStream>,
+        stream: &TlsStream<ReadAhead>,
         met_by: Option<TrustDomain>,
     ) -> anyhow::Result<Self> {
-        let (socket, session) = stream.get_ref();
+        let (stream, session) = stream.get_ref();
+        let socket = stream.socket();
         let chain = session.peer_certificates().ok_or(Unproven)?;
         Ok(Self {
             leaf: tls::peer_leaf(Some(chain))?.ok_or(Unproven)?,

@@ -1,6 +1,7 @@
 //! Carries bytes both ways between two streams, counts them, and ends a silent pair.
 
 use std::{
+    future::poll_fn,
     io,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
@@ -9,9 +10,11 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes},
+    io::{AsyncRead, AsyncWrite},
     time::sleep,
 };
+
+use crate::buffer::Buffer;
 
 /// Bytes of one connection, as its client sees them.
 #[derive(Debug, Default)]
@@ -36,18 +39,24 @@ impl Traffic {
 ///
 /// # Errors
 /// The failure of either side; [`io::ErrorKind::TimedOut`] for silence.
-pub(crate) async fn relay<C, S>(client: C, mut server: S, traffic: &Traffic) -> io::Result<()>
+pub(crate) async fn relay<C, S>(mut client: C, mut server: S, traffic: &Traffic) -> io::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut client = Counted {
-        stream: client,
-        traffic,
-    };
-    let copying = copy_bidirectional_with_sizes(&mut client, &mut server, BUFFER, BUFFER);
+    let (mut up, mut down) = (Way::new(), Way::new());
+    let copying = poll_fn(|context| {
+        let upward = up.poll(context, &mut client, &mut server);
+        add(&traffic.received, &mut up.read);
+        let downward = down.poll(context, &mut server, &mut client);
+        add(&traffic.sent, &mut down.written);
+        match (upward?, downward?) {
+            (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
+            (Poll::Pending, _) | (_, Poll::Pending) => Poll::Pending,
+        }
+    });
     tokio::select! {
-        outcome = copying => outcome.map(|_| ()),
+        outcome = copying => outcome,
         () = silence(traffic) => Err(io::Error::new(io::ErrorKind::TimedOut, "idle for too long")),
     }
 }
@@ -64,59 +73,112 @@ async fn silence(traffic: &Traffic) {
     }
 }
 
-struct Counted<'a, S> {
-    stream: S,
-    traffic: &'a Traffic,
+/// One of the two directions.
+#[derive(Debug)]
+struct Way {
+    buffer: Buffer,
+    state: State,
+    /// Why the sender ended, if it did not do so in order.
+    fault: Option<io::Error>,
+    /// Bytes since they were last counted.
+    read: u64,
+    written: u64,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<'_, S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// The sender may have more.
+    Open,
+    /// The sender has ended; the receiver is to have all that came before, and to be told.
+    Ending,
+    Ended,
+}
+
+impl Way {
+    fn new() -> Self {
+        Self {
+            buffer: Buffer::new(RECORD),
+            state: State::Open,
+            fault: None,
+            read: 0,
+            written: 0,
+        }
+    }
+
+    fn poll<F, T>(
+        &mut self,
         context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        add(
-            &self.traffic.received,
-            buffer.filled().len().saturating_sub(before),
-        );
-        Poll::Ready(Ok(()))
+        from: &mut F,
+        to: &mut T,
+    ) -> Poll<io::Result<()>>
+    where
+        F: AsyncRead + Unpin,
+        T: AsyncWrite + Unpin,
+    {
+        loop {
+            let silent = self.fill(context, from);
+            while !self.buffer.pending().is_empty() {
+                let written = ready!(self.buffer.poll_drain(context, Pin::new(to)))?;
+                if written == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                }
+                self.written += wide(written);
+            }
+            match self.state {
+                State::Open if silent => {
+                    // What a TLS stream could not write at once goes out now.
+                    ready!(Pin::new(to).poll_flush(context))?;
+                    return Poll::Pending;
+                }
+                State::Open => {}
+                State::Ending => {
+                    ready!(Pin::new(&mut *to).poll_flush(context))?;
+                    if let Some(fault) = self.fault.take() {
+                        return Poll::Ready(Err(fault));
+                    }
+                    ready!(Pin::new(&mut *to).poll_shutdown(context))?;
+                    self.state = State::Ended;
+                }
+                State::Ended => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Reads all there is at the moment; whether the sender was found silent.
+    fn fill<F: AsyncRead + Unpin>(&mut self, context: &mut Context<'_>, from: &mut F) -> bool {
+        while matches!(self.state, State::Open) && !self.buffer.is_full() {
+            match self.buffer.poll_fill(context, Pin::new(from)) {
+                Poll::Ready(Ok(0)) => self.state = State::Ending,
+                Poll::Ready(Ok(read)) => self.read += wide(read),
+                Poll::Ready(Err(fault)) => {
+                    self.fault = Some(fault);
+                    self.state = State::Ending;
+                }
+                Poll::Pending => return true,
+            }
+        }
+        false
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<'_, S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        add(&self.traffic.sent, written);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+fn add(counter: &AtomicU64, bytes: &mut u64) {
+    counter.fetch_add(std::mem::take(bytes), Ordering::Relaxed);
 }
 
-fn add(counter: &AtomicU64, bytes: usize) {
-    counter.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// A TLS record's payload: one read, one record.
-const BUFFER: usize = 16 * 1024;
+/// A TLS record's payload. Sealing several at a time costs more: they leave the nearest cache.
+const RECORD: usize = 16 * 1024;
 /// Istio's `connectionPool.tcp.idleTimeout`.
 const IDLE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio_util::io::StreamReader;
 
     use super::*;
 
@@ -140,6 +202,50 @@ mod tests {
         outcome.unwrap();
         assert_eq!((&got, answer.as_slice()), (b"ping", b"pong!".as_slice()));
         assert_eq!((traffic.received(), traffic.sent()), (4, 5));
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_any_buffer_passes_whole_and_in_order_both_ways_at_once() {
+        let (client, client_end) = duplex(1000);
+        let (server, server_end) = duplex(1000);
+        let sent: Vec<u8> = (0..=255).cycle().take(500_000).collect();
+        let exchange = async |stream: tokio::io::DuplexStream| {
+            let (mut read, mut write) = tokio::io::split(stream);
+            let send = async {
+                write.write_all(&sent).await.unwrap();
+                write.shutdown().await.unwrap();
+            };
+            let mut received = Vec::new();
+            let (_, ()) = tokio::join!(read.read_to_end(&mut received), send);
+            received
+        };
+        let traffic = Traffic::default();
+        let (outcome, at_client, at_server) = tokio::join!(
+            relay(client_end, server_end, &traffic),
+            exchange(client),
+            exchange(server)
+        );
+        outcome.unwrap();
+        assert!(at_client == sent && at_server == sent);
+        assert_eq!((traffic.received(), traffic.sent()), (500_000, 500_000));
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_fault_is_delivered() {
+        let (mut client, client_end) = duplex(64);
+        let fault = io::Error::from(io::ErrorKind::UnexpectedEof);
+        let pieces = stream::iter([Ok("last".as_bytes()), Ok(b" words"), Err(fault)]);
+        let server = tokio::io::join(StreamReader::new(pieces), tokio::io::sink());
+        let traffic = Traffic::default();
+        let mut received = String::new();
+        let (outcome, read) = tokio::join!(
+            relay(client_end, server, &traffic),
+            client.read_to_string(&mut received)
+        );
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        read.unwrap();
+        assert_eq!(received, "last words");
+        assert_eq!(traffic.sent(), 10);
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ use crate::{
     dial::Route,
     http::pool::Pool,
     peer::Peer,
+    read_ahead::ReadAhead,
     standing::Standing,
 };
 
@@ -40,7 +41,8 @@ pub(crate) struct Port {
 /// A connection whose client has proven a SPIFFE ID.
 #[derive(Debug)]
 struct Authenticated {
-    stream: TlsStream<TcpStream>,
+    /// In a place of its own: it is handed on from step to step.
+    stream: Box<TlsStream<ReadAhead>>,
     peer: Peer,
     /// Since before the handshake, so that no change is missed.
     standing: Standing,
@@ -100,7 +102,8 @@ impl Port {
     }
 
     async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {
-        match self.authenticate(stream).await {
+        // What a handshake needs goes when it ends; the connection lives on.
+        match Box::pin(self.authenticate(stream)).await {
             Ok(authenticated) => match self.config.protocol {
                 Protocol::Tcp => self.carry_tcp(authenticated).await,
                 Protocol::Http | Protocol::Http2 => self.carry_http(authenticated).await,
@@ -113,13 +116,13 @@ impl Port {
 
     async fn authenticate(&self, stream: TcpStream) -> anyhow::Result<Authenticated> {
         let standing = self.standing.as_of_now();
-        let handshake = timeout(HANDSHAKE, self.acceptor.0.accept(stream));
+        let handshake = timeout(HANDSHAKE, self.acceptor.0.accept(ReadAhead::new(stream)));
         let stream = handshake
             .await?
             .map_err(|error| anyhow!(tls::reason(&error)))?;
         let peer = Peer::of(&stream, standing.trust_domain())?;
         Ok(Authenticated {
-            stream,
+            stream: Box::new(stream),
             peer,
             standing,
         })

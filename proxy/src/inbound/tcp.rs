@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use signet_mesh::{Decision, Permit, Request, WorkloadPolicy};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
@@ -11,6 +10,7 @@ use super::{Authenticated, Port};
 use crate::{
     http::exchange::ACCESS_LOG,
     peer::Peer,
+    read_ahead::ReadAhead,
     relay::{Traffic, relay},
     standing::Standing,
 };
@@ -18,7 +18,7 @@ use crate::{
 /// A connection that policy permits; only [`Port::authorize`] makes one.
 #[derive(Debug)]
 struct Authorized {
-    stream: TlsStream<TcpStream>,
+    stream: Box<TlsStream<ReadAhead>>,
     peer: Peer,
     standing: Standing,
     permit: Permit,
@@ -86,7 +86,7 @@ impl Port {
         );
     }
 
-    async fn pass(&self, stream: TlsStream<TcpStream>, traffic: &Traffic) -> String {
+    async fn pass(&self, stream: Box<TlsStream<ReadAhead>>, traffic: &Traffic) -> String {
         let application = match self.route.dial().await {
             Ok(application) => application,
             Err(error) => return format!("failed: {:#}", anyhow::Error::from(error)),

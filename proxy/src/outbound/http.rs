@@ -35,7 +35,7 @@ impl Port {
         request.headers_mut().remove(X_FORWARDED_CLIENT_CERT);
         let exchange = Exchange {
             port: Arc::clone(&self.name),
-            peer: self.config.connect.as_str().into(),
+            peer: Arc::clone(&self.destination),
             client,
             request_id: headers::request_id(request.headers_mut()),
             method: request.method().clone(),

@@ -22,6 +22,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Port {
     name: Arc<str>,
+    /// Where it connects, for logs.
+    destination: Arc<str>,
     config: Outbound,
     standing: Standing,
     route: Route,
@@ -54,6 +56,7 @@ impl Port {
         };
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
+            destination: config.connect.as_str().into(),
             standing,
             pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
             route,
