@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .build_transport(false)
+        .codec_path("crate::codec::Codec")
         // Bundles and chains are shared by every stream: cloning them must not copy them.
         .bytes(".X509SVIDResponse")
         .bytes(".X509SVID")

@@ -21,6 +21,8 @@
     reason = "generated code"
 )]
 
+pub mod codec;
+
 include!(concat!(env!("OUT_DIR"), "/includes.rs"));
 
 /// The SPIFFE Workload API, whose `.proto` file declares no package.
