@@ -22,7 +22,7 @@ use rustls::pki_types::CertificateDer;
 use signet_identity::{
     SpiffeId, TrustDomain,
     jwt::{self, Claims, JwtError},
-    key::PrivateKey,
+    key::{KeyType, PrivateKey},
     x509::Serial,
 };
 use tokio::sync::{Semaphore, watch};
@@ -239,6 +239,30 @@ impl Ca {
         })
         .await
         .map_err(|_joining| IssueError::Interrupted)
+    }
+
+    /// Runs the `work` of one signature: here and now where the key is a quick one, because to
+    /// wake another thread and be woken by it costs more than the signature.
+    pub(crate) async fn sign_one<T, W>(&self, work: W) -> Result<T, IssueError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Self) -> T + Send + 'static,
+    {
+        if self.is_quick() {
+            return Ok(work(self));
+        }
+        self.off_worker(work).await
+    }
+
+    fn is_quick(&self) -> bool {
+        let authorities = self.authorities.borrow();
+        let x509 = authorities.x509.active.as_ref();
+        let jwt = authorities.jwt.active.as_ref();
+        let keys = [
+            x509.map(|authority| authority.material.issuer.key_type()),
+            jwt.map(|authority| authority.material.key.key_type()),
+        ];
+        keys.into_iter().flatten().all(|key| key == KeyType::EcP256)
     }
 
     fn x509_authority(

@@ -77,6 +77,11 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
+    /// What it signs with.
+    pub(crate) fn key_type(&self) -> KeyType {
+        self.key.key_type()
+    }
+
     /// Takes name, key id and end from the authority's own certificate.
     pub(crate) fn new(certificate: &[u8], key: PrivateKey) -> Result<Self, X509Error> {
         let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {

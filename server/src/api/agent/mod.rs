@@ -180,7 +180,7 @@ impl AgentService {
             subject: None,
         };
         let work = move |ca: &Ca| ca.sign_x509(&request, now);
-        Ok(self.ca.off_worker(work).await??)
+        Ok(self.ca.sign_one(work).await??)
     }
 
     /// The agent that an administrator names.

@@ -134,11 +134,15 @@ impl SvidService {
             csr: params.csr,
         });
         let items: Vec<_> = items.collect();
+        let count = items.len();
         let work = move |ca: &Ca| {
             let results = items.into_iter().map(|item| sign_item(ca, item, now));
             results.collect::<Vec<_>>()
         };
-        let results = self.ca.off_worker(work).await?;
+        let results = match count {
+            1 => self.ca.sign_one(work).await?,
+            _ => self.ca.off_worker(work).await?,
+        };
         let signed = results
             .iter()
             .filter(|result| result.svid.is_some())
@@ -167,7 +171,7 @@ impl SvidService {
         };
         let svid = self
             .ca
-            .off_worker(move |ca| ca.sign_jwt(&asked, now))
+            .sign_one(move |ca| ca.sign_jwt(&asked, now))
             .await??;
         debug!(agent.id = %agent, entry.id = %entry.id, "signed a JWT-SVID");
         Ok(jwt_svid(&entry.spiffe_id, svid, &entry.hint))
