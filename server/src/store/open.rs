@@ -175,7 +175,7 @@ const BUSY: Duration = if cfg!(test) {
     Duration::from_secs(5)
 };
 /// Reading is rare: the directory answers the calls.
-const READERS: u32 = 4;
+const READERS: u32 = 2;
 /// Each connection has a thread and a cache, which an idle server need not keep.
 const READER_KEPT: Duration = Duration::from_secs(60);
 /// In KiB, as the sign says. The system caches the file anyway.
