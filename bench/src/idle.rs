@@ -6,9 +6,10 @@ use tokio::time::sleep;
 
 use crate::{
     figure::Figure,
+    load::TRUST_DOMAIN,
     meter::Meter,
     registry,
-    world::{TRUST_DOMAIN, World, free_port, text},
+    world::{World, free_port, text},
 };
 
 /// What server (empty store), agent and proxy use after they have settled.

@@ -30,8 +30,6 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::world::TRUST_DOMAIN;
-
 /// Where a server is, and what it is believed by.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerAddress {
@@ -134,3 +132,6 @@ pub(crate) fn went_well(
     ensure!(status.code == 0, "{}", status.message);
     Ok(())
 }
+
+/// Of every question.
+pub(crate) const TRUST_DOMAIN: &str = "bench.test";

@@ -12,8 +12,8 @@ use signet_proto::spire::api::{
 use tonic::transport::Channel;
 
 use crate::{
-    load::went_well,
-    world::{TRUST_DOMAIN, my_user},
+    load::{TRUST_DOMAIN, went_well},
+    world::my_user,
 };
 
 /// An entry below the agent at `parent`, for whatever shows `selectors`.

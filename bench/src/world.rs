@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tonic::transport::Channel;
 
 use crate::{
-    load::{ServerAddress, over_unix},
+    load::{ServerAddress, TRUST_DOMAIN, over_unix},
     meter::Meter,
 };
 
@@ -288,6 +288,5 @@ plugins {{
     )
 }
 
-pub(crate) const TRUST_DOMAIN: &str = "bench.test";
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);

@@ -1,5 +1,5 @@
 //! The wire: messages, clients and servers generated from the `.proto` files beside this
-//! folder. No logic lives here.
+//! folder, and how they are written ([`codec`]). No other logic lives here.
 //!
 //! Modules follow the protobuf packages: `spire::api::server::entry::v1`, `spire::api::types`,
 //! `spiffe::broker`, `signet::server::sync::v1`. The Workload API has no package; it is

@@ -27,8 +27,9 @@ use tokio_stream::StreamExt as _;
 use super::pair::identity;
 use crate::{
     figure::float,
+    load::TRUST_DOMAIN,
     meter::{own_cost, own_time},
-    world::{TRUST_DOMAIN, World},
+    world::World,
 };
 
 /// Both ends of TLS as the proxies have them.

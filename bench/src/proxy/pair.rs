@@ -6,11 +6,12 @@ use std::{fs, net::SocketAddr, process::Command, time::Duration};
 use anyhow::Context as _;
 use tokio::time::sleep;
 
-use super::{hop::Kind, steps::Hop, upstream::Application};
+use super::{hop::Kind, upstream::Application};
 use crate::{
     figure::Figure,
+    load::TRUST_DOMAIN,
     meter::{Mark, Meter, Used},
-    world::{TRUST_DOMAIN, World, free_port, my_user, text},
+    world::{World, free_port, my_user, text},
 };
 
 /// Two proxies in a row: client → outbound → mTLS → inbound → application.
@@ -24,6 +25,13 @@ pub(super) struct Pair {
     pub(super) application: SocketAddr,
     outbound: Meter,
     inbound: Meter,
+}
+
+/// One hop without our code: the least that forwarding costs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hop {
+    pub(super) address: SocketAddr,
+    pub(super) meter: Meter,
 }
 
 /// The start of counting for both proxies.

@@ -1,22 +1,12 @@
 //! The steps that both questions take.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use super::{
     load::{self, Exchange},
-    pair::Pair,
+    pair::{Hop, Pair},
 };
-use crate::{
-    figure::{Figure, float},
-    meter::Meter,
-};
-
-/// One hop without our code: the least that forwarding costs.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hop {
-    pub(super) address: SocketAddr,
-    pub(super) meter: Meter,
-}
+use crate::figure::{Figure, float};
 
 impl Hop {
     async fn exchange(self, exchange: &Exchange) -> anyhow::Result<f64> {

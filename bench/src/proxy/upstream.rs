@@ -16,7 +16,7 @@ use super::{
     load::{HEADER, lengths, wide},
     runtime,
 };
-use crate::world::TRUST_DOMAIN;
+use crate::load::TRUST_DOMAIN;
 
 /// What the application speaks.
 #[derive(Clone, Copy, Debug)]

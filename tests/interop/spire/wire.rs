@@ -10,16 +10,18 @@ use signet_proto::spire::api::{
             list_agents_request,
         },
         bundle::v1::{GetBundleRequest, GetFederatedBundleRequest, bundle_client::BundleClient},
-        debug::v1::{GetInfoRequest, debug_client::DebugClient},
+        debug::v1::{GetInfoRequest, GetInfoResponse, debug_client::DebugClient},
         entry::v1::{
-            BatchCreateEntryRequest, BatchUpdateEntryRequest, GetAuthorizedEntriesRequest,
-            GetEntryRequest, ListEntriesRequest, entry_client::EntryClient, list_entries_request,
+            BatchCreateEntryRequest, BatchUpdateEntryRequest, CountEntriesRequest,
+            GetAuthorizedEntriesRequest, GetEntryRequest, ListEntriesRequest,
+            entry_client::EntryClient, list_entries_request,
         },
         svid::v1::{MintJwtsvidRequest, NewJwtsvidRequest, svid_client::SvidClient},
     },
     types::{AgentMask, BundleMask, Entry, EntryMask, Selector, SelectorMatch, Spiffeid},
 };
 use signet_tests::testbed::{Bed, grpc};
+use tokio::time::{sleep, timeout};
 use tonic::{Response, Status, transport::Channel};
 
 use super::{
@@ -356,10 +358,7 @@ async fn others(channel: &Channel, said: &mut Said) {
         output_mask: None,
     };
     note(said, "own", bundles.get_federated_bundle(own).await);
-    let mut debug = DebugClient::new(channel.clone());
-    // SPIRE's remembers its answer for some seconds.
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let mut info = debug.get_info(GetInfoRequest {}).await;
+    let mut info = current_info(channel).await;
     if let Ok(info) = &mut info {
         info.get_mut().uptime = 0;
     }
@@ -371,6 +370,27 @@ async fn others(channel: &Channel, said: &mut Said) {
         ttl: 0,
     };
     note(said, "no audience", svids.mint_jwtsvid(mint).await);
+}
+
+/// SPIRE's remembers its answer for some seconds: asks until it counts the entries of now.
+async fn current_info(channel: &Channel) -> Result<Response<GetInfoResponse>, Status> {
+    let mut entries = EntryClient::new(channel.clone());
+    let now = entries
+        .count_entries(CountEntriesRequest::default())
+        .await?;
+    let now = now.into_inner().count;
+    let mut debug = DebugClient::new(channel.clone());
+    let asking = async {
+        loop {
+            let info = debug.get_info(GetInfoRequest {}).await?;
+            if info.get_ref().entries_count == now {
+                return Ok(info);
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    let asked = timeout(REMEMBERED, asking).await;
+    asked.unwrap_or_else(|_elapsed| Err(Status::deadline_exceeded("it counts other entries")))
 }
 
 /// Calls over the network without an identity.
@@ -392,3 +412,7 @@ async fn strangers(channel: &Channel, said: &mut Said) {
     let info = debug.get_info(GetInfoRequest {}).await;
     note(said, "a stranger is curious", info);
 }
+
+/// Longer than SPIRE's server remembers.
+const REMEMBERED: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(200);
