@@ -80,6 +80,8 @@ fn a_damaged_database_is_an_error_that_names_it() {
     server.process.stop();
     let database = bed.path("server/datastore.sqlite3");
     let bytes = fs::read(&database).unwrap();
+    let log = bed.path("server/datastore.sqlite3-wal");
+    assert!(!log.exists(), "what the file lacks is in its log");
     for damaged in [
         &bytes[..bytes.len() / 2],
         b"this is no database, but a letter".as_slice(),

@@ -44,15 +44,14 @@ impl Store {
         let migrated = MIGRATIONS.run_direct(None, &mut conn, false).await;
         migrated.map_err(|error| failed(unmigrated(error)))?;
         let newest = changes::newest(&mut conn).await.map_err(sqlite)?;
-        let (writer, queue, committed) = Writer::new(conn, lock, newest);
-        Ok((
-            Self {
-                readers: readers(options),
-                queue,
-                committed,
-            },
-            writer,
-        ))
+        let readers = readers(options);
+        let (writer, queue, committed) = Writer::new(conn, readers.clone(), lock, newest);
+        let store = Self {
+            readers,
+            queue,
+            committed,
+        };
+        Ok((store, writer))
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use signet_identity::entry::EntryId;
-use sqlx::{Connection as _, Executor as _, SqliteConnection};
+use sqlx::{Connection as _, Executor as _, SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,9 @@ pub(crate) struct Writer {
     jobs: mpsc::Receiver<Box<dyn Job>>,
     transaction: Transaction,
     committed: watch::Sender<ChangeId>,
+    /// Closed before our own connection: SQLite takes its log into the file only when the last
+    /// one closes, and these may not write.
+    readers: SqlitePool,
     /// Held for as long as we write: keeps a second server off the file.
     _lock: File,
 }
@@ -77,9 +80,11 @@ impl Queue {
 }
 
 impl Writer {
-    /// Takes over a migrated connection; `newest` is the last change that it holds.
+    /// Takes over a migrated connection and the care of the `readers`; `newest` is the last
+    /// change that it holds.
     pub(super) fn new(
         conn: SqliteConnection,
+        readers: SqlitePool,
         lock: File,
         newest: ChangeId,
     ) -> (Self, Queue, watch::Receiver<ChangeId>) {
@@ -94,6 +99,7 @@ impl Writer {
             jobs: waiting,
             transaction,
             committed,
+            readers,
             _lock: lock,
         };
         (writer, Queue { jobs }, follow)
@@ -113,6 +119,7 @@ impl Writer {
         while !group.is_empty() || self.jobs.recv_many(&mut group, GROUP).await > 0 {
             self.commit(&mut group).await;
         }
+        self.readers.close().await;
         if let Err(error) = self.transaction.conn.close().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

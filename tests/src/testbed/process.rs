@@ -81,8 +81,8 @@ impl Process {
         self.ended().is_none()
     }
 
-    pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.id()).unwrap()), signal).unwrap();
+    pub fn signal(&self, to_send: Signal) {
+        signal(self.id(), to_send);
     }
 
     /// Asks the process to stop, and checks that it does so cleanly.
@@ -98,6 +98,10 @@ impl Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+pub(super) fn signal(process: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(process).unwrap()), signal).unwrap();
 }
 
 fn spawn(command: &mut Command, log: &Path) -> Child {

@@ -219,3 +219,16 @@ async fn an_emptied_database_with_a_log_is_refused_and_the_log_is_kept() {
         assert_eq!(std::fs::read(&log).expect("read"), b"changes");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_stops_leaves_one_whole_file_and_no_log() {
+    let test = TestStore::new().await;
+    create(&test.store, entry("e", "/spire/agent/x", "/w")).await;
+    // A reader that is still there would keep SQLite from taking the log into the file.
+    test.store.snapshot().await.expect("read");
+    let log = test.directory.path().join("datastore.sqlite3-wal");
+    assert!(log.exists());
+    let _store = test.store.clone();
+    let _directory = test.close().await;
+    assert!(!log.exists());
+}
