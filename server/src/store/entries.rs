@@ -342,6 +342,6 @@ async fn federate(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), Stor
 }
 
 /// Rows of one statement: SQLite takes 32,766 values.
-const ROWS: usize = 250;
+const ROWS: usize = 100;
 /// Entries deleted in one transaction when they expire.
 const PRUNE: i64 = 500;

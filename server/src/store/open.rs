@@ -75,7 +75,12 @@ fn readers(options: SqliteConnectOptions) -> SqlitePool {
         .test_before_acquire(false)
         .acquire_timeout(BUSY)
         .idle_timeout(READER_KEPT)
-        .connect_lazy_with(options.read_only(true).create_if_missing(false))
+        .connect_lazy_with(
+            options
+                .read_only(true)
+                .create_if_missing(false)
+                .pragma("cache_size", READER_CACHE),
+        )
 }
 
 /// SQLite would let two servers share the file, but each would then serve from a directory
@@ -179,3 +184,5 @@ const READERS: u32 = 2;
 const READER_KEPT: Duration = Duration::from_secs(60);
 /// In KiB, as the sign says. The system caches the file anyway.
 const PAGE_CACHE: &str = "-512";
+/// What a reader looks for was written a moment ago; what is read whole is read once.
+const READER_CACHE: &str = "-64";
