@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
 use nix::errno::Errno;
@@ -130,7 +130,13 @@ impl AsyncWrite for PeerStream {
 /// compare facts of that process after the look-up.
 fn process_handle(stream: &UnixStream, pid: i32) -> io::Result<OwnedFd> {
     match getsockopt(stream, sockopt::PeerPidfd) {
-        Err(Errno::ENOPROTOOPT) => {}
+        Err(Errno::ENOPROTOOPT) => OLD_KERNEL.call_once(|| {
+            tracing::warn!(
+                "this kernel cannot name the process at the other end of a socket (SO_PEERPIDFD, \
+                 since Linux 6.5): one that ends as it connects may be taken for another that is \
+                 given its number; a newer kernel rules that out"
+            );
+        }),
         handle => return Ok(handle?),
     }
     let invisible = || {
@@ -144,6 +150,9 @@ fn process_handle(stream: &UnixStream, pid: i32) -> io::Result<OwnedFd> {
         PidfdFlags::empty(),
     )?)
 }
+
+/// Told once, by the first connection.
+static OLD_KERNEL: Once = Once::new();
 
 #[cfg(test)]
 mod tests {
