@@ -96,8 +96,8 @@ async fn with(count: usize) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Has the server do once what is measured, so that its code, its statements and SQLite's caches
-/// are not taken for the memory of entries.
+/// Has the server do once what is measured, so that code and statements which run for the first
+/// time are not taken for the memory of entries.
 async fn warm_up(admin: &Channel) -> anyhow::Result<()> {
     let ids = registry::fill(admin, 0..registry::BATCH).await?;
     registry::delete(admin, ids).await

@@ -3,8 +3,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
+    time::Duration,
 };
+
+use crate::testbed;
 
 /// Where the sources of a client are.
 pub(crate) fn sources(language: &str) -> PathBuf {
@@ -24,9 +27,7 @@ pub(crate) fn output(language: &str) -> PathBuf {
 
 /// Runs a step of a build; if it fails, so does every test that needs the client.
 pub(crate) fn step(needs: &str, command: &mut Command) {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
+    let output = testbed::output(command, BUILD)
         .unwrap_or_else(|error| panic!("{needs}\n{command:?}: {error}"));
     assert!(
         output.status.success(),
@@ -50,3 +51,6 @@ pub(crate) fn once(output: &Path, files: &[PathBuf], build: impl FnOnce()) {
     build();
     fs::write(stamp, now).unwrap();
 }
+
+/// Long enough to fetch what a client is built from over a slow line.
+const BUILD: Duration = Duration::from_secs(900);

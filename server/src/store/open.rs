@@ -184,5 +184,5 @@ const READERS: u32 = 2;
 const READER_KEPT: Duration = Duration::from_secs(60);
 /// In KiB, as the sign says. The system caches the file anyway.
 const PAGE_CACHE: &str = "-512";
-/// What a reader looks for was written a moment ago; what is read whole is read once.
+/// Readers read all at start, and then what was written a moment ago: nothing twice.
 const READER_CACHE: &str = "-64";

@@ -14,22 +14,20 @@ use std::{
     io::Write as _,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     sync::{
         OnceLock,
         atomic::{AtomicU16, Ordering},
-        mpsc,
     },
     thread,
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 pub use self::{
     agent::{Agent, JOIN_TOKEN, Node, my_user},
-    process::Process,
+    process::{Process, output},
     program::Program,
     proxy::Proxy,
     server::{Options, Server},
@@ -90,29 +88,11 @@ impl Bed {
         self.run(Command::new(signet()).args(arguments))
     }
 
-    /// Runs any command to its end, in the test's directory. One that does not end, such as a
-    /// server that was to refuse to start, is killed and fails the test with what it printed.
+    /// Runs any command to its end, in the test's directory.
     #[track_caller]
     pub fn run(&self, command: &mut Command) -> Run {
-        let child = command
-            .current_dir(self.directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let id = child.id();
-        let (output, ended) = mpsc::channel();
-        thread::spawn(move || drop(output.send(child.wait_with_output())));
-        if let Ok(output) = ended.recv_timeout(RUN) {
-            return Run::from(output.unwrap());
-        }
-        process::signal(id, Signal::SIGKILL);
-        let printed = ended
-            .recv_timeout(PATIENCE)
-            .map(Result::unwrap)
-            .map(Run::from);
-        panic!("{command:?} did not end within {RUN:?}: {printed:?}");
+        let output = output(command.current_dir(self.directory.path()), RUN);
+        Run::from(output.unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
     /// Starts a command of ours in the background; its output goes to `NAME.log`.
@@ -263,6 +243,6 @@ pub fn within<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Option<
 const FIRST_PORT: u16 = 14_000;
 const PORTS: u16 = 12_000;
 const PATIENCE: Duration = Duration::from_secs(20);
-/// No command of a test takes a tenth of this, the demo and the quickstart among them.
+/// The quickstart, a long one, ends itself after a minute.
 const RUN: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(20);

@@ -1,9 +1,12 @@
-//! A process in the background, killed when the test lets go of it.
+//! A process in the background, killed when the test lets go of it; and one that a test waits for.
 
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -12,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{eventually, within};
+use super::{PATIENCE, eventually, within};
 
 /// A running process and its log.
 pub struct Process {
@@ -81,8 +84,8 @@ impl Process {
         self.ended().is_none()
     }
 
-    pub fn signal(&self, to_send: Signal) {
-        signal(self.id(), to_send);
+    pub fn signal(&self, signal: Signal) {
+        kill(pid(&self.child), signal).unwrap();
     }
 
     /// Asks the process to stop, and checks that it does so cleanly.
@@ -100,8 +103,30 @@ impl Process {
     }
 }
 
-pub(super) fn signal(process: u32, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(process).unwrap()), signal).unwrap();
+/// Runs a command to its end. One that does not end within `limit`, such as a server that was to
+/// refuse to start, is killed and fails the test with what it printed. An error if there is no
+/// such command.
+#[track_caller]
+pub fn output(command: &mut Command, limit: Duration) -> io::Result<Output> {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let pid = pid(&child);
+    let (output, ended) = mpsc::channel();
+    thread::spawn(move || drop(output.send(child.wait_with_output())));
+    if let Ok(output) = ended.recv_timeout(limit) {
+        return output;
+    }
+    // It may end just now by itself: too late, too.
+    let _ = kill(pid, Signal::SIGKILL);
+    let printed = ended.recv_timeout(PATIENCE);
+    panic!("{command:?} did not end within {limit:?}: {printed:?}");
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap())
 }
 
 fn spawn(command: &mut Command, log: &Path) -> Child {
@@ -117,7 +142,7 @@ fn spawn(command: &mut Command, log: &Path) -> Child {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("--- {}\n{}", self.log.display(), self.log());
         }
         drop(self.child.kill());
