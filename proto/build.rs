@@ -5,7 +5,12 @@
     reason = "cargo speaks to build scripts by environment"
 )]
 
-use std::{env, error::Error, fs, path::Path, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use prost::Message as _;
 

@@ -3,15 +3,14 @@
 //! SIGTERM, SIGINT and SIGHUP ask for an orderly end; a second one, or the end of [`GRACE`], forces
 //! it. SIGUSR2 reopens the log file.
 
-use std::future::Future;
-use std::num::NonZeroUsize;
-use std::pin::pin;
-use std::time::Duration;
+use std::{future::Future, num::NonZeroUsize, pin::pin, time::Duration};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal as Source, SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal as Source, SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -190,8 +189,7 @@ mod tests {
     use std::future::pending;
 
     use nix::sys::signal::{Signal, raise};
-    use tokio::sync::mpsc;
-    use tokio::time::Instant;
+    use tokio::{sync::mpsc, time::Instant};
 
     use super::*;
 

@@ -1,16 +1,19 @@
 //! Certificate requests (PKCS #10): made by whoever holds the key, read by the authority.
 
-use rcgen::string::Ia5String;
-use rcgen::{CertificateParams, DistinguishedName, DnType, SanType};
+use rcgen::{CertificateParams, DistinguishedName, DnType, SanType, string::Ia5String};
 use spiffe::SpiffeId;
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::FromDer;
-use x509_parser::x509::X509Version;
+use x509_parser::{
+    certification_request::X509CertificationRequest,
+    extensions::{GeneralName, ParsedExtension},
+    prelude::FromDer,
+    x509::X509Version,
+};
 
-use crate::crypto::{self, Hash, Scheme};
-use crate::der;
-use crate::key::PrivateKey;
+use crate::{
+    crypto::{self, Hash, Scheme},
+    der,
+    key::PrivateKey,
+};
 
 /// The subject of a request, one value per attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,7 +1,6 @@
 //! Selectors: attested facts about a node or a process, and the sets in which entries ask for them.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use signet_proto::spire::api::types;
 

@@ -9,9 +9,11 @@ use rcgen::{
 use rustls_pki_types::CertificateDer;
 use spiffe::{SpiffeId, TrustDomain};
 
-use crate::bundle::{Bundle, X509Authority};
-use crate::key::{KeyType, PrivateKey};
-use crate::unix;
+use crate::{
+    bundle::{Bundle, X509Authority},
+    key::{KeyType, PrivateKey},
+    unix,
+};
 
 /// A certificate authority.
 pub(crate) struct Ca {

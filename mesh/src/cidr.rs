@@ -1,7 +1,9 @@
 //! Blocks of IP addresses: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 /// A block of addresses. IPv4 addresses that arrive mapped into IPv6 (`::ffff:10.0.0.1`) count as IPv4, so that
 /// a dual-stack listener cannot be used to step around an IPv4 block.

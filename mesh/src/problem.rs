@@ -1,7 +1,6 @@
 //! What is wrong with a document, and what is only suspicious: each with its place and the remedy.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use thiserror::Error;
 

@@ -2,8 +2,10 @@
 
 use serde::de::DeserializeOwned;
 
-use super::error::{ConfigError, Fault};
-use super::tree::{Given, Node};
+use super::{
+    error::{ConfigError, Fault},
+    tree::{Given, Node},
+};
 
 /// A place in a document, from which settings below it are read by path.
 #[derive(Debug, Clone)]

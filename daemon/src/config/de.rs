@@ -4,16 +4,20 @@
 //! As in HCL 1, a number or a truth value may be written as text (`bind_port = "8081"`), and one
 //! block may stand where a list of them is wanted.
 
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
+use serde::{
+    de::{
+        DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess,
+        SeqAccess, VariantAccess, Visitor,
+        value::{MapAccessDeserializer, StrDeserializer},
+    },
+    forward_to_deserialize_any,
 };
-use serde::forward_to_deserialize_any;
 
-use super::error::Fault;
-use super::scan::integer;
-use super::tree::{Given, Node, Value};
+use super::{
+    error::Fault,
+    scan::integer,
+    tree::{Given, Node, Value},
+};
 
 /// Each integer type has its own range; saying it beats "expected u16".
 macro_rules! integers {

@@ -4,8 +4,7 @@
 //! compare the file with it, and then reads each block into a type of its own with
 //! [`Document::section`]. Every mistake is reported with file and line, all in one error.
 
-use std::io::Read;
-use std::path::Path;
+use std::{io::Read, path::Path};
 
 use serde::de::DeserializeOwned;
 

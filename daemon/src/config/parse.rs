@@ -1,12 +1,13 @@
 //! Builds the tree from tokens: the grammar of HCL 1, of which JSON's objects and lists are a
 //! variant.
 
-use std::iter::Peekable;
-use std::vec::IntoIter;
+use std::{iter::Peekable, vec::IntoIter};
 
-use super::error::Fault;
-use super::scan::{Lexeme, Token, scan};
-use super::tree::{Entry, Node, Value};
+use super::{
+    error::Fault,
+    scan::{Lexeme, Token, scan},
+    tree::{Entry, Node, Value},
+};
 
 /// Parses HCL 1.
 pub(super) fn hcl(text: &str) -> Result<Node, Fault> {

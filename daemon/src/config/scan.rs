@@ -1,8 +1,7 @@
 //! Cuts configuration text into tokens, HCL 1 and JSON alike. Ends of lines mean nothing in either,
 //! so they are only counted.
 
-use std::iter::Peekable;
-use std::str::Chars;
+use std::{iter::Peekable, str::Chars};
 
 use super::error::Fault;
 

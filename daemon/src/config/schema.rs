@@ -1,9 +1,11 @@
 //! Compares a document with the settings that a daemon has, and says what to write instead of what
 //! it does not know.
 
-use super::error::{ConfigError, Fault};
-use super::nearest::unknown;
-use super::tree::{Entry, Given, Node, Value, group};
+use super::{
+    error::{ConfigError, Fault},
+    nearest::unknown,
+    tree::{Entry, Given, Node, Value, group},
+};
 
 /// The settings of one block: name and kind.
 pub type Table = &'static [(&'static str, Key)];

@@ -1,7 +1,6 @@
 //! Configurations as people write them, right and wrong.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 use serde::Deserialize;

@@ -4,9 +4,11 @@
 //! Each part of a daemon registers a check under its name. The daemon lives, or is ready, if every
 //! part says so.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use serde::Serialize;
 

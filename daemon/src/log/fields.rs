@@ -1,9 +1,11 @@
 //! What an event or a span says: its sentence and its fields, kept as text that either form of line
 //! can be made of.
 
-use std::error::Error;
-use std::fmt::{Debug, Display, Write as _};
-use std::ops::Range;
+use std::{
+    error::Error,
+    fmt::{Debug, Display, Write as _},
+    ops::Range,
+};
 
 use tracing::field::{Field, Visit};
 

@@ -1,22 +1,28 @@
 //! Makes one line of each event, in text or JSON. Whatever a peer put into a value, it stays within
 //! its line and its quotes.
 
-use std::cell::Cell;
-use std::fmt::Write as _;
-use std::sync::Arc;
+use std::{cell::Cell, fmt::Write as _, sync::Arc};
 
 use serde_json::Value;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing::{
+    Event, Level, Subscriber,
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{
+    Layer,
+    fmt::{
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
+    layer::Context,
+    registry::LookupSpan,
+};
 
-use super::Format;
-use super::fields::{Fields, Shown};
-use super::sink::Sink;
+use super::{
+    Format,
+    fields::{Fields, Shown},
+    sink::Sink,
+};
 
 /// The layer that writes lines to the sink.
 #[derive(Debug)]

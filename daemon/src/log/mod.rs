@@ -4,17 +4,16 @@
 //! [`init`] is called once, by the command; from then on [`installed`] gives the handle that
 //! changes the level and reopens the file.
 
-use std::error::Error as StdError;
-use std::path::PathBuf;
-use std::str::FromStr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    error::Error as StdError,
+    path::PathBuf,
+    str::FromStr,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use serde::Deserialize;
-use tracing::Subscriber;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Registry, reload};
+use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{Registry, filter::Targets, layer::SubscriberExt, reload};
 
 mod fields;
 mod line;

@@ -3,10 +3,7 @@
 //! A listener never ends because of an error: what one connection did wrong costs that connection,
 //! and a shortage (of file descriptors, of memory) is logged and waited out.
 
-use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use tracing::warn;
 

@@ -1,16 +1,22 @@
 //! A Unix stream together with what the kernel says about the process that connected.
 
-use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::OwnedFd;
-use std::pin::Pin;
-use std::sync::{Arc, Once};
-use std::task::{Context, Poll};
+use std::{
+    io::{self, ErrorKind, IoSlice},
+    os::fd::OwnedFd,
+    pin::Pin,
+    sync::{Arc, Once},
+    task::{Context, Poll},
+};
 
-use nix::errno::Errno;
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::{
+    errno::Errno,
+    sys::socket::{getsockopt, sockopt},
+};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::UnixStream,
+};
 use tonic::transport::server::Connected;
 
 use super::{authority::Authority, places::Place};

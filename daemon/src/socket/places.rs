@@ -1,8 +1,10 @@
 //! How many connections one user may hold, so that a user who opens them without end does not
 //! shut out the others: a socket that everybody may use is only as good as its fairness.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tracing::warn;
 

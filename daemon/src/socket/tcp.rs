@@ -1,7 +1,9 @@
 //! TCP listeners with errors that say which address, and what to do.
 
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 

@@ -1,20 +1,20 @@
 //! A listening Unix socket in the file system: who may listen, with which mode, and what is left
 //! afterwards.
 
-use std::ffi::OsString;
-use std::fs::Permissions;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsString,
+    fs::Permissions,
+    io::{self, ErrorKind},
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
 
-use futures_util::Stream;
-use futures_util::stream::unfold;
+use futures_util::{Stream, stream::unfold};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::net::{UnixListener, UnixStream};
 use tracing::debug;
 
-use super::places::Places;
-use super::{BACKLOG, Backoff, BindError, LONGEST_PATH, MOST_PER_USER, PeerStream};
+use super::{BACKLOG, Backoff, BindError, LONGEST_PATH, MOST_PER_USER, PeerStream, places::Places};
 use crate::file::{self, Lock, create_directory, directory_of};
 
 /// A Unix socket that this process listens on. Dropping it removes the socket file.

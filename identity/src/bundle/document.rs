@@ -5,15 +5,16 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use spiffe::TrustDomain;
 
-use super::jwk::{self, Jwk};
-use super::{Bundle, BundleError, JwtAuthority, X509Authority};
+use super::{
+    Bundle, BundleError, JwtAuthority, X509Authority,
+    jwk::{self, Jwk},
+};
 use crate::json;
 
 /// A bundle and what was left out of it.

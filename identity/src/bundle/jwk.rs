@@ -1,15 +1,14 @@
 //! JSON Web Keys (RFC 7517, RFC 7518 §6): public keys only, in the kinds that SVIDs are signed with.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
-use x509_parser::x509::SubjectPublicKeyInfo;
+use x509_parser::{prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo};
 
-use crate::crypto::{PublicKeyKind, public_key_kind};
-use crate::der;
+use crate::{
+    crypto::{PublicKeyKind, public_key_kind},
+    der,
+};
 
 /// One key as it is published.
 #[derive(Debug, Serialize, Default)]

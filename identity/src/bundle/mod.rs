@@ -11,10 +11,12 @@ use rustls_pki_types::CertificateDer;
 use signet_proto::spire::api::types;
 use spiffe::TrustDomain;
 
-use crate::crypto::public_key_kind;
-use crate::id::{self, IdError};
-use crate::unix;
-use crate::x509::{self, Authority, PemError, ProfileError};
+use crate::{
+    crypto::public_key_kind,
+    id::{self, IdError},
+    unix,
+    x509::{self, Authority, PemError, ProfileError},
+};
 
 /// The authorities of one trust domain.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,14 +1,15 @@
 //! Bundles through messages, PEM and documents.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::IsCa;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::crypto::testkit::jws_signers;
-use crate::key::{KeyType, PrivateKey};
-use crate::testkit::{Ca, after, domain, now};
+use crate::{
+    crypto::testkit::jws_signers,
+    key::{KeyType, PrivateKey},
+    testkit::{Ca, after, domain, now},
+};
 
 fn sample() -> Bundle {
     let key = PrivateKey::generate(KeyType::EcP256).expect("key");

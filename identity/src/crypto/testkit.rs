@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{self as aws, EcdsaKeyPair, KeyPair as _, RsaPssSaltLength};
+use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
+    rand::SystemRandom,
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{self as aws, EcdsaKeyPair, KeyPair as _, RsaPssSaltLength},
+};
 
 /// Makes one signature.
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;

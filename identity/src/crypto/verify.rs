@@ -4,8 +4,10 @@ use aws_lc_rs::signature::{
     self as aws, RsaPssSaltLength, UnparsedPublicKey, VerificationAlgorithm,
 };
 
-use super::key::NonceSignature;
-use super::public::{PublicKeyKind, public_key_kind};
+use super::{
+    key::NonceSignature,
+    public::{PublicKeyKind, public_key_kind},
+};
 use crate::der;
 
 /// The signature does not match the message and key, or the key cannot make such signatures.
@@ -136,8 +138,10 @@ static PSS_SHA256_LONGEST_SALT: aws::RsaParameters =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::testkit;
-    use crate::key::{KeyType, PrivateKey};
+    use crate::{
+        crypto::testkit,
+        key::{KeyType, PrivateKey},
+    };
 
     #[test]
     fn a_nonce_signature_of_ours_is_accepted() {

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 use signet_proto::spire::api::types;
 use spiffe::{SpiffeId, TrustDomain};
 
-use super::dns::check_dns_name;
-use super::proto::{expiry, federates_with, spiffe_id, ttl};
-use super::{Attributes, Entry, EntryError, EntryId, MAX_HINT, Rights};
+use super::{
+    Attributes, Entry, EntryError, EntryId, MAX_HINT, Rights,
+    dns::check_dns_name,
+    proto::{expiry, federates_with, spiffe_id, ttl},
+};
 use crate::selector::Selectors;
 
 /// A checked wish for an entry. The fields mean what they mean in [`Entry`].

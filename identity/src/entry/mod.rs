@@ -7,14 +7,18 @@ mod proto;
 pub use dns::{DnsNameError, check_dns_name};
 pub use draft::Draft;
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use spiffe::{SpiffeId, TrustDomain};
 
-use crate::id::IdError;
-use crate::selector::{SelectorError, Selectors};
+use crate::{
+    id::IdError,
+    selector::{SelectorError, Selectors},
+};
 
 /// The name of an entry: at most 255 characters of `A-Z a-z 0-9 . _ -`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

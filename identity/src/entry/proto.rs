@@ -6,8 +6,7 @@ use signet_proto::spire::api::types;
 use spiffe::{SpiffeId, TrustDomain};
 
 use super::{Attributes, Entry, EntryError, Rights};
-use crate::selector::Selectors;
-use crate::{id, unix};
+use crate::{id, selector::Selectors, unix};
 
 impl Entry {
     /// Reads an entry that a server sent, all of its fields. What makes an entry acceptable to the server is

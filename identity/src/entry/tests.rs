@@ -6,8 +6,10 @@ use proptest::prelude::*;
 use signet_proto::spire::api::types;
 
 use super::*;
-use crate::id::to_proto;
-use crate::testkit::{domain, id, now};
+use crate::{
+    id::to_proto,
+    testkit::{domain, id, now},
+};
 
 fn message() -> types::Entry {
     types::Entry {

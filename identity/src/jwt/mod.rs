@@ -2,20 +2,23 @@
 
 mod token;
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use spiffe::{SpiffeId, TrustDomain};
 
-use crate::bundle::Bundle;
-use crate::crypto;
-use crate::id::IdError;
-use crate::key::{KeyError, PrivateKey};
-use crate::unix;
+use crate::{
+    bundle::Bundle,
+    crypto,
+    id::IdError,
+    key::{KeyError, PrivateKey},
+    unix,
+};
 use token::Token;
 
 /// What a token says.

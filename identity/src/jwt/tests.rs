@@ -5,10 +5,12 @@ use std::sync::LazyLock;
 use serde_json::json;
 
 use super::*;
-use crate::bundle::JwtAuthority;
-use crate::crypto::testkit::{Signer, jws_signers};
-use crate::key::KeyType;
-use crate::testkit::{after, domain, id, now};
+use crate::{
+    bundle::JwtAuthority,
+    crypto::testkit::{Signer, jws_signers},
+    key::KeyType,
+    testkit::{after, domain, id, now},
+};
 
 const WEB: &str = "spiffe://example.org/web";
 

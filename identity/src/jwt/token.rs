@@ -2,14 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 use spiffe::SpiffeId;
 
 use super::{JwtError, MAX_LENGTH};
-use crate::crypto::{Hash, Scheme};
-use crate::{id, json, unix};
+use crate::{
+    crypto::{Hash, Scheme},
+    id, json, unix,
+};
 
 pub(super) struct Token<'a> {
     /// Header and claims as they were received.

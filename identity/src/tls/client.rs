@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::verify_tls13_signature;
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::{
+    DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::verify_tls13_signature,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use spiffe::SpiffeId;
 
 use super::{Expect, SharedTrust, TlsError, refused, system_time, untrusted};
-use crate::crypto;
-use crate::trust::{Usage, VerifyError};
-use crate::x509;
+use crate::{
+    crypto,
+    trust::{Usage, VerifyError},
+    x509,
+};
 
 #[derive(Debug)]
 pub(super) enum Verifier {

@@ -1,20 +1,23 @@
 //! The own side of a handshake: an SVID with its key.
 
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
-use rustls::SignatureScheme;
-use rustls::client::ResolvesClientCert;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::{
+    SignatureScheme,
+    client::ResolvesClientCert,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
 use rustls_pki_types::CertificateDer;
 use spiffe::SpiffeId;
 
 use super::SharedIdentity;
-use crate::crypto;
-use crate::key::PrivateKey;
-use crate::x509::{self, Leaf, ProfileError};
+use crate::{
+    crypto,
+    key::PrivateKey,
+    x509::{self, Leaf, ProfileError},
+};
 
 /// An X509-SVID with its key, ready for handshakes.
 #[derive(Debug)]

@@ -9,22 +9,26 @@ mod server;
 
 pub use identity::{Identity, IdentityError};
 
-use std::error::Error;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{fmt, io};
+use std::{
+    error::Error,
+    fmt, io,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use rustls::client::Resumption;
-use rustls::server::NoServerSessionStorage;
-use rustls::version::TLS13;
-use rustls::{CertificateError, ClientConfig, OtherError, ServerConfig};
+use rustls::{
+    CertificateError, ClientConfig, OtherError, ServerConfig, client::Resumption,
+    server::NoServerSessionStorage, version::TLS13,
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use spiffe::{SpiffeId, TrustDomain};
 use tokio::sync::watch;
 
-use crate::crypto;
-use crate::trust::{Trust, VerifyError};
-use crate::x509::{self, Leaf, ProfileError};
+use crate::{
+    crypto,
+    trust::{Trust, VerifyError},
+    x509::{self, Leaf, ProfileError},
+};
 
 /// The latest trust.
 pub type SharedTrust = watch::Receiver<Arc<Trust>>;

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::verify_tls13_signature;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::verify_tls13_signature,
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::{Clients, SharedTrust, system_time, untrusted};
-use crate::crypto;
-use crate::trust::Usage;
+use crate::{crypto, trust::Usage};
 
 #[derive(Debug)]
 pub(super) struct Verifier {

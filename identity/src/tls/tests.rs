@@ -3,13 +3,17 @@
 use std::io::ErrorKind;
 
 use rcgen::date_time_ymd;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, HandshakeKind, NamedGroup, ProtocolVersion, ServerConnection};
+use rustls::{
+    ClientConnection, HandshakeKind, NamedGroup, ProtocolVersion, ServerConnection,
+    pki_types::ServerName,
+};
 
 use super::*;
-use crate::bundle::Bundle;
-use crate::key::{KeyType, PrivateKey};
-use crate::testkit::{Ca, Issued, domain, id};
+use crate::{
+    bundle::Bundle,
+    key::{KeyType, PrivateKey},
+    testkit::{Ca, Issued, domain, id},
+};
 
 const WEB: &str = "spiffe://example.org/web";
 const DB: &str = "spiffe://example.org/db";

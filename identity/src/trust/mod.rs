@@ -5,17 +5,21 @@
 //! domain, the validity and path length of roots, and the key usage of intermediates. Name constraints on URIs, which
 //! X509-SVID §4.2 leaves to everyone's choice, webpki does not evaluate: whatever stands below them is refused.
 
-use std::cell::Cell;
-use std::collections::HashMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use spiffe::{SpiffeId, TrustDomain};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
-use crate::bundle::Bundle;
-use crate::crypto;
-use crate::x509::{self, Authority, Leaf, ProfileError};
+use crate::{
+    bundle::Bundle,
+    crypto,
+    x509::{self, Authority, Leaf, ProfileError},
+};
 
 /// The authorities of every trust domain that is trusted.
 #[derive(Debug, Clone, PartialEq, Default)]

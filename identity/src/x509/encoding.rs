@@ -1,8 +1,7 @@
 //! Chains of certificates as text and as bytes.
 
 use rustls_pki_types::CertificateDer;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::ProfileError;
 

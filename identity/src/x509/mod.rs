@@ -10,12 +10,16 @@ pub use serial::{Serial, SerialError};
 use std::time::SystemTime;
 
 use spiffe::SpiffeId;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, KeyUsage, ParsedExtension};
-use x509_parser::prelude::FromDer;
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::{GeneralName, KeyUsage, ParsedExtension},
+    prelude::FromDer,
+};
 
-use crate::id::{self, IdError};
-use crate::unix;
+use crate::{
+    id::{self, IdError},
+    unix,
+};
 
 /// What is known of a leaf certificate that keeps the profile. Whether it is trusted is another question; see
 /// [`crate::trust::Trust::verify`].

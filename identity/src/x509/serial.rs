@@ -1,7 +1,6 @@
 //! Serial numbers of certificates, printed in decimal as SPIRE does.
 
-use std::fmt;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// A serial number: big-endian, without leading zeros.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

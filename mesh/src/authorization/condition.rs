@@ -12,11 +12,12 @@ use std::fmt;
 
 use http::HeaderName;
 
-use super::action::Action;
-use super::request::{Http, Request};
-use super::template::Template;
-use crate::cidr::Cidr;
-use crate::pattern::Pattern;
+use super::{
+    action::Action,
+    request::{Http, Request},
+    template::Template,
+};
+use crate::{cidr::Cidr, pattern::Pattern};
 
 /// A condition of a rule, with the name of the field it was written in.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,12 @@
 //! The answer to a request, with the rule that gave it.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::condition::Condition;
-use super::policy::{Miss, Policy, PolicyName};
-use super::request::Request;
+use super::{
+    condition::Condition,
+    policy::{Miss, Policy, PolicyName},
+    request::Request,
+};
 
 /// Whether a request may pass.
 #[derive(Debug, PartialEq, Eq)]

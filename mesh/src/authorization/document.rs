@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::action::Action;
-use super::policy::{Policy, PolicyName};
-use super::rules;
-use crate::problem::Problems;
-use crate::read::table::{self, Schema, Table};
-use crate::read::yaml::{Node, Value};
+use super::{
+    action::Action,
+    policy::{Policy, PolicyName},
+    rules,
+};
+use crate::{
+    problem::Problems,
+    read::{
+        table::{self, Schema, Table},
+        yaml::{Node, Value},
+    },
+};
 
 /// The policy of a document, or `None` after an error that leaves nothing to go on with.
 pub(crate) fn read(node: &Node, problems: &mut Problems) -> Option<Policy> {

@@ -1,13 +1,14 @@
 //! A decision with everything that led to it.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::action::Action;
-use super::condition::{Condition, Held};
-use super::decision::{Decision, describe_found};
-use super::policy::{Policy, PolicyName, Rule};
-use super::request::Request;
+use super::{
+    action::Action,
+    condition::{Condition, Held},
+    decision::{Decision, describe_found},
+    policy::{Policy, PolicyName, Rule},
+    request::Request,
+};
 
 /// What [`super::WorkloadPolicy::explain`] answers.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,12 +1,11 @@
 //! Warns of policies that are valid but probably do not do what their author wants.
 
-use super::action::Action;
-use super::condition::{Condition, PathPattern, Test};
-use super::policy::{Clause, Policy, Rule};
-use crate::cidr::Cidr;
-use crate::path::HttpPath;
-use crate::pattern::Pattern;
-use crate::problem::Problems;
+use super::{
+    action::Action,
+    condition::{Condition, PathPattern, Test},
+    policy::{Clause, Policy, Rule},
+};
+use crate::{cidr::Cidr, path::HttpPath, pattern::Pattern, problem::Problems};
 
 pub(crate) fn check(policy: &Policy, problems: &mut Problems) {
     for rule in &policy.rules {

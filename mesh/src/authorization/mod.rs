@@ -14,8 +14,7 @@ mod values;
 mod when;
 mod workload;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use action::Action;
 pub use decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef};
@@ -24,8 +23,10 @@ pub use policy::PolicyName;
 pub use request::{Http, Request};
 pub use workload::WorkloadPolicy;
 
-use crate::problem::{PolicyError, Problems, Warning};
-use crate::read::yaml;
+use crate::{
+    problem::{PolicyError, Problems, Warning},
+    read::yaml,
+};
 use policy::Policy;
 
 /// A text that holds policies, and the name by which errors speak of it.

@@ -1,12 +1,12 @@
 //! A compiled policy: its rules, and whether one of them matches a request.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::action::Action;
-use super::condition::{Condition, Held, Test};
-use super::request::Request;
+use super::{
+    action::Action,
+    condition::{Condition, Held, Test},
+    request::Request,
+};
 
 /// Namespace and name: what identifies a policy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,11 +1,17 @@
 //! Reads `spec.rules`: `from`, `to` and `when`.
 
-use super::policy::{Clause, Rule};
-use super::values::{Attribute, Field};
-use super::when;
-use crate::problem::Problems;
-use crate::read::table::{self, Schema, Table};
-use crate::read::yaml::{Node, Value};
+use super::{
+    policy::{Clause, Rule},
+    values::{Attribute, Field},
+    when,
+};
+use crate::{
+    problem::Problems,
+    read::{
+        table::{self, Schema, Table},
+        yaml::{Node, Value},
+    },
+};
 
 /// The rules; an empty list is one without rules, which for ALLOW means that nothing is allowed.
 pub(crate) fn read(node: &Node, namespace: &str, problems: &mut Problems) -> Vec<Rule> {

@@ -3,13 +3,16 @@
 use http::HeaderName;
 use signet_identity::id;
 
-use super::condition::{Condition, PathPattern, ServiceAccount, Test};
-use super::template::Template;
-use crate::cidr::Cidr;
-use crate::pattern::Pattern;
-use crate::problem::Problems;
-use crate::read::table;
-use crate::read::yaml::Node;
+use super::{
+    condition::{Condition, PathPattern, ServiceAccount, Test},
+    template::Template,
+};
+use crate::{
+    cidr::Cidr,
+    pattern::Pattern,
+    problem::Problems,
+    read::{table, yaml::Node},
+};
 
 /// What a field looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]

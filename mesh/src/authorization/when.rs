@@ -2,11 +2,17 @@
 
 use http::HeaderName;
 
-use super::policy::Clause;
-use super::values::{Attribute, Field};
-use crate::problem::Problems;
-use crate::read::table::{self, Schema, Table};
-use crate::read::yaml::Node;
+use super::{
+    policy::Clause,
+    values::{Attribute, Field},
+};
+use crate::{
+    problem::Problems,
+    read::{
+        table::{self, Schema, Table},
+        yaml::Node,
+    },
+};
 
 pub(crate) fn read(list: &Node, place: &str, namespace: &str, problems: &mut Problems) -> Clause {
     let mut clause = Clause::default();

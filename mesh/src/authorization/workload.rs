@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use super::action::Action;
-use super::decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef};
-use super::explain::Explanation;
-use super::policy::{Miss, Policy};
-use super::request::Request;
+use super::{
+    action::Action,
+    decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef},
+    explain::Explanation,
+    policy::{Miss, Policy},
+    request::Request,
+};
 
 /// The policies that concern one workload.
 #[derive(Debug, Clone)]

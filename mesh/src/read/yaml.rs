@@ -4,8 +4,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{Deserializer, MapAccess, SeqAccess, Visitor},
+};
 use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use crate::problem::Problems;

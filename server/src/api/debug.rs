@@ -2,20 +2,21 @@
 
 use std::time::Instant;
 
-use signet_identity::bundle::X509Authority;
-use signet_identity::id;
-use signet_identity::tls::SharedIdentity;
-use signet_proto::spire::api::server::debug::v1::debug_server::Debug;
-use signet_proto::spire::api::server::debug::v1::{
-    GetInfoRequest, GetInfoResponse, get_info_response::Cert,
+use signet_identity::{bundle::X509Authority, id, tls::SharedIdentity};
+use signet_proto::spire::api::{
+    server::debug::v1::{
+        GetInfoRequest, GetInfoResponse, debug_server::Debug, get_info_response::Cert,
+    },
+    types,
 };
-use signet_proto::spire::api::types;
 use tonic::{Request, Response, Status};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
-use x509_parser::objects::{oid_registry, oid2abbrev};
-use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::GeneralName,
+    objects::{oid_registry, oid2abbrev},
+    prelude::FromDer as _,
+    x509::{AttributeTypeAndValue, X509Name},
+};
 
 use super::status::internal;
 use crate::directory::Directory;

@@ -5,18 +5,20 @@ use std::error::Error;
 
 use prost::Message as _;
 use signet_identity::csr::CsrError;
-use signet_proto::google::rpc;
-use signet_proto::spire::api::types::{
-    self, PermissionDeniedDetails, permission_denied_details::Reason,
+use signet_proto::{
+    google::rpc,
+    spire::api::types::{self, PermissionDeniedDetails, permission_denied_details::Reason},
 };
 use tonic::{Code, Status};
 
 use super::limit::TooMany;
-use crate::attest::{AttestError, PopError, TokenError};
-use crate::ca::{IssueError, X509Error};
-use crate::federation::FederationError;
-use crate::registration::{CreateError, UpdateError};
-use crate::store::StoreError;
+use crate::{
+    attest::{AttestError, PopError, TokenError},
+    ca::{IssueError, X509Error},
+    federation::FederationError,
+    registration::{CreateError, UpdateError},
+    store::StoreError,
+};
 
 /// The caller sent something that cannot be used.
 pub(crate) fn invalid(message: impl Into<String>) -> Status {

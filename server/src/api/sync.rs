@@ -1,22 +1,23 @@
 //! `signet.server.sync.v1.Sync`: an agent's view, pushed as it changes.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prost::Message as _;
 use signet_identity::SpiffeId;
-use signet_proto::signet::server::sync::v1::sync_server::Sync;
-use signet_proto::signet::server::sync::v1::{WatchRequest, WatchResponse};
-use signet_proto::spire::api::types::permission_denied_details::Reason;
+use signet_proto::{
+    signet::server::sync::v1::{WatchRequest, WatchResponse, sync_server::Sync},
+    spire::api::types::permission_denied_details::Reason,
+};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::calling_agent;
-use super::status::permission_denied;
-use crate::clock;
-use crate::directory::{Directory, Follow, Step};
+use super::{calling_agent, status::permission_denied};
+use crate::{
+    clock,
+    directory::{Directory, Follow, Step},
+};
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -183,8 +184,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::api::caller::{Caller, Identified};
-    use crate::directory::testing::{TestDirectory, agent, entry, id};
+    use crate::{
+        api::caller::{Caller, Identified},
+        directory::testing::{TestDirectory, agent, entry, id},
+    };
 
     async fn watching() -> (TestDirectory, SyncService, CancellationToken) {
         let test = TestDirectory::new().await;

@@ -14,8 +14,7 @@ use signet_identity::{SpiffeId, TrustDomain, id, selector::Selectors};
 use crate::store::{Store, StoreError, TokenHash};
 
 pub(crate) use join_token::{TokenError, id_of as id_of_token};
-pub(crate) use x509pop::PopError;
-pub(crate) use x509pop::{X509Pop, X509PopSettings};
+pub(crate) use x509pop::{PopError, X509Pop, X509PopSettings};
 
 /// Why a node was not attested.
 #[derive(Debug, thiserror::Error)]

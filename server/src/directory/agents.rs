@@ -1,16 +1,22 @@
 //! The agents, and which node aliases each of them has: entries whose parent is the server and
 //! whose selectors the agent all has give the agent that entry's SPIFFE ID as a further root.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use signet_identity::SpiffeId;
-use signet_identity::entry::Entry;
-use signet_identity::selector::{Selector, Selectors};
+use signet_identity::{
+    SpiffeId,
+    entry::Entry,
+    selector::{Selector, Selectors},
+};
 use tokio::sync::watch;
 
-use super::entries::{self, ById, EntrySet};
-use super::history::History;
+use super::{
+    entries::{self, ById, EntrySet},
+    history::History,
+};
 use crate::store::{Agent, ChangeId};
 
 /// All agents and alias entries.

@@ -1,12 +1,16 @@
 //! The registration entries, and the ways to find them.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
-use std::ops::Bound;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+    ops::Bound,
+    sync::Arc,
+};
 
-use signet_identity::entry::{Entry, EntryId};
-use signet_identity::{SpiffeId, TrustDomain};
+use signet_identity::{
+    SpiffeId, TrustDomain,
+    entry::{Entry, EntryId},
+};
 
 pub(super) use super::order::ById;
 use super::order::{Given, Index, Parent};

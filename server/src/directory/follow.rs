@@ -1,16 +1,15 @@
 //! One agent's view as it changes: everything first, or what it missed, then each change.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use signet_identity::bundle::Bundle;
-use signet_identity::entry::{Entry, EntryId};
-use signet_identity::{SpiffeId, TrustDomain};
+use signet_identity::{
+    SpiffeId, TrustDomain,
+    bundle::Bundle,
+    entry::{Entry, EntryId},
+};
 use tokio::sync::watch;
 
-use super::Directory;
-use super::history::Since;
-use super::state::State;
+use super::{Directory, history::Since, state::State};
 use crate::store::ChangeId;
 
 /// The step from one state of an agent's view to the next.

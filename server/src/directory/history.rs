@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use signet_identity::TrustDomain;
-use signet_identity::entry::EntryId;
+use signet_identity::{TrustDomain, entry::EntryId};
 
 use crate::store::ChangeId;
 

@@ -17,17 +17,20 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
 
-use signet_identity::bundle::Bundle;
-use signet_identity::crypto;
-use signet_identity::entry::{Entry, EntryId, Rights};
-use signet_identity::tls::SharedTrust;
-use signet_identity::trust::Trust;
-use signet_identity::{SpiffeId, TrustDomain};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use signet_identity::{
+    SpiffeId, TrustDomain,
+    bundle::Bundle,
+    crypto,
+    entry::{Entry, EntryId, Rights},
+    tls::SharedTrust,
+    trust::Trust,
+};
+use tokio::{sync::watch, time::timeout};
 
 pub(crate) use entries::Among;
 pub(crate) use follow::{Follow, Step};

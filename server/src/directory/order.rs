@@ -1,16 +1,15 @@
 //! Orders of entries. An index is a set of pointers that are compared by what stands in the
 //! entries themselves: it has no keys of its own, and so costs little more than the pointers.
 
-use std::borrow::Borrow;
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
-use std::fmt;
-use std::marker::PhantomData;
-use std::ops::Bound;
-use std::sync::Arc;
+use std::{
+    borrow::Borrow, cmp::Ordering, collections::BTreeSet, fmt, marker::PhantomData, ops::Bound,
+    sync::Arc,
+};
 
-use signet_identity::SpiffeId;
-use signet_identity::entry::{Entry, EntryId};
+use signet_identity::{
+    SpiffeId,
+    entry::{Entry, EntryId},
+};
 
 /// An entry that is compared by its id.
 #[derive(Debug, Clone)]

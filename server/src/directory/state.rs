@@ -1,16 +1,22 @@
 //! The whole state at one position of the change log, and how a change moves it on. A change
 //! costs what it affects: the agents above the entry, and what stands below it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use signet_identity::bundle::Bundle;
-use signet_identity::entry::{Entry, EntryId};
-use signet_identity::{SpiffeId, TrustDomain};
+use signet_identity::{
+    SpiffeId, TrustDomain,
+    bundle::Bundle,
+    entry::{Entry, EntryId},
+};
 
-use super::agents::Agents;
-use super::entries::{Descent, Entries};
-use super::history::Touched;
+use super::{
+    agents::Agents,
+    entries::{Descent, Entries},
+    history::Touched,
+};
 use crate::store::{ChangeId, Changes, Snapshot};
 
 #[derive(Debug)]

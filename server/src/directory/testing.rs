@@ -2,15 +2,16 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use signet_identity::entry::{Attributes, Entry, Rights};
-use signet_identity::selector::Selectors;
-use signet_identity::{SpiffeId, TrustDomain};
+use signet_identity::{
+    SpiffeId, TrustDomain,
+    entry::{Attributes, Entry, Rights},
+    selector::Selectors,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Directory;
-use crate::store::testing::TestStore;
-use crate::store::{Agent, Attestation};
+use crate::store::{Agent, Attestation, testing::TestStore};
 
 /// A store and a directory that follows it.
 #[derive(Debug)]

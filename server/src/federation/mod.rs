@@ -4,14 +4,17 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use signet_identity::TrustDomain;
-use signet_identity::bundle::{Bundle, JwtAuthority, X509Authority};
+use signet_identity::{
+    TrustDomain,
+    bundle::{Bundle, JwtAuthority, X509Authority},
+};
 
-use crate::directory::Directory;
-use crate::store::{DeleteBundle, DeleteMode, Store, StoreError, Written};
+use crate::{
+    directory::Directory,
+    store::{DeleteBundle, DeleteMode, Store, StoreError, Written},
+};
 
 /// The bundles that this server keeps.
 #[derive(Debug, Clone)]

@@ -1,12 +1,16 @@
 //! Federation over a real store.
 
-use signet_identity::TrustDomain;
-use signet_identity::bundle::{Bundle, JwtAuthority};
-use signet_identity::key::{KeyType, PrivateKey};
+use signet_identity::{
+    TrustDomain,
+    bundle::{Bundle, JwtAuthority},
+    key::{KeyType, PrivateKey},
+};
 
 use super::{Federation, FederationError};
-use crate::directory::testing::{TestDirectory, trust_domain};
-use crate::store::DeleteMode;
+use crate::{
+    directory::testing::{TestDirectory, trust_domain},
+    store::DeleteMode,
+};
 
 async fn federation() -> (TestDirectory, Federation) {
     let test = TestDirectory::new().await;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use signet_identity::entry::Entry;
-use signet_identity::selector::Selectors;
-use signet_identity::{SpiffeId, TrustDomain};
+use signet_identity::{SpiffeId, TrustDomain, entry::Entry, selector::Selectors};
 
 use crate::directory::Among;
 

@@ -5,17 +5,20 @@ mod filter;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
-use signet_identity::TrustDomain;
-use signet_identity::entry::{Draft, Entry, EntryError, EntryId, EntryIdError};
+use signet_identity::{
+    TrustDomain,
+    entry::{Draft, Entry, EntryError, EntryId, EntryIdError},
+};
 use uuid::Uuid;
 
 pub(crate) use filter::{Filter, How, Match};
 
-use crate::directory::Directory;
-use crate::store::{CreateEntry, Store, StoreError, UpdateEntry};
+use crate::{
+    directory::Directory,
+    store::{CreateEntry, Store, StoreError, UpdateEntry},
+};
 
 /// The registration entries of this server.
 #[derive(Debug, Clone)]

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use signet_identity::entry::{Draft, Entry, EntryId};
-use signet_identity::{TrustDomain, bundle::Bundle};
+use signet_identity::{
+    TrustDomain,
+    bundle::Bundle,
+    entry::{Draft, Entry, EntryId},
+};
 
 use super::{CreateError, Filter, How, Match, Registration, UpdateError};
 use crate::directory::testing::{TestDirectory, entry, id, now, selectors, trust_domain};

@@ -1,20 +1,19 @@
 //! Attested agents.
 
-use std::slice;
-use std::time::SystemTime;
+use std::{slice, time::SystemTime};
 
-use signet_identity::entry::Entry;
-use signet_identity::selector::Selectors;
-use signet_identity::{SpiffeId, unix};
+use signet_identity::{SpiffeId, entry::Entry, selector::Selectors, unix};
 use sqlx::SqliteConnection;
 
-use super::changes::{ChangeId, Changed};
-use super::entries::{self, CreateEntry};
-use super::error::StoreError;
-use super::join_tokens::{self, TokenHash};
-use super::row::{self, Row};
-use super::writer::Transaction;
-use super::{Store, Written};
+use super::{
+    Store, Written,
+    changes::{ChangeId, Changed},
+    entries::{self, CreateEntry},
+    error::StoreError,
+    join_tokens::{self, TokenHash},
+    row::{self, Row},
+    writer::Transaction,
+};
 
 /// A node that proved who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use signet_identity::TrustDomain;
-use signet_identity::bundle::Bundle;
-use signet_identity::entry::EntryId;
+use signet_identity::{TrustDomain, bundle::Bundle, entry::EntryId};
 use signet_proto::spire::api::types;
 use sqlx::SqliteConnection;
 
-use super::changes::{ChangeId, Changed};
-use super::entries;
-use super::error::StoreError;
-use super::row;
-use super::writer::Transaction;
-use super::{Store, Written};
+use super::{
+    Store, Written,
+    changes::{ChangeId, Changed},
+    entries,
+    error::StoreError,
+    row,
+    writer::Transaction,
+};
 
 /// What happens to the entries that federate with a trust domain whose bundle is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,8 @@
 //! What each server remembers of its own authorities: bytes that only `ca` reads.
 
-use signet_identity::TrustDomain;
-use signet_identity::bundle::Bundle;
+use signet_identity::{TrustDomain, bundle::Bundle};
 
-use super::bundles;
-use super::error::StoreError;
-use super::writer::Transaction;
-use super::{Store, Written};
+use super::{Store, Written, bundles, error::StoreError, writer::Transaction};
 
 /// A new state of one server's authorities.
 #[derive(Debug, Clone)]

@@ -2,16 +2,12 @@
 //! gaps. The follower reads positions and then the current rows, never contents of the log, so
 //! reading a change twice or two at once does no harm.
 
-use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::{collections::BTreeSet, time::SystemTime};
 
-use signet_identity::entry::EntryId;
-use signet_identity::{SpiffeId, TrustDomain, unix};
+use signet_identity::{SpiffeId, TrustDomain, entry::EntryId, unix};
 use sqlx::SqliteConnection;
 
-use super::error::StoreError;
-use super::row;
-use super::{Store, Written};
+use super::{Store, Written, error::StoreError, row};
 
 /// A position in the change log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

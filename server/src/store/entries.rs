@@ -1,18 +1,25 @@
 //! Registration entries.
 
-use std::collections::{BTreeSet, HashSet};
-use std::time::SystemTime;
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::SystemTime,
+};
 
-use signet_identity::entry::{Entry, EntryId};
-use signet_identity::{TrustDomain, unix};
+use signet_identity::{
+    TrustDomain,
+    entry::{Entry, EntryId},
+    unix,
+};
 use sqlx::{QueryBuilder, SqliteConnection};
 
-use super::changes::{ChangeId, Changed};
-use super::entry_row::{self, COLUMNS, bind, entry_id, fold, select};
-use super::error::StoreError;
-use super::row;
-use super::writer::Transaction;
-use super::{Store, Written};
+use super::{
+    Store, Written,
+    changes::{ChangeId, Changed},
+    entry_row::{self, COLUMNS, bind, entry_id, fold, select},
+    error::StoreError,
+    row,
+    writer::Transaction,
+};
 
 /// What became of a new entry.
 #[derive(Debug, Clone, PartialEq)]

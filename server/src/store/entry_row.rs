@@ -1,11 +1,16 @@
 //! Entries as rows: all columns, in one place.
 
-use signet_identity::entry::{Attributes, Entry, EntryId, Rights};
-use signet_identity::{TrustDomain, unix};
+use signet_identity::{
+    TrustDomain,
+    entry::{Attributes, Entry, EntryId, Rights},
+    unix,
+};
 use sqlx::{Sqlite, query_builder::Separated};
 
-use super::error::StoreError;
-use super::row::{self, Row};
+use super::{
+    error::StoreError,
+    row::{self, Row},
+};
 
 /// What one column of a row holds.
 enum Column {

@@ -1,7 +1,6 @@
 //! What can go wrong with the database, said in words that an operator can act on.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// Why the store could not do what was asked. Cheap to clone: when one commit carries the
 /// writes of many callers, its failure is told to each of them.

@@ -4,10 +4,7 @@ use std::time::SystemTime;
 
 use signet_identity::{SpiffeId, crypto, unix};
 
-use super::Store;
-use super::error::StoreError;
-use super::row::Row;
-use super::writer::Transaction;
+use super::{Store, error::StoreError, row::Row, writer::Transaction};
 
 /// What is kept of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,22 +1,27 @@
 //! Opening a database: nobody else may have it, it must be ours and whole, and its schema is
 //! brought up to date.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
-use sqlx::{ConnectOptions as _, SqliteConnection};
 
-use super::Store;
-use super::changes;
-use super::error::{OpenProblem, StoreError};
-use super::writer::Writer;
+use sqlx::{
+    ConnectOptions as _, SqliteConnection,
+    migrate::{MigrateError, Migrator},
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    },
+};
+
+use super::{
+    Store, changes,
+    error::{OpenProblem, StoreError},
+    writer::Writer,
+};
 
 impl Store {
     /// Opens the SQLite database at `path`, creating it if there is none. The writer must run

@@ -3,18 +3,23 @@
 
 use std::time::Duration;
 
-use signet_identity::bundle::Bundle;
-use signet_identity::entry::{Entry, EntryId};
-use signet_identity::{SpiffeId, TrustDomain};
+use signet_identity::{
+    SpiffeId, TrustDomain,
+    bundle::Bundle,
+    entry::{Entry, EntryId},
+};
 use sqlx::SqliteConnection;
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
-use super::agents::{self, Agent};
-use super::changes::{self, ChangeId, Touched};
-use super::error::StoreError;
-use super::row::Row;
-use super::{Store, bundles, entries};
+use super::{
+    Store,
+    agents::{self, Agent},
+    bundles,
+    changes::{self, ChangeId, Touched},
+    entries,
+    error::StoreError,
+    row::Row,
+};
 
 /// The whole state at one position of the change log.
 #[derive(Debug)]

@@ -1,11 +1,16 @@
 //! From columns to domain types and back, with errors that name the row.
 
-use std::fmt::Display;
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Display,
+    time::{Duration, SystemTime},
+};
 
-use signet_identity::entry::EntryId;
-use signet_identity::selector::{Selector, Selectors};
-use signet_identity::{SpiffeId, crypto, unix};
+use signet_identity::{
+    SpiffeId, crypto,
+    entry::EntryId,
+    selector::{Selector, Selectors},
+    unix,
+};
 
 use super::error::StoreError;
 

@@ -2,20 +2,26 @@
 //! the cost of a durable commit is shared by everybody who is waiting for one. Each write is a
 //! savepoint of its own, so that one which fails takes nobody with it.
 
-use std::any::type_name;
-use std::fmt;
-use std::fs::File;
-use std::time::{Duration, SystemTime};
+use std::{
+    any::type_name,
+    fmt,
+    fs::File,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::future::BoxFuture;
 use signet_identity::entry::EntryId;
 use sqlx::{Connection as _, Executor as _, SqliteConnection, SqlitePool};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::changes::{self, ChangeId, Changed};
-use super::error::StoreError;
+use super::{
+    changes::{self, ChangeId, Changed},
+    error::StoreError,
+};
 use crate::clock;
 
 /// What a write answers: its value, and the change log's position after it.

@@ -21,8 +21,10 @@ use signet_tests::testbed::{self, Bed, Process, Proxy, Server, eventually, free_
 
 use super::{Authority, Bundle, OTHER, OURS, Svid, W, tls};
 
-pub(crate) use super::workload_api::{Agent, response};
-pub(crate) use super::{tls::client as client_config, tls::server as server_config};
+pub(crate) use super::{
+    tls::{client as client_config, server as server_config},
+    workload_api::{Agent, response},
+};
 
 /// The names of trust domains and what the agent says of their authorities, the own one first.
 pub(crate) type Bundles<'a> = [Bundle<'a>];

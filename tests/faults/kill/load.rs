@@ -11,7 +11,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use signet_identity::{trust::Trust, trust::Usage, x509};
+use signet_identity::{
+    trust::{Trust, Usage},
+    x509,
+};
 use signet_proto::{
     spire::api::types,
     workload::{JwtSvidRequest, X509SvidRequest, X509SvidResponse},

@@ -3,19 +3,18 @@
 
 mod curve;
 
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
+use std::{fmt, str::FromStr, sync::Arc};
 
-use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, PublicKeyX509Der};
-use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{
-    self as aws, EcdsaKeyPair as AwsEcdsaKeyPair, KeyPair as _, RsaEncoding,
+use aws_lc_rs::{
+    encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, PublicKeyX509Der},
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{self as aws, EcdsaKeyPair as AwsEcdsaKeyPair, KeyPair as _, RsaEncoding},
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use ring::rand::SystemRandom;
-use ring::signature::{EcdsaKeyPair, KeyPair as _};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ring::{
+    rand::SystemRandom,
+    signature::{EcdsaKeyPair, KeyPair as _},
+};
 use zeroize::Zeroizing;
 
 use super::sha1;

@@ -1,7 +1,9 @@
 //! What holds for all policies and all requests.
 
-use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::{
+    prelude::*,
+    sample::{Index, select},
+};
 
 use super::*;
 

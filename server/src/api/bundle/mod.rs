@@ -5,29 +5,37 @@ mod tests;
 
 use std::future::Future;
 
-use signet_identity::bundle::{Bundle as Authorities, JwtAuthority};
-use signet_identity::{TrustDomain, id};
-use signet_proto::spire::api::server::bundle::v1::bundle_server::Bundle;
-use signet_proto::spire::api::server::bundle::v1::{
-    AppendBundleRequest, BatchCreateFederatedBundleRequest, BatchCreateFederatedBundleResponse,
-    BatchDeleteFederatedBundleRequest, BatchDeleteFederatedBundleResponse,
-    BatchSetFederatedBundleRequest, BatchSetFederatedBundleResponse,
-    BatchUpdateFederatedBundleRequest, BatchUpdateFederatedBundleResponse, CountBundlesRequest,
-    CountBundlesResponse, GetBundleRequest, GetFederatedBundleRequest, ListFederatedBundlesRequest,
-    ListFederatedBundlesResponse, PublishJwtAuthorityRequest, PublishJwtAuthorityResponse,
-    PublishWitAuthorityRequest, PublishWitAuthorityResponse,
-    batch_create_federated_bundle_response, batch_delete_federated_bundle_request::Mode,
-    batch_delete_federated_bundle_response, batch_set_federated_bundle_response,
-    batch_update_federated_bundle_response,
+use signet_identity::{
+    TrustDomain,
+    bundle::{Bundle as Authorities, JwtAuthority},
+    id,
 };
-use signet_proto::spire::api::types;
+use signet_proto::spire::api::{
+    server::bundle::v1::{
+        AppendBundleRequest, BatchCreateFederatedBundleRequest, BatchCreateFederatedBundleResponse,
+        BatchDeleteFederatedBundleRequest, BatchDeleteFederatedBundleResponse,
+        BatchSetFederatedBundleRequest, BatchSetFederatedBundleResponse,
+        BatchUpdateFederatedBundleRequest, BatchUpdateFederatedBundleResponse, CountBundlesRequest,
+        CountBundlesResponse, GetBundleRequest, GetFederatedBundleRequest,
+        ListFederatedBundlesRequest, ListFederatedBundlesResponse, PublishJwtAuthorityRequest,
+        PublishJwtAuthorityResponse, PublishWitAuthorityRequest, PublishWitAuthorityResponse,
+        batch_create_federated_bundle_response, batch_delete_federated_bundle_request::Mode,
+        batch_delete_federated_bundle_response, batch_set_federated_bundle_response,
+        batch_update_federated_bundle_response, bundle_server::Bundle,
+    },
+    types,
+};
 use tonic::{Request, Response, Status};
 
-use super::page::{Page, token};
-use super::status::{invalid, item, item_ok};
-use crate::directory::Directory;
-use crate::federation::{Federation, FederationError};
-use crate::store::DeleteMode;
+use super::{
+    page::{Page, token},
+    status::{invalid, item, item_ok},
+};
+use crate::{
+    directory::Directory,
+    federation::{Federation, FederationError},
+    store::DeleteMode,
+};
 
 /// The service.
 #[derive(Debug, Clone)]

@@ -1,19 +1,22 @@
 //! The service as clients see it.
 
 use signet_identity::key::{KeyType, PrivateKey};
-use signet_proto::spire::api::server::bundle::v1::bundle_server::Bundle as _;
-use signet_proto::spire::api::server::bundle::v1::{
-    AppendBundleRequest, BatchCreateFederatedBundleRequest, BatchDeleteFederatedBundleRequest,
-    BatchSetFederatedBundleRequest, BatchUpdateFederatedBundleRequest, CountBundlesRequest,
-    GetBundleRequest, GetFederatedBundleRequest, ListFederatedBundlesRequest,
-    PublishJwtAuthorityRequest, PublishWitAuthorityRequest,
+use signet_proto::spire::api::{
+    server::bundle::v1::{
+        AppendBundleRequest, BatchCreateFederatedBundleRequest, BatchDeleteFederatedBundleRequest,
+        BatchSetFederatedBundleRequest, BatchUpdateFederatedBundleRequest, CountBundlesRequest,
+        GetBundleRequest, GetFederatedBundleRequest, ListFederatedBundlesRequest,
+        PublishJwtAuthorityRequest, PublishWitAuthorityRequest, bundle_server::Bundle as _,
+    },
+    types,
 };
-use signet_proto::spire::api::types;
 use tonic::{Code, Request};
 
 use super::BundleService;
-use crate::directory::testing::{TestDirectory, entry};
-use crate::federation::Federation;
+use crate::{
+    directory::testing::{TestDirectory, entry},
+    federation::Federation,
+};
 
 async fn service() -> (TestDirectory, BundleService) {
     let test = TestDirectory::new().await;

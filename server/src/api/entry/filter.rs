@@ -1,15 +1,16 @@
 //! The filters of ListEntries and CountEntries.
 
-use signet_identity::selector::Selectors;
-use signet_identity::{SpiffeId, TrustDomain, id};
-use signet_proto::spire::api::server::entry::v1::{count_entries_request, list_entries_request};
-use signet_proto::spire::api::types::{
-    FederatesWithMatch, SelectorMatch, Spiffeid, federates_with_match, selector_match,
+use signet_identity::{SpiffeId, TrustDomain, id, selector::Selectors};
+use signet_proto::spire::api::{
+    server::entry::v1::{count_entries_request, list_entries_request},
+    types::{FederatesWithMatch, SelectorMatch, Spiffeid, federates_with_match, selector_match},
 };
 use tonic::Status;
 
-use crate::api::status::invalid;
-use crate::registration::{Filter, How, Match};
+use crate::{
+    api::status::invalid,
+    registration::{Filter, How, Match},
+};
 
 /// `own`: the server's trust domain, in which every entry is.
 pub(super) fn of_list(

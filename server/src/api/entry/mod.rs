@@ -7,28 +7,34 @@ mod tests;
 
 use std::future::Future;
 
-use futures_util::future::join_all;
-use futures_util::stream::BoxStream;
-use signet_identity::TrustDomain;
-use signet_identity::entry::{Draft, EntryId, EntryIdError};
-use signet_proto::spire::api::server::entry::v1::entry_server::Entry;
-use signet_proto::spire::api::server::entry::v1::{
-    BatchCreateEntryRequest, BatchCreateEntryResponse, BatchDeleteEntryRequest,
-    BatchDeleteEntryResponse, BatchUpdateEntryRequest, BatchUpdateEntryResponse,
-    CountEntriesRequest, CountEntriesResponse, GetAuthorizedEntriesRequest,
-    GetAuthorizedEntriesResponse, GetEntryRequest, ListEntriesRequest, ListEntriesResponse,
-    SyncAuthorizedEntriesRequest, SyncAuthorizedEntriesResponse, batch_create_entry_response,
-    batch_delete_entry_response, batch_update_entry_response,
+use futures_util::{future::join_all, stream::BoxStream};
+use signet_identity::{
+    TrustDomain,
+    entry::{Draft, EntryId, EntryIdError},
 };
-use signet_proto::spire::api::types;
+use signet_proto::spire::api::{
+    server::entry::v1::{
+        BatchCreateEntryRequest, BatchCreateEntryResponse, BatchDeleteEntryRequest,
+        BatchDeleteEntryResponse, BatchUpdateEntryRequest, BatchUpdateEntryResponse,
+        CountEntriesRequest, CountEntriesResponse, GetAuthorizedEntriesRequest,
+        GetAuthorizedEntriesResponse, GetEntryRequest, ListEntriesRequest, ListEntriesResponse,
+        SyncAuthorizedEntriesRequest, SyncAuthorizedEntriesResponse, batch_create_entry_response,
+        batch_delete_entry_response, batch_update_entry_response, entry_server::Entry,
+    },
+    types,
+};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::calling_agent;
-use super::page::{Page, token};
-use super::status::{invalid, item, item_ok};
-use crate::clock;
-use crate::directory::Directory;
-use crate::registration::{CreateError, Registration, UpdateError};
+use super::{
+    calling_agent,
+    page::{Page, token},
+    status::{invalid, item, item_ok},
+};
+use crate::{
+    clock,
+    directory::Directory,
+    registration::{CreateError, Registration, UpdateError},
+};
 
 /// The service.
 #[derive(Debug, Clone)]

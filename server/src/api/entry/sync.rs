@@ -1,19 +1,17 @@
 //! SyncAuthorizedEntries, as agents of SPIRE poll it: few entries are sent at once; of many
 //! first the revisions, and then those entries in full that the agent asks for.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
-use std::vec;
+use std::{collections::BTreeSet, sync::Arc, time::Duration, vec};
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use prost::Message as _;
-use signet_identity::entry::Entry;
-use signet_identity::unix;
-use signet_proto::spire::api::server::entry::v1::{
-    EntryRevision, SyncAuthorizedEntriesRequest, SyncAuthorizedEntriesResponse,
+use signet_identity::{entry::Entry, unix};
+use signet_proto::spire::api::{
+    server::entry::v1::{
+        EntryRevision, SyncAuthorizedEntriesRequest, SyncAuthorizedEntriesResponse,
+    },
+    types,
 };
-use signet_proto::spire::api::types;
 use tokio::time::timeout;
 use tonic::Status;
 

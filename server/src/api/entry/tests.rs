@@ -1,16 +1,20 @@
 //! The service as clients see it.
 
-use signet_proto::spire::api::server::entry::v1::entry_server::Entry as _;
-use signet_proto::spire::api::server::entry::v1::{
-    BatchCreateEntryRequest, BatchDeleteEntryRequest, BatchUpdateEntryRequest, CountEntriesRequest,
-    GetEntryRequest, ListEntriesRequest, list_entries_request,
+use signet_proto::spire::api::{
+    server::entry::v1::{
+        BatchCreateEntryRequest, BatchDeleteEntryRequest, BatchUpdateEntryRequest,
+        CountEntriesRequest, GetEntryRequest, ListEntriesRequest, entry_server::Entry as _,
+        list_entries_request,
+    },
+    types,
 };
-use signet_proto::spire::api::types;
 use tonic::{Code, Request};
 
 use super::EntryService;
-use crate::directory::testing::{TestDirectory, entry};
-use crate::registration::Registration;
+use crate::{
+    directory::testing::{TestDirectory, entry},
+    registration::Registration,
+};
 
 async fn service() -> (TestDirectory, EntryService) {
     let test = TestDirectory::new().await;

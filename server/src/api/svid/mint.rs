@@ -16,8 +16,10 @@ use tonic::Status;
 use tracing::info;
 
 use super::{SvidService, check_audience, jwt_svid, seconds, x509_svid};
-use crate::api::status::{bad_csr, invalid};
-use crate::ca::{Ca, Jti, JwtSvidRequest, X509SvidRequest};
+use crate::{
+    api::status::{bad_csr, invalid},
+    ca::{Ca, Jti, JwtSvidRequest, X509SvidRequest},
+};
 
 impl SvidService {
     pub(super) async fn mint_x509(

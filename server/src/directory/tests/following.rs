@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use signet_identity::TrustDomain;
-use signet_identity::bundle::Bundle;
-use signet_identity::entry::Entry;
+use signet_identity::{TrustDomain, bundle::Bundle, entry::Entry};
 use tokio::time::timeout;
 
-use super::super::testing::{TestDirectory, agent, entry, id, selectors};
-use super::super::{Follow, Step};
-use super::create;
+use super::{
+    super::{
+        Follow, Step,
+        testing::{TestDirectory, agent, entry, id, selectors},
+    },
+    create,
+};
 
 async fn next(follow: &mut Follow) -> Step {
     timeout(Duration::from_secs(10), follow.next())

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use signet_identity::entry::{Entry, Rights};
 
-use super::testing::{TestDirectory, agent, entry, id, now, selectors};
-use super::{Among, Directory};
+use super::{
+    Among, Directory,
+    testing::{TestDirectory, agent, entry, id, now, selectors},
+};
 use crate::store::testing::TestStore;
 
 async fn create(test: &TestDirectory, entry: Entry) {

@@ -1,17 +1,23 @@
 //! Whatever happens, in whatever order: an agent that only ever applies deltas holds what a
 //! naive reading of all entries gives it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use proptest::prelude::*;
-use signet_identity::bundle::Bundle;
-use signet_identity::entry::{Entry, EntryId};
-use signet_identity::{SpiffeId, TrustDomain};
+use signet_identity::{
+    SpiffeId, TrustDomain,
+    bundle::Bundle,
+    entry::{Entry, EntryId},
+};
 
-use super::super::testing::{agent, entry, id, selectors, trust_domain};
-use super::super::{Directory, Step};
+use super::super::{
+    Directory, Step,
+    testing::{agent, entry, id, selectors, trust_domain},
+};
 use crate::store::{Agent, ChangeId, Changes};
 
 #[derive(Debug, Clone)]

@@ -5,11 +5,12 @@ use std::time::Duration;
 use signet_identity::bundle::Bundle;
 
 use super::create;
-use crate::directory::testing::{agent, entry, id, now};
-use crate::store::testing::TestStore;
-use crate::store::{
-    Agent, Attest, Attestation, ChangeId, CreateEntry, JoinToken, Journal, Renewed, Store,
-    TokenHash,
+use crate::{
+    directory::testing::{agent, entry, id, now},
+    store::{
+        Agent, Attest, Attestation, ChangeId, CreateEntry, JoinToken, Journal, Renewed, Store,
+        TokenHash, testing::TestStore,
+    },
 };
 
 fn attestation(agent: Agent, token: Option<&str>) -> Attestation {

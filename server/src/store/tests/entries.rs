@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use signet_identity::TrustDomain;
-use signet_identity::entry::{Attributes, Entry, Rights};
+use signet_identity::{
+    TrustDomain,
+    entry::{Attributes, Entry, Rights},
+};
 
 use super::{bundle, create};
-use crate::directory::testing::{entry, id, now, selectors};
-use crate::store::testing::TestStore;
-use crate::store::{CreateEntry, DeleteBundle, DeleteMode, UpdateEntry};
+use crate::{
+    directory::testing::{entry, id, now, selectors},
+    store::{CreateEntry, DeleteBundle, DeleteMode, UpdateEntry, testing::TestStore},
+};
 
 fn federated(name: &str) -> Entry {
     let partner = TrustDomain::new("partner.org").expect("trust domain");

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::create;
-use crate::directory::testing::entry;
-use crate::store::testing::TestStore;
-use crate::store::{CreateEntry, OpenProblem, Store, StoreError};
+use crate::{
+    directory::testing::entry,
+    store::{CreateEntry, OpenProblem, Store, StoreError, testing::TestStore},
+};
 
 async fn refusal(path: &Path) -> OpenProblem {
     match Store::open(path).await {

@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::{bundle, create};
-use crate::directory::testing::entry;
-use crate::store::ChangeId;
-use crate::store::testing::TestStore;
+use crate::{
+    directory::testing::entry,
+    store::{ChangeId, testing::TestStore},
+};
 
 #[tokio::test]
 async fn the_log_names_what_changed_and_the_rows_are_the_present_ones() {

@@ -5,8 +5,7 @@ mod entries;
 mod files;
 mod log;
 
-use signet_identity::TrustDomain;
-use signet_identity::bundle::Bundle;
+use signet_identity::{TrustDomain, bundle::Bundle};
 
 use super::{CreateEntry, Store};
 

@@ -3,7 +3,10 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt as _},
+    },
     process::{Command, Stdio},
     sync::{Mutex, PoisonError},
 };

@@ -1,6 +1,9 @@
 //! What to race, as the test writes it: one item a line, its parts separated by tabs.
 
-use std::{fs, path::Path, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The whole plan.
 #[derive(Default)]

@@ -14,8 +14,10 @@ use std::{
 };
 
 use nix::{
-    sys::socket::{AddressFamily, SockFlag, SockType, socket},
-    sys::wait::waitpid,
+    sys::{
+        socket::{AddressFamily, SockFlag, SockType, socket},
+        wait::waitpid,
+    },
     unistd::Pid,
 };
 
