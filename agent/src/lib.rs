@@ -18,17 +18,17 @@ mod upstream;
 mod workload;
 
 use std::{
-    future::Future,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use signet_daemon::{
     health::{Health, HealthListener},
     socket::UnixSocket,
+    tasks::Tasks,
 };
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -45,27 +45,22 @@ use workload::{Attestors, Discovery, Unix, WorkloadAttestor};
 
 /// Runs the agent until shutdown. Ends by itself only when this node cannot work as configured,
 /// or when the server has banned the agent.
+///
+/// # Errors
+/// What cannot be started, with its place and remedy; or the task that ended by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let health = Health::new();
     let status = Status::new(&health);
-    let mut parts = Parts::new(&shutdown);
+    let mut tasks = Tasks::new(&shutdown, DRAIN);
     if let Some(listener) = HealthListener::bind(&config.health, &health)? {
-        parts.start("health checks", |stop| async move {
-            listener.serve(stop).await;
-            Ok(())
-        });
+        tasks.spawn("health checks", |stop| listener.serve(stop));
     }
-    let (stop, started) = (parts.stop.clone(), start(config, &mut parts, status).await);
-    if let Err(error) = started {
-        stop.cancel();
-        parts.finish().await.ok();
-        return Err(error);
-    }
-    parts.finish().await
+    let started = start(config, &mut tasks, status).await;
+    tasks.finish(started).await
 }
 
 /// Gets the node attested, then starts everything that lives from its identity.
-async fn start(config: Config, parts: &mut Parts, status: Status) -> anyhow::Result<()> {
+async fn start(config: Config, tasks: &mut Tasks, status: Status) -> anyhow::Result<()> {
     let (keys, trust_domain) = (config.keys.clone(), &config.node.trust_domain);
     let (storage, saved) = Storage::open(&config.data_dir, keys, trust_domain)?;
     let bootstrap = config.bootstrap.clone();
@@ -76,7 +71,7 @@ async fn start(config: Config, parts: &mut Parts, status: Status) -> anyhow::Res
         bootstrap,
         status.clone(),
     )?;
-    if !node.establish(&parts.stop).await? {
+    if !node.establish(&tasks.stop_token()).await? {
         return Ok(());
     }
     let own = node
@@ -98,13 +93,10 @@ async fn start(config: Config, parts: &mut Parts, status: Status) -> anyhow::Res
         availability_target: config.node.availability_target,
     };
     let first = sync.first();
-    parts.start(
-        "node identity",
-        |stop| async move { Ok(node.run(stop).await?) },
-    );
-    parts.start("trust", |stop| done(keeper.run(stop)));
-    parts.start("synchronization", |stop| done(sync.run(stop)));
-    parts.start("rotation", |stop| done(rotation.run(stop)));
+    tasks.spawn("node identity", async |stop| Ok(node.run(stop).await?));
+    tasks.spawn("trust", |stop| keeper.run(stop));
+    tasks.spawn("synchronization", |stop| sync.run(stop));
+    tasks.spawn("rotation", |stop| rotation.run(stop));
     let path = config.socket_path.clone();
     let probed = status.clone();
     let unix = &config.unix;
@@ -112,14 +104,14 @@ async fn start(config: Config, parts: &mut Parts, status: Status) -> anyhow::Res
     let attestors = Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(discovery))]);
     if let Some(admin) = config.admin.clone() {
         let (cache, attestors, first) = (cache.clone(), attestors.clone(), first.clone());
-        parts.start("admin API", |stop| {
+        tasks.spawn("admin API", |stop| {
             serve_admin(admin, cache, attestors, first, stop)
         });
     }
-    parts.start("Workload API", |stop| {
+    tasks.spawn("Workload API", |stop| {
         serve(config, cache, attestors, first, stop)
     });
-    parts.start("self-check", |stop| done(probe(path, probed, stop)));
+    tasks.spawn("self-check", |stop| probe(path, probed, stop));
     Ok(())
 }
 
@@ -137,9 +129,7 @@ async fn serve(
     }
     let socket = UnixSocket::bind(&config.socket_path, OPEN_TO_ALL)?;
     info!(socket = %config.socket_path.display(), "Starting agent APIs");
-    api::serve(socket, cache, attestors, config.api, stop)
-        .await
-        .context("the Workload API")
+    Ok(api::serve(socket, cache, attestors, config.api, stop).await?)
 }
 
 /// Opens the admin socket, at the same time and for the same reason.
@@ -154,9 +144,7 @@ async fn serve_admin(
         return Ok(());
     }
     let socket = UnixSocket::bind(&admin.socket_path, OPEN_TO_OWNER)?;
-    api::serve_delegates(socket, cache, attestors, admin.delegates, stop)
-        .await
-        .context("the admin API")
+    Ok(api::serve_delegates(socket, cache, attestors, admin.delegates, stop).await?)
 }
 
 /// Waits for the first synchronization; `false` if the agent is told to stop before.
@@ -195,55 +183,8 @@ async fn probe_once(path: &Path) -> Result<(), api::ProbeError> {
     api::probe(path, PROBE_DEADLINE).await
 }
 
-async fn done(work: impl Future<Output = ()>) -> anyhow::Result<()> {
-    work.await;
-    Ok(())
-}
-
-/// The agent's tasks. When one ends with an error or before its time, all end.
-struct Parts {
-    tasks: JoinSet<(&'static str, anyhow::Result<()>)>,
-    stop: CancellationToken,
-}
-
-impl Parts {
-    fn new(shutdown: &CancellationToken) -> Self {
-        Self {
-            tasks: JoinSet::new(),
-            stop: shutdown.child_token(),
-        }
-    }
-
-    fn start<F>(&mut self, name: &'static str, part: impl FnOnce(CancellationToken) -> F)
-    where
-        F: Future<Output = anyhow::Result<()>> + Send + 'static,
-    {
-        let work = part(self.stop.clone());
-        self.tasks.spawn(async move { (name, work.await) });
-    }
-
-    /// Waits for all parts; the first error is the agent's.
-    async fn finish(mut self) -> anyhow::Result<()> {
-        let mut outcome = Ok(());
-        while let Some(ended) = self.tasks.join_next().await {
-            let early = !self.stop.is_cancelled();
-            let error = match ended {
-                Ok((_, Err(error))) => Some(error),
-                Ok((name, Ok(()))) if early => Some(anyhow!("{name} ended by itself")),
-                Ok((_, Ok(()))) => None,
-                Err(died) => Some(anyhow!(died).context("a part of the agent died")),
-            };
-            if let Some(error) = error
-                && outcome.is_ok()
-            {
-                outcome = Err(error);
-            }
-            self.stop.cancel();
-        }
-        outcome
-    }
-}
-
+/// Streams may take this long to end.
+const DRAIN: Duration = Duration::from_secs(10);
 /// Who a caller is, the kernel says; so every process may connect.
 const OPEN_TO_ALL: u32 = 0o777;
 /// Delegates are of the agent's own user or group.

@@ -9,3 +9,4 @@ pub mod health;
 pub mod log;
 pub mod run;
 pub mod socket;
+pub mod tasks;

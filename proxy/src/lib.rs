@@ -23,10 +23,10 @@ mod standing;
 mod worker;
 mod workload_api;
 
-use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use tokio::task::JoinSet;
+use anyhow::Context as _;
+use signet_daemon::tasks::Tasks;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -36,7 +36,7 @@ use self::{standing::Standing, worker::Worker};
 /// Runs the proxy until `shutdown`.
 ///
 /// # Errors
-/// What cannot be started, with its place and remedy; or the part that ended by itself.
+/// What cannot be started, with its place and remedy; or the task that ended by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (policies, policy) = policy::Follower::start(&config)?;
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
@@ -54,23 +54,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         threads = config.threads,
         "proxy started"
     );
-    let mut parts = JoinSet::new();
-    parts.spawn(identities.run(shutdown.clone()));
-    let stop = shutdown.clone();
-    parts.spawn(async move {
-        policies.run(stop).await;
-        Ok(())
-    });
-    for (number, worker) in workers.into_iter().enumerate() {
-        parts.spawn(on_thread(number, worker, shutdown.clone()));
-    }
-    let mut outcome = Ok(());
-    while let Some(ended) = parts.join_next().await {
-        // Whichever part ends first, the others end with it.
-        shutdown.cancel();
-        let ended = ended.map_err(anyhow::Error::from).flatten();
-        outcome = outcome.and(ended);
-    }
+    // The workers cut what is not finished in `drainTimeout`; they get a little more to do it.
+    let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(CUT));
+    tasks.spawn("identity", |stop| identities.run(stop));
+    tasks.spawn("policies", |stop| policies.run(stop));
+    let started = start(workers, &mut tasks);
+    let outcome = tasks.finish(started).await;
     info!("proxy stopped");
     outcome
 }
@@ -103,19 +92,13 @@ fn workers(config: &Config, standing: &Standing) -> anyhow::Result<Vec<Worker>> 
     Ok(workers)
 }
 
-async fn on_thread(
-    number: usize,
-    worker: Worker,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let (done, ended) = tokio::sync::oneshot::channel();
-    thread::Builder::new()
-        .name(format!("proxy-{number}"))
-        .spawn(move || {
-            // The receiver waits as long as this thread lives.
-            drop(done.send(worker.run(&shutdown)));
-        })?;
-    ended
-        .await
-        .map_err(|_closed| anyhow!("a thread of the proxy panicked"))?
+fn start(workers: Vec<Worker>, tasks: &mut Tasks) -> anyhow::Result<()> {
+    for (number, worker) in workers.into_iter().enumerate() {
+        tasks
+            .spawn_thread(&format!("proxy-{number}"), move |stop| worker.run(&stop))
+            .context("a thread for connections cannot be started")?;
+    }
+    Ok(())
 }
+
+const CUT: Duration = Duration::from_secs(1);

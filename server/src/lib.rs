@@ -13,18 +13,18 @@ mod directory;
 mod federation;
 mod housekeeping;
 mod listener;
-mod parts;
 mod registration;
 mod services;
 mod store;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use signet_daemon::{
     file,
     health::{Health, HealthListener, State},
     socket::UnixSocket,
+    tasks::Tasks,
 };
 use signet_identity::tls::SharedIdentity;
 use tokio::{net::TcpListener, task, time::Instant};
@@ -37,22 +37,21 @@ use config::{AttestorSettings, KeyManagerSettings};
 pub use config::{Config, RunFlags};
 use directory::Directory;
 use listener::TlsListener;
-use parts::Parts;
 use services::Services;
 use store::Store;
 
-/// Runs the server until `shutdown` is cancelled or a part of it fails.
+/// Runs the server until `shutdown` is cancelled or a task of it fails.
+///
+/// # Errors
+/// What cannot be started, with its place and remedy; or the task that ended by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    let mut parts = Parts::new();
+    let mut tasks = Tasks::new(&shutdown, DRAIN);
     // What was started is stopped in order even if the rest cannot be.
-    let started = start(config, &mut parts).await;
-    if started.is_ok() {
-        parts.wait(shutdown).await;
-    }
-    parts.stop(started).await
+    let started = start(config, &mut tasks).await;
+    tasks.finish(started).await
 }
 
 /// The sockets, bound before anything is stored or signed.
@@ -71,10 +70,10 @@ struct Ground {
     attestors: Arc<Attestors>,
 }
 
-async fn start(config: Config, parts: &mut Parts) -> anyhow::Result<()> {
+async fn start(config: Config, tasks: &mut Tasks) -> anyhow::Result<()> {
     let health = Health::new();
     let sockets = bind(&config, &health)?;
-    let ground = prepare(&config, parts).await?;
+    let ground = prepare(&config, tasks).await?;
     watch(&ground, &health);
     let listener = TlsListener::new(
         sockets.agents,
@@ -83,15 +82,14 @@ async fn start(config: Config, parts: &mut Parts) -> anyhow::Result<()> {
     )?;
     let services = Services::new(ground, config.admin_ids, config.limits, Instant::now());
     let (acceptor, connections) = listener.split();
-    let stop = parts.stop_token();
-    parts.add("TLS acceptor", acceptor.run(stop.clone()));
-    parts.add_fallible("agent listener", services.remote(connections, stop.clone()));
+    tasks.spawn("TLS acceptor", |stop| acceptor.run(stop));
+    tasks.spawn("agent listener", |stop| services.remote(connections, stop));
     info!(address = %config.bind, "Starting Server APIs");
     let admin = sockets.admin.incoming();
-    parts.add_fallible("admin listener", services.local(admin, stop.clone()));
+    tasks.spawn("admin listener", |stop| services.local(admin, stop));
     info!(address = %config.socket_path.display(), "Starting Server APIs");
     if let Some(listener) = sockets.health {
-        parts.add("health listener", listener.serve(stop));
+        tasks.spawn("health listener", |stop| listener.serve(stop));
     }
     Ok(())
 }
@@ -109,27 +107,28 @@ fn bind(config: &Config, health: &Health) -> anyhow::Result<Sockets> {
 }
 
 /// Opens the store, loads the directory, and brings the CA to where it can sign.
-async fn prepare(config: &Config, parts: &mut Parts) -> anyhow::Result<Ground> {
+async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Ground> {
     let attestors = attestors(config.attestors.clone()).await?;
     let (store, writer) = Store::open(&config.database)
         .await
         .context("DataStore \"sql\"")?;
-    parts.add_last(writer);
+    // What the others write on their way out stays.
+    tasks.spawn_last("database", |stop| writer.run(stop));
     // The database's lock keeps other servers off the keys too.
     let keys = key_manager(config.key_manager.clone()).await?;
     let trust_domain = &config.ca.trust_domain;
     let (directory, follower) = Directory::load(&store, trust_domain.clone()).await?;
-    let stop = parts.stop_token();
-    parts.add("directory", follower.run(stop.clone()));
+    tasks.spawn("directory", |stop| follower.run(stop));
     let handles = (store.clone(), directory.clone());
     let (rotation, ca) = Rotation::start(config.ca.clone(), keys, handles, clock::now())
         .await
         .context("cannot prepare the certificate authority")?;
-    parts.add("CA rotation", rotation.run(stop.clone()));
+    tasks.spawn("CA rotation", |stop| rotation.run(stop));
     let svid = ServerSvid::start(ca.clone(), config.ca.ca_key_type, clock::now());
     let (svid, identity) = svid.await?;
-    parts.add("server SVID", svid.run(stop.clone()));
-    parts.add("housekeeping", housekeeping::run(store.clone(), stop));
+    tasks.spawn("server SVID", |stop| svid.run(stop));
+    let expired = store.clone();
+    tasks.spawn("housekeeping", |stop| housekeeping::run(expired, stop));
     Ok(Ground {
         attestors: Arc::new(Attestors::new(trust_domain.clone(), attestors)),
         store,
@@ -172,6 +171,8 @@ fn watch(ground: &Ground, health: &Health) {
     });
 }
 
+/// Connections may take this long to end, and so may the database.
+const DRAIN: Duration = Duration::from_secs(10);
 /// Whoever can open the admin socket is an administrator.
 const SOCKET_MODE: u32 = 0o600;
 

@@ -38,7 +38,7 @@ pub(crate) use error::OpenProblem;
 pub(crate) use error::StoreError;
 pub(crate) use join_tokens::{JoinToken, TokenHash};
 pub(crate) use reading::{Changes, Snapshot};
-pub(crate) use writer::{Writer, Written};
+pub(crate) use writer::Written;
 
 /// A handle on the database. Cheap to clone.
 #[derive(Debug, Clone)]
