@@ -62,7 +62,7 @@ struct Sockets {
 }
 
 /// What the API stands on.
-struct Ground {
+struct Backend {
     store: Store,
     directory: Directory,
     ca: Ca,
@@ -73,14 +73,14 @@ struct Ground {
 async fn start(config: Config, tasks: &mut Tasks) -> anyhow::Result<()> {
     let health = Health::new();
     let sockets = bind(&config, &health)?;
-    let ground = prepare(&config, tasks).await?;
-    watch(&ground, &health);
+    let backend = prepare(&config, tasks).await?;
+    watch(&backend, &health);
     let listener = TlsListener::new(
         sockets.agents,
-        ground.identity.clone(),
-        ground.directory.trust(),
+        backend.identity.clone(),
+        backend.directory.trust(),
     )?;
-    let services = Services::new(ground, config.admin_ids, config.limits, Instant::now());
+    let services = Services::new(backend, config.admin_ids, config.limits, Instant::now());
     let (acceptor, connections) = listener.split();
     tasks.spawn("TLS acceptor", |stop| acceptor.run(stop));
     tasks.spawn("agent listener", |stop| services.remote(connections, stop));
@@ -107,7 +107,7 @@ fn bind(config: &Config, health: &Health) -> anyhow::Result<Sockets> {
 }
 
 /// Opens the store, loads the directory, and brings the CA to where it can sign.
-async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Ground> {
+async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Backend> {
     let attestors = attestors(config.attestors.clone()).await?;
     let (store, writer) = Store::open(&config.database)
         .await
@@ -129,7 +129,7 @@ async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Ground> {
     tasks.spawn("server SVID", |stop| svid.run(stop));
     let expired = store.clone();
     tasks.spawn("housekeeping", |stop| housekeeping::run(expired, stop));
-    Ok(Ground {
+    Ok(Backend {
         attestors: Arc::new(Attestors::new(trust_domain.clone(), attestors)),
         store,
         directory,
@@ -156,13 +156,13 @@ async fn attestors(settings: Vec<AttestorSettings>) -> anyhow::Result<Vec<NodeAt
 }
 
 /// The checks of the health listener, by SPIRE's names.
-fn watch(ground: &Ground, health: &Health) {
-    let ca = ground.ca.clone();
+fn watch(backend: &Backend, health: &Health) {
+    let ca = backend.ca.clone();
     health.register("server.ca", move || match ca.is_ready() {
         true => State::well(),
         false => State::unready("no authority is active"),
     });
-    let directory = ground.directory.clone();
+    let directory = backend.directory.clone();
     health.register("server", move || {
         match directory.bundle(directory.trust_domain()) {
             Some(_) => State::well(),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
 use crate::{
-    Ground,
+    Backend,
     api::{
         agent::AgentService,
         bundle::BundleService,
@@ -37,7 +37,7 @@ use crate::{
 
 /// The services, ready to be served in both places.
 pub(crate) struct Services {
-    ground: Ground,
+    backend: Backend,
     authorize: Authorize,
     limits: Arc<Limits>,
     started: Instant,
@@ -45,19 +45,19 @@ pub(crate) struct Services {
 
 impl Services {
     pub(crate) fn new(
-        ground: Ground,
+        backend: Backend,
         admin_ids: BTreeSet<String>,
         limits: LimitSwitches,
         started: Instant,
     ) -> Self {
         let rules = Rules {
             admin_ids,
-            directory: ground.directory.clone(),
+            directory: backend.directory.clone(),
         };
         Self {
-            authorize: Authorize::new(rules, ground.store.clone()),
+            authorize: Authorize::new(rules, backend.store.clone()),
             limits: Arc::new(Limits::new(limits)),
-            ground,
+            backend,
             started,
         }
     }
@@ -92,11 +92,11 @@ impl Services {
     where
         C: Stream<Item = io::Result<PeerStream>> + Send + 'static,
     {
-        let Ground {
+        let Backend {
             directory,
             identity,
             ..
-        } = &self.ground;
+        } = &self.backend;
         let debug = DebugService::new(directory.clone(), identity.clone(), self.started.into());
         let (_reporter, health) = tonic_health::server::health_reporter();
         let routes = self
@@ -114,13 +114,13 @@ impl Services {
 
     /// What is served in both places.
     fn shared(&self, stop: &CancellationToken) -> Routes {
-        let Ground {
+        let Backend {
             store,
             directory,
             ca,
             attestors,
             ..
-        } = &self.ground;
+        } = &self.backend;
         let registration = Registration::new(store.clone(), directory.clone());
         let federation = Federation::new(store.clone(), directory.clone());
         let agent = AgentService {
