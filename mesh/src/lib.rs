@@ -37,6 +37,7 @@
 
 mod authorization;
 mod cidr;
+mod object;
 mod path;
 mod pattern;
 mod problem;
@@ -44,8 +45,8 @@ mod read;
 
 pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
-    Policies, PolicyName, PolicyTrace, Request, RuleRef, RuleTrace, Source, Workload,
-    WorkloadPolicy,
+    Policies, PolicyTrace, Request, RuleRef, RuleTrace, Source, Workload, WorkloadPolicy,
 };
+pub use object::ObjectName;
 pub use path::{HttpPath, PathError};
 pub use problem::{PolicyError, Warning};

@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc};
 
 use super::{
     condition::Condition,
-    policy::{Miss, Policy, PolicyName},
+    policy::{Miss, Policy},
     request::Request,
 };
+use crate::object::ObjectName;
 
 /// Whether a request may pass.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub enum DeniedWhy {
     /// There are ALLOW policies, and no rule of theirs matched.
     NoAllowMatched {
         /// The ALLOW policies that concern the workload, sorted.
-        considered: Vec<PolicyName>,
+        considered: Vec<ObjectName>,
         /// The rule that came closest; `None` if no ALLOW policy has any rule.
         nearest: Option<NearMiss>,
     },
@@ -117,7 +118,7 @@ impl RuleRef {
     }
 
     /// The policy that the rule belongs to.
-    pub fn policy(&self) -> &PolicyName {
+    pub fn policy(&self) -> &ObjectName {
         &self.policy.name
     }
 

@@ -6,9 +6,10 @@ use super::{
     action::Action,
     condition::{Condition, Held},
     decision::{Decision, describe_found},
-    policy::{Policy, PolicyName, Rule},
+    policy::{Policy, Rule},
     request::Request,
 };
+use crate::object::ObjectName;
 
 /// What [`super::WorkloadPolicy::explain`] answers.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyTrace {
     /// The policy.
-    pub name: PolicyName,
+    pub name: ObjectName,
     /// What it does if a rule matches.
     pub action: Action,
     /// The file it stands in.

@@ -19,11 +19,11 @@ use std::{collections::BTreeMap, sync::Arc};
 pub use action::Action;
 pub use decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef};
 pub use explain::{Explanation, Outcome, PolicyTrace, RuleTrace};
-pub use policy::PolicyName;
 pub use request::{Http, Request};
 pub use workload::WorkloadPolicy;
 
 use crate::{
+    object::{Kind, Object, ObjectName},
     problem::{PolicyError, Problems, Warning},
     read::yaml,
 };
@@ -59,12 +59,15 @@ impl Policies {
     /// nothing is loaded if there is one. The order of sources and documents carries no meaning.
     pub fn parse(sources: &[Source]) -> Result<Self, Vec<PolicyError>> {
         let mut problems = Problems::new();
-        let mut policies: BTreeMap<PolicyName, Arc<Policy>> = BTreeMap::new();
+        let mut policies: BTreeMap<ObjectName, Arc<Policy>> = BTreeMap::new();
         for source in sources {
             problems.enter(&source.name);
             for node in yaml::documents(&source.text, &mut problems) {
-                let Some(policy) = document::read(&node, &mut problems) else {
+                let Some(object) = Object::open(&node, &mut problems) else {
                     continue;
+                };
+                let policy = match object.kind {
+                    Kind::AuthorizationPolicy => document::read(object, &mut problems),
                 };
                 lint::check(&policy, &mut problems);
                 if let Some(first) = policies.get(&policy.name) {
@@ -91,7 +94,7 @@ impl Policies {
     }
 
     /// The names of all policies, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &PolicyName> {
+    pub fn names(&self) -> impl Iterator<Item = &ObjectName> {
         self.policies.iter().map(|policy| &policy.name)
     }
 
@@ -101,7 +104,7 @@ impl Policies {
         let concerns = |policy: &&Arc<Policy>| {
             let namespace = policy.name.namespace();
             (namespace == workload.namespace || namespace == root_namespace)
-                && policy.selects(&workload.labels)
+                && policy.selector.selects(&workload.labels)
         };
         WorkloadPolicy::new(self.policies.iter().filter(concerns).cloned())
     }

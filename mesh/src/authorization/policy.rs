@@ -1,27 +1,21 @@
 //! A compiled policy: its rules, and whether one of them matches a request.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use super::{
     action::Action,
     condition::{Condition, Held, Test},
     request::Request,
 };
-
-/// Namespace and name: what identifies a policy.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PolicyName {
-    namespace: Box<str>,
-    name: Box<str>,
-}
+use crate::object::{ObjectName, Selector};
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Policy {
-    pub(crate) name: PolicyName,
+    pub(crate) name: ObjectName,
     pub(crate) file: Arc<str>,
     pub(crate) line: u64,
     pub(crate) action: Action,
-    pub(crate) selector: BTreeMap<String, String>,
+    pub(crate) selector: Selector,
     pub(crate) rules: Vec<Rule>,
 }
 
@@ -78,45 +72,12 @@ impl Policy {
     }
 }
 
-impl PolicyName {
-    pub(crate) fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
-    }
-
-    /// The namespace of the policy.
-    pub fn namespace(&self) -> &str {
-        &self.namespace
-    }
-
-    /// Its name within the namespace.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Allow => "ALLOW",
             Self::Deny => "DENY",
         })
-    }
-}
-
-impl Policy {
-    pub(crate) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.selector
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
     }
 }
 
