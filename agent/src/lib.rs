@@ -30,7 +30,6 @@ use signet_daemon::{
 };
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
 pub use config::{Config, RunFlags};
 
@@ -128,7 +127,6 @@ async fn serve(
         return Ok(());
     }
     let socket = UnixSocket::bind(&config.socket_path, OPEN_TO_ALL)?;
-    info!(socket = %config.socket_path.display(), "Starting agent APIs");
     Ok(api::serve(socket, cache, attestors, config.api, stop).await?)
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, Command};
+use signet_daemon::log::Manner;
 
 use crate::Role;
 
@@ -20,6 +21,15 @@ pub(crate) fn role_of(program: &OsStr) -> Option<Role> {
         "spire-server" => Some(Role::Server),
         "spire-agent" => Some(Role::Agent),
         _ => None,
+    }
+}
+
+/// Whose log lines a program of this name writes when its configuration does not say. What stands
+/// in the place of one of SPIRE's daemons writes SPIRE's.
+pub(crate) fn manner_of(program: &OsStr) -> Manner {
+    match Path::new(program).file_name().and_then(OsStr::to_str) {
+        Some("spire-server" | "spire-agent" | "signet-server" | "signet-agent") => Manner::Spire,
+        Some(_) | None => Manner::Ours,
     }
 }
 
@@ -240,5 +250,21 @@ mod tests {
             [Some(Role::Server), Some(Role::Agent), None]
         );
         assert_eq!(role_of(OsStr::new("/usr/bin/signet")), None);
+    }
+
+    #[test]
+    fn what_stands_in_for_a_daemon_of_spire_logs_as_that_does() {
+        let names = [
+            "/usr/bin/spire-server",
+            "spire-agent",
+            "signet-server",
+            "signet-agent",
+        ];
+        for name in names {
+            assert_eq!(manner_of(OsStr::new(name)), Manner::Spire, "{name}");
+        }
+        for name in ["signet", "/usr/bin/signet", "signet-proxy", ""] {
+            assert_eq!(manner_of(OsStr::new(name)), Manner::Ours, "{name}");
+        }
     }
 }

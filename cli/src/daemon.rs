@@ -10,7 +10,10 @@ use signet_daemon::{
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::output::{self, Streams};
+use crate::{
+    argv,
+    output::{self, Streams},
+};
 
 /// A role that runs until it is told to stop.
 pub(crate) trait Daemon {
@@ -29,6 +32,9 @@ pub(crate) trait Daemon {
 
     /// How and where it logs.
     fn log(config: &Self::Config) -> &LogConfig;
+
+    /// Says why it ends before it was told to.
+    fn log_failure(reason: &str);
 
     /// Does the work.
     async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()>;
@@ -58,6 +64,10 @@ impl Daemon for Server {
         config.log()
     }
 
+    fn log_failure(error: &str) {
+        error!(name: "server_crashed", error, "stopped");
+    }
+
     async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
         signet_server::run(config, shutdown).await
     }
@@ -77,6 +87,10 @@ impl Daemon for Agent {
 
     fn log(config: &Self::Config) -> &LogConfig {
         &config.log
+    }
+
+    fn log_failure(error: &str) {
+        error!(name: "agent_crashed", error, "stopped");
     }
 
     async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -100,6 +114,10 @@ impl Daemon for Proxy {
         &config.log
     }
 
+    fn log_failure(error: &str) {
+        error!(error, "stopped");
+    }
+
     async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
         signet_proxy::run(config, shutdown).await
     }
@@ -109,12 +127,13 @@ impl Daemon for Proxy {
 pub(crate) fn run<D: Daemon>(flags: &D::Flags) -> anyhow::Result<bool> {
     let config = D::load(flags)?;
     let settings = D::log(&config).clone();
-    log::init(&settings).context("cannot start the log")?;
+    let program = std::env::args_os().next().unwrap_or_default();
+    log::init(&settings, argv::manner_of(&program)).context("cannot start the log")?;
     let ended = run::block_on(D::THREADS, |shutdown| D::run(config, shutdown));
     let Err(reason) = ended else {
         return Ok(true);
     };
-    error!("stopped: {}", output::reason(&reason));
+    D::log_failure(&output::reason(&reason));
     match settings.destination {
         // Whoever started it does not see the file.
         Destination::File(_) => Err(reason),

@@ -84,10 +84,11 @@ async fn start(config: Config, tasks: &mut Tasks) -> anyhow::Result<()> {
     let (acceptor, connections) = listener.split();
     tasks.spawn("TLS acceptor", |stop| acceptor.run(stop));
     tasks.spawn("agent listener", |stop| services.remote(connections, stop));
-    info!(address = %config.bind, "Starting Server APIs");
+    info!(name: "server_api_starting", address = %config.bind, network = "tcp", "Starting Server APIs");
     let admin = sockets.admin.incoming();
     tasks.spawn("admin listener", |stop| services.local(admin, stop));
-    info!(address = %config.socket_path.display(), "Starting Server APIs");
+    let path = config.socket_path.display();
+    info!(name: "server_api_starting", address = %path, network = "unix", "Starting Server APIs");
     if let Some(listener) = sockets.health {
         tasks.spawn("health listener", |stop| listener.serve(stop));
     }

@@ -132,18 +132,18 @@ async fn handshake(
     let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            debug!(peer.address = %address, error = &error as &dyn std::error::Error, "a TLS handshake failed");
+            debug!(address = %address, error = &error as &dyn std::error::Error, "a TLS handshake failed");
             return None;
         }
         Err(_elapsed) => {
-            debug!(peer.address = %address, "a TLS handshake took too long");
+            debug!(address = %address, "a TLS handshake took too long");
             return None;
         }
     };
     let leaf = match leaf(&stream) {
         Ok(leaf) => leaf,
         Err(error) => {
-            debug!(peer.address = %address, error = &error as &dyn std::error::Error, "a client certificate is not an X509-SVID");
+            debug!(address = %address, error = &error as &dyn std::error::Error, "a client certificate is not an X509-SVID");
             return None;
         }
     };

@@ -39,7 +39,13 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let path = socket.path().display().to_string();
-    info!(socket = %path, "serving the Workload API on {path}");
+    info!(
+        name: "agent_api_starting",
+        socket = %path,
+        network = "unix",
+        apis = "Workload API",
+        "serving the Workload API on {path}"
+    );
     let service = Service::new(cache, attestors, settings, shutdown.clone());
     let api = SpiffeWorkloadApiServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
     let (reporter, health) = tonic_health::server::health_reporter();

@@ -84,6 +84,7 @@ impl Service {
         let attested = self.attestors.attest(peer, clock::now()).await;
         match &attested {
             Ok(workload) => debug!(
+                name: "process_attested",
                 rpc,
                 pid = %peer.pid,
                 selectors = ?workload.selectors(),

@@ -155,6 +155,7 @@ impl Node {
             return Ok(true);
         }
         info!(
+            name: "agent_svid_missing",
             attestor = self.settings.attestor.kind(),
             "this node has no valid SVID; starting node attestation"
         );
@@ -236,7 +237,8 @@ impl Node {
         };
         self.adopt(svid).await?;
         info!(
-            agent.id = self.svid.as_ref().map(|svid| svid.id.to_string()),
+            name: "node_attested",
+            agent_id = %self.id(),
             reattestable = attested.reattestable,
             "node attestation was successful"
         );
@@ -252,8 +254,18 @@ impl Node {
             reattestable: false,
         };
         self.adopt(svid).await?;
-        info!("the agent's SVID was renewed");
+        info!(
+            name: "agent_svid_rotated",
+            agent_id = %self.id(),
+            "the agent's SVID was renewed"
+        );
         Ok(())
+    }
+
+    /// What the node is called, once it is.
+    fn id(&self) -> String {
+        let svid = self.svid.as_ref();
+        svid.map(|svid| svid.id.to_string()).unwrap_or_default()
     }
 
     /// A fresh key, kept before the server hears of it, and its CSR. The server takes the agent's
@@ -347,6 +359,7 @@ impl Node {
         }
         let pause = backoff.pause();
         warn!(
+            name: "attestation_failed",
             error = &error as &dyn std::error::Error,
             "no new SVID for the agent; next attempt in {pause:.1?}"
         );

@@ -106,7 +106,7 @@ impl Rotation {
             }) {
                 Ok(identity) => identities.push(identity),
                 Err(error) => {
-                    warn!(entry.id = %id, error, "no X.509-SVID for entry {id}");
+                    warn!(entry_id = %id, error, "no X.509-SVID for entry {id}");
                     failed.push(id);
                 }
             }

@@ -128,7 +128,11 @@ impl Sync {
     }
 
     async fn failed(&self, error: &CallError, pause: Duration) {
-        warn!(%error, "not synchronized with the server; next attempt in {pause:.1?}");
+        warn!(
+            name: "sync_failed",
+            %error,
+            "not synchronized with the server; next attempt in {pause:.1?}"
+        );
         self.status.not_synced(error);
         sleep(pause).await;
     }

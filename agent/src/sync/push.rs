@@ -127,7 +127,7 @@ pub(super) fn add_entry(change: &mut Change, wire: &types::Entry) {
     match Entry::from_proto(wire) {
         Ok(entry) => change.entries.push(entry),
         Err(error) => {
-            error!(entry.id = wire.id, %error, "the server sent an entry that makes no sense");
+            error!(entry_id = wire.id, %error, "the server sent an entry that makes no sense");
             change.removed_entries.extend(wire.id.parse::<EntryId>());
         }
     }

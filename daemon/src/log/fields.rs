@@ -34,6 +34,14 @@ pub(super) enum Shown<'a> {
     Literal(&'a str),
 }
 
+impl<'a> Shown<'a> {
+    pub(super) fn as_str(self) -> &'a str {
+        match self {
+            Self::Text(text) | Self::Literal(text) => text,
+        }
+    }
+}
+
 impl Fields {
     /// The sentence.
     pub(super) fn message(&self) -> &str {

@@ -10,11 +10,11 @@ use super::*;
 fn logged(config: LogConfig, act: impl FnOnce(&LogHandle, &Path)) -> String {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("daemon.log");
-    let (subscriber, handle) = build(&LogConfig {
+    let config = LogConfig {
         destination: Destination::File(path.clone()),
         ..config
-    })
-    .unwrap();
+    };
+    let (subscriber, handle) = build(&config, Manner::Ours).unwrap();
     tracing::subscriber::with_default(subscriber, || act(&handle, &path));
     std::fs::read_to_string(&path).unwrap()
 }
@@ -107,31 +107,168 @@ fn fields_of_spans_follow_those_of_the_event() {
     );
 }
 
-#[test]
-fn json_lines_have_the_keys_of_spire() {
+/// What is logged in a form of SPIRE's, with `T` for each time.
+fn of_spire(format: Format, manner: Manner, act: impl FnOnce()) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("daemon.log");
     let config = LogConfig {
-        format: Format::Json,
+        destination: Destination::File(path.clone()),
+        format,
         ..LogConfig::default()
     };
-    let log = logged(config, |_, _| {
+    let (subscriber, _) = build(&config, manner).unwrap();
+    tracing::subscriber::with_default(subscriber, act);
+    let log = std::fs::read_to_string(path).unwrap();
+    let key = if format == Format::Json {
+        "\"time\":\""
+    } else {
+        "time=\""
+    };
+    let mut masked = String::new();
+    for line in log.lines() {
+        let (before, rest) = line.split_once(key).unwrap();
+        let (time, after) = rest.split_once('"').unwrap();
+        let whole = time.strip_suffix('Z').unwrap();
+        let (seconds, fraction) = whole.split_once('.').unwrap_or((whole, ""));
+        assert_eq!(
+            (seconds.len(), seconds.as_bytes()[10]),
+            (19, b'T'),
+            "{time}"
+        );
+        assert!(!fraction.ends_with('0') && !whole.ends_with('.'), "{time}");
+        let cut = format == Format::Unsaid;
+        assert!(!cut || fraction.is_empty(), "{time}");
+        masked.push_str(&format!("{before}{key}T\"{after}\n"));
+    }
+    masked
+}
+
+#[test]
+fn a_text_line_of_spire_has_its_fields_in_order_and_quotes_only_where_it_has_to() {
+    for (format, manner) in [
+        (Format::Text, Manner::Ours),
+        (Format::Unsaid, Manner::Spire),
+    ] {
+        let log = of_spire(format, manner, || {
+            warn!(
+                zone = "eu-1",
+                msg = "mine",
+                count = 3,
+                address = "/run/api.sock",
+                empty = "",
+                id = "spiffe://example.org/web",
+                "a sentence"
+            );
+            info!("one-word");
+            info!(level = 7, "");
+        });
+        assert_eq!(
+            log,
+            "time=\"T\" level=warning msg=\"a sentence\" address=/run/api.sock count=3 empty= \
+             fields.msg=mine id=\"spiffe://example.org/web\" zone=eu-1\n\
+             time=\"T\" level=info msg=one-word\n\
+             time=\"T\" level=info fields.level=7\n"
+        );
+    }
+}
+
+#[test]
+fn a_json_line_of_spire_has_all_its_keys_in_order() {
+    let log = of_spire(Format::Json, Manner::Ours, || {
+        let sentence = "sentence with \"quotes\" & <marks>";
         warn!(
             level = "high",
             count = 2_u64,
             share = 0.5,
-            "sentence with \"quotes\""
-        )
+            ok = true,
+            "{sentence}"
+        );
     });
-    let line: Value = serde_json::from_str(&log).unwrap();
-    assert_eq!(line["msg"], "sentence with \"quotes\"");
     assert_eq!(
-        (&line["level"], &line["fields.level"]),
-        (&Value::from("warning"), &Value::from("high"))
+        log,
+        "{\"count\":2,\"fields.level\":\"high\",\"level\":\"warning\",\
+         \"msg\":\"sentence with \\\"quotes\\\" \\u0026 \\u003cmarks\\u003e\",\"ok\":true,\
+         \"share\":0.5,\"time\":\"T\"}\n"
     );
+}
+
+#[test]
+fn nothing_that_a_peer_sends_can_forge_a_line_of_spire() {
+    let hostile = "x\ntime=\"2026\" level=error msg=forged\r\u{1b}[2J\u{202e}";
+    let text = of_spire(Format::Text, Manner::Ours, || {
+        info!(name = hostile, "hello {hostile}");
+    });
+    let quoted = r#"x\ntime=\"2026\" level=error msg=forged\r\x1b[2J\u202e"#;
     assert_eq!(
-        (&line["count"], &line["share"]),
-        (&Value::from(2), &Value::from(0.5))
+        text,
+        format!("time=\"T\" level=info msg=\"hello {quoted}\" name=\"{quoted}\"\n")
     );
-    assert_eq!(line["time"].as_str().unwrap().len(), 24);
+    let json = of_spire(Format::Json, Manner::Ours, || {
+        info!(name = hostile, "hello")
+    });
+    assert_eq!(json.lines().count(), 1);
+    let line: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(line["name"], hostile);
+}
+
+#[test]
+fn an_event_that_spire_knows_is_said_in_its_words_and_at_its_level_in_its_forms_alone() {
+    let act = || {
+        let agent = "spiffe://example.org/spire/agent/x";
+        info!(name: "agent_banned", agent_id = agent, "banned an agent");
+        debug!(name: "svid_creating", entry_id = "e-1", "having an SVID signed");
+        let moment = Moment(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_767_323_045));
+        info!(
+            name: "x509_ca_prepared",
+            authority_id = "ab12",
+            expires_at = %moment,
+            "prepared an X.509 authority"
+        );
+        warn!(name: "sync_failed", error = "no route", "not synchronized");
+        warn!(name: "attestation_refused", reason = "agent is banned", "refused");
+    };
+    assert_eq!(
+        of_spire(Format::Text, Manner::Ours, act),
+        "time=\"T\" level=info msg=\"Agent banned\" \
+         spiffe_id=\"spiffe://example.org/spire/agent/x\" subsystem_name=api\n\
+         time=\"T\" level=info msg=\"Creating X509-SVID\" entry_id=e-1 subsystem_name=manager\n\
+         time=\"T\" level=info msg=\"X509 CA prepared\" \
+         expiration=\"2026-01-02 03:04:05 +0000 UTC\" local_authority_id=ab12 \
+         subsystem_name=ca_manager\n\
+         time=\"T\" level=error msg=\"Synchronize failed\" \
+         error=\"failed to fetch authorized entries: no route\" subsystem_name=manager\n\
+         time=\"T\" level=error msg=\"Agent is banned\" subsystem_name=api\n"
+    );
+    let json = of_spire(Format::Json, Manner::Ours, act);
+    assert!(
+        json.contains("\"expiration\":\"2026-01-02T03:04:05Z\""),
+        "{json}"
+    );
+    let log = logged(LogConfig::default(), |_, _| act());
+    assert_eq!(
+        timeless(&log),
+        [
+            "INFO  banned an agent agent_id=spiffe://example.org/spire/agent/x",
+            "INFO  prepared an X.509 authority authority_id=ab12 expires_at=2026-01-02T03:04:05Z",
+            "WARN  not synchronized error=\"no route\"",
+            "WARN  refused reason=\"agent is banned\"",
+        ]
+    );
+}
+
+#[test]
+fn the_readable_form_can_be_asked_of_what_stands_in_for_spire() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("daemon.log");
+    let config = LogConfig {
+        destination: Destination::File(path.clone()),
+        format: Format::Readable,
+        ..LogConfig::default()
+    };
+    let (subscriber, _) = build(&config, Manner::Spire).unwrap();
+    tracing::subscriber::with_default(subscriber, || info!("here"));
+    let log = std::fs::read_to_string(path).unwrap();
+    assert_eq!(timeless(&log), ["INFO  here"]);
 }
 
 #[test]
@@ -205,10 +342,11 @@ fn the_source_location_is_shown_on_request() {
 #[test]
 fn a_log_file_that_cannot_be_opened_is_named_with_the_remedy() {
     let destination = Destination::File("/no/such/directory/daemon.log".into());
-    let Err(error) = build(&LogConfig {
+    let config = LogConfig {
         destination,
         ..LogConfig::default()
-    }) else {
+    };
+    let Err(error) = build(&config, Manner::Ours) else {
         panic!("opened")
     };
     assert_eq!(
@@ -222,22 +360,25 @@ fn levels_and_formats_are_read_in_any_case_and_refused_with_the_choices() {
     assert_eq!("DEBUG".parse(), Ok(Level::Debug));
     assert_eq!("Warning".parse(), Ok(Level::Warn));
     assert_eq!("JSON".parse(), Ok(Format::Json));
+    assert_eq!("".parse(), Ok(Format::Unsaid));
     assert_eq!(
         "loud".parse::<Level>().unwrap_err().to_string(),
         "`loud` is no log level; choose one of ERROR, WARN, INFO, DEBUG, TRACE"
     );
     assert_eq!(
         "xml".parse::<Format>().unwrap_err().to_string(),
-        "`xml` is no log format; choose one of text, json"
+        "`xml` is no log format; choose one of text, json, readable"
     );
 }
 
 #[test]
 fn a_process_has_one_log() {
-    let first = init(&LogConfig {
+    let config = LogConfig {
         destination: Destination::Stderr,
         ..LogConfig::default()
-    });
+    };
+    let first = init(&config, Manner::Ours);
     assert_eq!(first.unwrap().level(), installed().unwrap().level());
-    assert!(matches!(init(&LogConfig::default()), Err(LogError::Twice)));
+    let second = init(&config, Manner::Ours);
+    assert!(matches!(second, Err(LogError::Twice)));
 }

@@ -32,7 +32,7 @@ impl Logger for LoggerService {
         let level = level(request.into_inner().new_level)?;
         let handle = handle()?;
         handle.set_level(level);
-        info!(level = %level, "the log level was changed");
+        info!(name: "log_level_set", level = %level, "the log level was changed");
         Ok(Response::new(levels(handle)))
     }
 
@@ -42,7 +42,11 @@ impl Logger for LoggerService {
     ) -> Result<Response<types::Logger>, Status> {
         let handle = handle()?;
         handle.reset_level();
-        info!("the log level was reset");
+        info!(
+            name: "log_level_reset",
+            launch_log_level = %handle.launch_level(),
+            "the log level was reset"
+        );
         Ok(Response::new(levels(handle)))
     }
 }

@@ -37,7 +37,10 @@ impl Rotation {
         }
         match self.store.amend_bundle(trust_domain, edit).await {
             Ok(_written) => {
-                info!("removed authorities that ended more than a day ago from the bundle")
+                info!(
+                    name: "authorities_pruned",
+                    "removed authorities that ended more than a day ago from the bundle"
+                )
             }
             Err(error) => warn!(
                 error = &error as &dyn std::error::Error,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use signet_daemon::log::Moment;
 use signet_identity::{
     TrustDomain,
     bundle::{Bundle, JwtAuthority, X509Authority},
@@ -23,7 +24,7 @@ use tokio::{
     task, time,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     Authorities, Ca, CaSubject, JwtMaterial, KeyManager, KeyManagerError, Lifetimes, X509Error,
@@ -205,7 +206,16 @@ impl Rotation {
                 certificate: signed.der,
             },
         };
-        info!(authority.id = %authority.id, slot = ?slot, "prepared an X.509 authority");
+        info!(
+            name: "x509_ca_prepared",
+            authority_id = %authority.id,
+            ?slot,
+            issued_at = %Moment(authority.lifetime.issued_at),
+            expires_at = %Moment(authority.lifetime.not_after),
+            self_signed = true,
+            upstream_authority_id = "",
+            "prepared an X.509 authority"
+        );
         let next = Authorities {
             x509: current.x509.prepared(authority),
             jwt: current.jwt.clone(),
@@ -234,7 +244,14 @@ impl Rotation {
             expires_at: Some(not_after),
             tainted: false,
         };
-        info!(authority.id = %id, slot = ?slot, "prepared a JWT authority");
+        info!(
+            name: "jwt_key_prepared",
+            authority_id = %id,
+            ?slot,
+            issued_at = %Moment(issued_at),
+            expires_at = %Moment(not_after),
+            "prepared a JWT authority"
+        );
         let authority = Authority {
             id,
             slot,
@@ -257,9 +274,24 @@ impl Rotation {
             x509: current.x509.activated(),
             jwt: current.jwt.clone(),
         };
-        let id = next.x509.active.as_ref().map(|active| active.id.clone());
+        let active = next.x509.active.clone();
         self.save(next).await?;
-        info!(authority.id = id, "activated an X.509 authority");
+        if let Some(active) = active {
+            info!(
+                name: "x509_ca_activated",
+                authority_id = active.id,
+                slot = ?active.slot,
+                issued_at = %Moment(active.lifetime.issued_at),
+                expires_at = %Moment(active.lifetime.not_after),
+                upstream_authority_id = "",
+                "activated an X.509 authority"
+            );
+            debug!(
+                name: "x509_ca_rotated",
+                trust_domain_id = %self.settings.trust_domain.id_string(),
+                "the X.509 authority in use is another one"
+            );
+        }
         Ok(())
     }
 
@@ -268,9 +300,18 @@ impl Rotation {
             x509: current.x509.clone(),
             jwt: current.jwt.activated(),
         };
-        let id = next.jwt.active.as_ref().map(|active| active.id.clone());
+        let active = next.jwt.active.clone();
         self.save(next).await?;
-        info!(authority.id = id, "activated a JWT authority");
+        if let Some(active) = active {
+            info!(
+                name: "jwt_key_activated",
+                authority_id = active.id,
+                slot = ?active.slot,
+                issued_at = %Moment(active.lifetime.issued_at),
+                expires_at = %Moment(active.lifetime.not_after),
+                "activated a JWT authority"
+            );
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use signet_daemon::log::Moment;
 use signet_identity::{
     SpiffeId, id,
     key::{KeyError, KeyType, PrivateKey},
@@ -78,7 +79,12 @@ impl ServerSvid {
                 continue;
             }
             match self.renew(now).await {
-                Ok(()) => info!("renewed the server's own SVID"),
+                Ok(()) => info!(
+                    name: "server_svid_renewed",
+                    spiffe_id = %self.id,
+                    expires_at = %Moment(self.lifetime.not_after),
+                    "renewed the server's own SVID"
+                ),
                 Err(error) => warn!(
                     error = &error as &dyn std::error::Error,
                     "the server's own SVID could not be renewed; trying again"

@@ -10,6 +10,7 @@ use signet_identity::{
     TrustDomain,
     bundle::{Bundle, JwtAuthority, X509Authority},
 };
+use tracing::{info, warn};
 
 use crate::{
     directory::Directory,
@@ -138,7 +139,12 @@ impl Federation {
         if !self.seen(written).await {
             return Err(FederationError::Exists);
         }
-        log(&bundle.trust_domain, "created");
+        info!(
+            name: "federated_bundle_created",
+            trust_domain = %bundle.trust_domain,
+            "created the bundle of {}",
+            bundle.trust_domain
+        );
         self.warn_if_shared(&bundle);
         Ok(bundle)
     }
@@ -148,7 +154,12 @@ impl Federation {
         self.check(&bundle.trust_domain, Action::Setting)?;
         let written = self.store.set_bundle(bundle.clone()).await?;
         self.seen(written).await;
-        log(&bundle.trust_domain, "set");
+        info!(
+            name: "federated_bundle_set",
+            trust_domain = %bundle.trust_domain,
+            "set the bundle of {}",
+            bundle.trust_domain
+        );
         self.warn_if_shared(&bundle);
         Ok(bundle)
     }
@@ -162,7 +173,11 @@ impl Federation {
         self.check(&trust_domain, Action::Updating)?;
         let written = self.store.update_bundle(trust_domain.clone(), edit).await?;
         let bundle = self.seen(written).await.ok_or(FederationError::NotFound)?;
-        log(&trust_domain, "updated");
+        info!(
+            name: "federated_bundle_updated",
+            trust_domain = %trust_domain,
+            "updated the bundle of {trust_domain}"
+        );
         self.warn_if_shared(&bundle);
         Ok(bundle)
     }
@@ -180,7 +195,7 @@ impl Federation {
             DeleteBundle::NotFound => return Err(FederationError::NotFound),
             DeleteBundle::InUse(entries) => return Err(FederationError::InUse(entries.len())),
         }
-        log(&trust_domain, "deleted");
+        info!(trust_domain = %trust_domain, "deleted the bundle of {trust_domain}");
         Ok(())
     }
 
@@ -190,7 +205,7 @@ impl Federation {
         let keys = keys_of(bundle);
         for other in self.directory.bundles() {
             if other.trust_domain != *trust_domain && !keys.is_disjoint(&keys_of(&other)) {
-                tracing::warn!(
+                warn!(
                     trust_domain = %trust_domain,
                     other = %other.trust_domain,
                     "an authority of {trust_domain} is also one of {}; each trust domain should have its own",
@@ -220,10 +235,6 @@ fn keys_of(bundle: &Bundle) -> HashSet<Vec<u8>> {
     let jwt = bundle.jwt_authorities.iter();
     x509.chain(jwt.map(|authority| authority.spki_der.clone()))
         .collect()
-}
-
-fn log(trust_domain: &TrustDomain, what: &'static str) {
-    tracing::info!(trust_domain = %trust_domain, "{what} the bundle of {trust_domain}");
 }
 
 impl std::fmt::Display for Action {

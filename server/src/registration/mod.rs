@@ -116,7 +116,7 @@ impl Registration {
             UpdateEntry::Refused(error) => return Err(UpdateError::Invalid(error)),
         };
         self.directory.caught_up(written.change).await;
-        tracing::info!(entry.id = %entry.id, entry.revision = entry.revision, "updated entry {}", entry.id);
+        tracing::info!(entry_id = %entry.id, revision = entry.revision, "updated entry {}", entry.id);
         Ok(entry)
     }
 
@@ -125,7 +125,7 @@ impl Registration {
         let written = self.store.delete_entries(ids.clone()).await?;
         self.directory.caught_up(written.change).await;
         for (id, _) in ids.iter().zip(&written.value).filter(|(_, gone)| **gone) {
-            tracing::info!(entry.id = %id, "deleted entry {id}");
+            tracing::info!(entry_id = %id, "deleted entry {id}");
         }
         Ok(written.value)
     }
@@ -175,7 +175,7 @@ fn named(draft: Draft, now: SystemTime) -> Result<Entry, EntryIdError> {
 fn created(entry: Entry, outcome: CreateEntry) -> Result<Entry, CreateError> {
     match outcome {
         CreateEntry::Created => {
-            tracing::info!(entry.id = %entry.id, spiffe_id = %entry.spiffe_id, parent.id = %entry.parent_id, "created entry {}", entry.id);
+            tracing::info!(entry_id = %entry.id, spiffe_id = %entry.spiffe_id, parent_id = %entry.parent_id, "created entry {}", entry.id);
             Ok(entry)
         }
         CreateEntry::Similar(similar) => Err(CreateError::Similar(similar)),

@@ -30,7 +30,12 @@ pub(crate) async fn serve_delegates(
     shutdown: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let path = socket.path().display().to_string();
-    info!(socket = %path, "serving the DelegatedIdentity API on {path}");
+    info!(
+        name: "admin_api_starting",
+        socket = %path,
+        network = "unix",
+        "serving the DelegatedIdentity API on {path}"
+    );
     let service = Service::new(cache, attestors, delegates, shutdown.clone());
     let api = DelegatedIdentityServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
     let server = Server::builder()

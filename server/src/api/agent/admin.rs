@@ -60,7 +60,7 @@ impl AgentService {
             return Err(not_found());
         }
         self.directory.caught_up(written.change).await;
-        info!(agent.id = %id, "evicted an agent");
+        info!(name: "agent_deleted", agent_id = %id, "evicted an agent");
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl AgentService {
             return Err(not_found());
         }
         self.directory.caught_up(written.change).await;
-        info!(agent.id = %id, "banned an agent");
+        info!(name: "agent_banned", agent_id = %id, "banned an agent");
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use signet_proto::spire::api::server::agent::v1::{
     attest_agent_response as response,
 };
 use tokio::time::timeout;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use tracing::{info, warn};
 
 use super::{AgentService, public_key, x509_svid};
@@ -40,10 +40,19 @@ pub(super) fn conversation(
     stream::unfold(talk, |mut talk| async move {
         let answer = talk.next().await.transpose()?;
         if let Err(status) = &answer {
-            warn!(code = ?status.code(), reason = status.message(), "refused an attestation");
+            log_refusal(status);
         }
         Some((answer, talk))
     })
+}
+
+fn log_refusal(status: &Status) {
+    let (code, reason) = (status.code(), status.message());
+    if code == Code::InvalidArgument {
+        warn!(name: "attestation_invalid", ?code, reason, "refused an attestation");
+    } else {
+        warn!(name: "attestation_refused", ?code, reason, "refused an attestation");
+    }
 }
 
 struct Talk {
@@ -167,7 +176,13 @@ impl AgentService {
             Attest::TokenGone => return Err(TokenError::UnknownOrUsed.into()),
         }
         self.directory.caught_up(written.change).await;
-        info!(agent.id = %id, attestor = attested.kind, serial = %svid.serial, "attested an agent");
+        info!(
+            name: "agent_attested",
+            agent_id = %id,
+            attestor = attested.kind,
+            serial = %svid.serial,
+            "attested an agent"
+        );
         let svid = Some(x509_svid(&id, &svid));
         let result = response::Result { svid, reattestable };
         Ok(AttestAgentResponse {

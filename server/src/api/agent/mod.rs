@@ -146,7 +146,7 @@ impl AgentService {
             return Err(gone());
         }
         self.directory.caught_up(written.change).await;
-        info!(agent.id = %id, serial = %svid.serial, "renewed an agent SVID");
+        info!(name: "agent_renewed", agent_id = %id, serial = %svid.serial, "renewed an agent SVID");
         Ok(x509_svid(&id, &svid))
     }
 

@@ -52,7 +52,7 @@ impl Authorize {
                 self.rules.directory.caught_up(written.change).await;
             }
             Err(error) => {
-                warn!(agent.id = %agent, error = &error as &dyn std::error::Error, "the first use of a renewed agent SVID could not be noted")
+                warn!(agent_id = %agent, error = &error as &dyn std::error::Error, "the first use of a renewed agent SVID could not be noted")
             }
         }
     }
@@ -134,9 +134,10 @@ impl Denied {
             .map(|leaf| leaf.id.to_string());
         let address = peer.map(|peer| peer.address.to_string());
         info!(
+            name: "call_refused",
             method,
-            caller.id = caller,
-            caller.address = address,
+            caller_id = caller,
+            caller_addr = address,
             reason = self.0.map(|reason| reason.as_str_name()),
             "refused a call"
         );

@@ -45,7 +45,7 @@ impl SvidService {
             Ok::<_, Status>((id, ca.sign_x509(&request, now)?))
         };
         let (id, svid) = self.ca.off_worker(work).await??;
-        info!(spiffe.id = %id, serial = %svid.serial, "minted an X509-SVID");
+        info!(name: "x509_svid_signed", spiffe_id = %id, serial = %svid.serial, "minted an X509-SVID");
         Ok(x509_svid(&id, &svid, ""))
     }
 
@@ -68,7 +68,7 @@ impl SvidService {
             .ca
             .off_worker(move |ca| ca.sign_jwt(&asked, now))
             .await??;
-        info!(spiffe.id = %id, "minted a JWT-SVID");
+        info!(name: "jwt_svid_signed", spiffe_id = %id, "minted a JWT-SVID");
         Ok(jwt_svid(&id, svid, ""))
     }
 }

@@ -5,6 +5,7 @@ mod mint;
 
 use std::time::{Duration, SystemTime};
 
+use signet_daemon::log::Moment;
 use signet_identity::{
     SpiffeId, csr,
     entry::{Entry, EntryId},
@@ -147,7 +148,7 @@ impl SvidService {
             .iter()
             .filter(|result| result.svid.is_some())
             .count();
-        debug!(agent.id = %agent, asked = results.len(), signed, "signed X509-SVIDs");
+        debug!(agent_id = %agent, asked = results.len(), signed, "signed X509-SVIDs");
         Ok(results)
     }
 
@@ -173,7 +174,14 @@ impl SvidService {
             .ca
             .sign_one(move |ca| ca.sign_jwt(&asked, now))
             .await??;
-        debug!(agent.id = %agent, entry.id = %entry.id, "signed a JWT-SVID");
+        debug!(
+            name: "jwt_svid_signed",
+            agent_id = %agent,
+            entry_id = %entry.id,
+            spiffe_id = %entry.spiffe_id,
+            expires_at = %Moment(svid.expires_at),
+            "signed a JWT-SVID"
+        );
         Ok(jwt_svid(&entry.spiffe_id, svid, &entry.hint))
     }
 
@@ -191,7 +199,11 @@ impl SvidService {
         let svid = self.ca.off_worker(work).await??;
         let bundle = self.directory.bundle(self.ca.trust_domain());
         let bundle = bundle.ok_or_else(|| Status::unavailable("the server has no bundle yet"))?;
-        info!(serial = %svid.serial, "signed the CA certificate of a downstream server");
+        info!(
+            name: "downstream_ca_signed",
+            serial = %svid.serial,
+            "signed the CA certificate of a downstream server"
+        );
         Ok(NewDownstreamX509caResponse {
             ca_cert_chain: svid.chain.iter().map(|der| der.to_vec()).collect(),
             x509_authorities: bundle
