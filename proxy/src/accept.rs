@@ -1,85 +1,48 @@
-//! The accept loop that every port of the proxy shares: bounded, and never ended by an
-//! error of one connection.
+//! How every port of the proxy accepts: from its first identity on.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
+use signet_daemon::socket::{self, ConnectionLimit, Slot};
 use signet_identity::tls::SharedIdentity;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::sleep,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::standing;
 
 /// A port's socket.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct Acceptor {
     /// The port's name in the configuration.
     pub(crate) name: Arc<str>,
     /// The socket, on this thread.
     pub(crate) listener: TcpListener,
     /// Connections at once.
-    pub(crate) limit: usize,
+    pub(crate) limit: ConnectionLimit,
 }
 
-/// Accepts from the first identity on until `shutdown`; `handle` makes the task that carries
-/// a connection.
-pub(crate) async fn serve<H, F>(
-    door: Door,
-    identity: &SharedIdentity,
-    shutdown: &CancellationToken,
-    tasks: &TaskTracker,
-    handle: H,
-) where
-    H: Fn(TcpStream, SocketAddr) -> F,
-    F: Future<Output = ()> + Send + 'static,
-{
-    let waiting = standing::identity(identity.clone());
-    if shutdown.run_until_cancelled(waiting).await.is_none() {
-        return;
-    }
-    let listen = door.listener.local_addr().ok().map(tracing::field::display);
-    info!(port = &*door.name, listen, "accepting connections");
-    let places = Arc::new(Semaphore::new(door.limit));
-    while let Some((stream, client, place)) = shutdown
-        .run_until_cancelled(next(&door.listener, &places))
-        .await
+impl Acceptor {
+    /// Accepts from the first identity on until `shutdown`; `handle` makes the task that
+    /// carries a connection.
+    pub(crate) async fn serve<H, F>(
+        self,
+        identity: &SharedIdentity,
+        shutdown: &CancellationToken,
+        tasks: &TaskTracker,
+        handle: H,
+    ) where
+        H: Fn(TcpStream, SocketAddr, Slot) -> F,
+        F: Future<Output = ()> + Send + 'static,
     {
-        let carried = handle(stream, client);
-        tasks.spawn(async move {
-            carried.await;
-            drop(place);
-        });
-    }
-}
-
-type Accepted = (
-    TcpStream,
-    SocketAddr,
-    Option<tokio::sync::OwnedSemaphorePermit>,
-);
-
-async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> Accepted {
-    // A place first: connections beyond the limit wait in the kernel's backlog. The
-    // semaphore is never closed, so a place is always had.
-    let place = Arc::clone(places).acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, client)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    warn!(%client, %error, "TCP_NODELAY cannot be set");
-                }
-                return (stream, client, place);
-            }
-            Err(error) => {
-                warn!(%error, "a connection cannot be accepted; trying again");
-                sleep(BACK_OFF).await;
-            }
+        let waiting = standing::identity(identity.clone());
+        if shutdown.run_until_cancelled(waiting).await.is_none() {
+            return;
         }
+        let listen = self.listener.local_addr().ok().map(tracing::field::display);
+        info!(port = &*self.name, listen, "accepting connections");
+        let handle = |(stream, client), slot| handle(stream, client, slot);
+        socket::Acceptor::new(self.listener, self.limit)
+            .serve(shutdown, tasks, handle)
+            .await;
     }
 }
-
-const BACK_OFF: Duration = Duration::from_millis(100);

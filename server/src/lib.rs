@@ -81,8 +81,8 @@ async fn start(config: Config, tasks: &mut Tasks) -> anyhow::Result<()> {
         backend.directory.trust(),
     )?;
     let services = Services::new(backend, config.admin_ids, config.limits, Instant::now());
-    let (acceptor, connections) = listener.split();
-    tasks.spawn("TLS acceptor", |stop| acceptor.run(stop));
+    let (handshakes, connections) = listener.split();
+    tasks.spawn("TLS acceptor", |stop| handshakes.run(stop));
     tasks.spawn("agent listener", |stop| services.remote(connections, stop));
     info!(name: "server_api_starting", address = %config.bind, network = "tcp", "Starting Server APIs");
     let admin = sockets.admin.incoming();

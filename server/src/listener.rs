@@ -1,8 +1,9 @@
 //! The TLS listener for agents and remote administrators.
 //!
 //! A client certificate is asked for and not required; one that is shown must be good. Each
-//! handshake has a deadline, handshakes and connections have a bound, and a connection carries
-//! its peer's identity to the rules of the API.
+//! handshake has a deadline; handshakes and connections have a bound, and one address without a
+//! certificate has at most half of each. A connection carries its peer's identity to the rules of
+//! the API.
 
 use std::{
     io,
@@ -15,7 +16,7 @@ use std::{
 
 use futures_util::Stream;
 use rustls::ServerConfig;
-use signet_daemon::socket::{accept_tcp, bind_tcp};
+use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot, Source, bind_tcp};
 use signet_identity::{
     tls::{self, Clients, SharedIdentity, SharedTrust, TlsError},
     x509::Leaf,
@@ -23,13 +24,12 @@ use signet_identity::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::JoinSet,
+    sync::mpsc,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::Connected;
 use tracing::debug;
 
@@ -42,9 +42,17 @@ pub(crate) struct TlsListener {
 }
 
 /// The part of the listener that accepts; it has to run.
-pub(crate) struct Acceptor {
-    tcp: TcpListener,
-    config: Arc<ServerConfig>,
+pub(crate) struct Handshakes {
+    acceptor: Acceptor<TcpListener>,
+    handshake: Handshake,
+}
+
+/// What each handshake needs.
+#[derive(Clone)]
+struct Handshake {
+    tls: TlsAcceptor,
+    /// How many there may be at a time.
+    limit: ConnectionLimit,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
@@ -52,8 +60,7 @@ pub(crate) struct Acceptor {
 pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
     peer: TlsPeer,
-    /// Makes room for another connection when this one is gone.
-    _room: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 /// Binds before anything else is started, so that a port in use stops the server early.
@@ -72,86 +79,89 @@ impl TlsListener {
     }
 
     /// The connections in the form that tonic serves, and the task that makes them.
-    pub(crate) fn split(self) -> (Acceptor, impl Stream<Item = io::Result<Connection>> + Send) {
+    pub(crate) fn split(
+        self,
+    ) -> (
+        Handshakes,
+        impl Stream<Item = io::Result<Connection>> + Send,
+    ) {
         let (ready, connections) = mpsc::channel(MOST_HANDSHAKES);
-        let acceptor = Acceptor {
-            tcp: self.tcp,
-            config: self.config,
-            ready,
+        let connection_limit = ConnectionLimit::new(MOST_CONNECTIONS, MOST_CONNECTIONS / 2);
+        let handshakes = Handshakes {
+            acceptor: Acceptor::new(self.tcp, connection_limit),
+            handshake: Handshake {
+                tls: self.config.into(),
+                limit: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
+                ready,
+            },
         };
-        (acceptor, ReceiverStream::new(connections))
+        (handshakes, ReceiverStream::new(connections))
     }
 }
 
-impl Acceptor {
+impl Handshakes {
     /// Accepts until told to stop.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        let mut handshakes = JoinSet::new();
-        while let Some(next) = shutdown
-            .run_until_cancelled(self.next(&room, &mut handshakes))
-            .await
-        {
-            let Some((stream, address, room)) = next else {
-                break;
-            };
-            let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
-            let ready = self.ready.clone();
-            handshakes.spawn(async move {
-                if let Some(connection) = handshake(acceptor, stream, (address, room)).await {
-                    // The receiver is gone only when the server stops.
-                    let _ = ready.send(Ok(connection)).await;
-                }
-            });
-        }
-        handshakes.shutdown().await;
-    }
-
-    /// The next connection for which there is room.
-    async fn next(
-        &self,
-        room: &Arc<Semaphore>,
-        handshakes: &mut JoinSet<()>,
-    ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        while handshakes.try_join_next().is_some() {}
-        if handshakes.len() >= MOST_HANDSHAKES {
-            handshakes.join_next().await;
-        }
-        // The semaphore is never closed.
-        let room = Arc::clone(room).acquire_owned().await.ok()?;
-        let (stream, address) = accept_tcp(&self.tcp).await;
-        Some((stream, address, room))
+        let tasks = TaskTracker::new();
+        let handle = |(stream, address), slot| {
+            let (handshake, shutdown) = (self.handshake.clone(), shutdown.clone());
+            async move {
+                let done = handshake.carry(stream, address, slot);
+                shutdown.run_until_cancelled(done).await.unwrap_or(());
+            }
+        };
+        self.acceptor.serve(&shutdown, &tasks, handle).await;
+        tasks.close();
+        tasks.wait().await;
     }
 }
 
-async fn handshake(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    (address, room): (SocketAddr, OwnedSemaphorePermit),
-) -> Option<Connection> {
-    let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            debug!(address = %address, error = &error as &dyn std::error::Error, "a TLS handshake failed");
-            return None;
+impl Handshake {
+    async fn carry(self, stream: TcpStream, address: SocketAddr, mut slot: Slot) {
+        let Some((stream, leaf)) = self.peer(stream, address).await else {
+            return;
+        };
+        if leaf.is_some() {
+            slot.authenticated();
         }
-        Err(_elapsed) => {
-            debug!(address = %address, "a TLS handshake took too long");
+        let connection = Connection {
+            stream,
+            peer: TlsPeer { address, leaf },
+            _slot: slot,
+        };
+        // The receiver is gone only when the server stops.
+        let _ = self.ready.send(Ok(connection)).await;
+    }
+
+    /// The handshake, and who is at the other end.
+    async fn peer(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Option<(TlsStream<TcpStream>, Option<Arc<Leaf>>)> {
+        let Ok(_slot) = timeout(WAIT, self.limit.wait(Source::of(address))).await else {
+            debug!(address = %address, "there was no slot for a TLS handshake in time");
             return None;
+        };
+        let stream = match timeout(HANDSHAKE, self.tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                debug!(address = %address, error = &error as &dyn std::error::Error, "a TLS handshake failed");
+                return None;
+            }
+            Err(_elapsed) => {
+                debug!(address = %address, "a TLS handshake took too long");
+                return None;
+            }
+        };
+        match leaf(&stream) {
+            Ok(leaf) => Some((stream, leaf)),
+            Err(error) => {
+                debug!(address = %address, error = &error as &dyn std::error::Error, "a client certificate is not an X509-SVID");
+                None
+            }
         }
-    };
-    let leaf = match leaf(&stream) {
-        Ok(leaf) => leaf,
-        Err(error) => {
-            debug!(address = %address, error = &error as &dyn std::error::Error, "a client certificate is not an X509-SVID");
-            return None;
-        }
-    };
-    Some(Connection {
-        stream,
-        peer: TlsPeer { address, leaf },
-        _room: room,
-    })
+    }
 }
 
 fn leaf(
@@ -210,5 +220,9 @@ impl AsyncWrite for Connection {
 }
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection may wait for the handshakes of others.
+const WAIT: Duration = Duration::from_secs(10);
+/// At a time; of one address, half of them.
 const MOST_HANDSHAKES: usize = 256;
+/// Of one address, half of them, not counting those that have shown a certificate.
 const MOST_CONNECTIONS: usize = 16_384;

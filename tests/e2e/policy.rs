@@ -2,11 +2,13 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use tokio::net::TcpSocket;
 
 use crate::testbed::{Agent, Bed, Proxy, Server, eventually, free_port};
 
@@ -341,6 +343,26 @@ fn a_client_without_an_identity_does_not_get_through_the_handshake() {
     mesh.shop
         .process
         .says("connection refused, not authenticated");
+}
+
+#[tokio::test]
+async fn silent_connections_of_one_address_do_not_keep_other_peers_out() {
+    let bed = Bed::new();
+    let mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
+    let shop = SocketAddr::from((Ipv4Addr::LOCALHOST, mesh.shop_in));
+    let mut silent = Vec::new();
+    // More than there are handshakes at a time.
+    for _ in 0..600 {
+        let socket = TcpSocket::new_v4().unwrap();
+        let crowd = Ipv4Addr::new(127, 0, 0, 2);
+        socket.bind(SocketAddr::from((crowd, 0))).unwrap();
+        silent.push(socket.connect(shop).await.unwrap());
+    }
+    let begun = Instant::now();
+    let (status, text) = mesh.ask("GET", "/hello", "");
+    assert_eq!(status, 200, "{text}");
+    // Sooner than any of them is given up.
+    assert!(begun.elapsed() < Duration::from_secs(8));
 }
 
 #[test]

@@ -14,15 +14,12 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info};
 
 use super::{Health, HealthConfig, Report};
-use crate::socket::{BindError, accept_tcp, bind_tcp};
+use crate::socket::{Acceptor, BindError, ConnectionLimit, bind_tcp};
 
 /// Far more than a probe needs.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(5);
@@ -38,7 +35,8 @@ pub struct HealthError(#[from] BindError);
 /// A listener that answers probes.
 #[derive(Debug)]
 pub struct HealthListener {
-    listener: TcpListener,
+    address: SocketAddr,
+    acceptor: Acceptor<TcpListener>,
     config: HealthConfig,
     health: Health,
     longest: Duration,
@@ -50,9 +48,12 @@ impl HealthListener {
         if !config.listener_enabled {
             return Ok(None);
         }
-        let listener = bind_tcp(SocketAddr::new(config.bind_address.0, config.bind_port))?;
+        let address = SocketAddr::new(config.bind_address.0, config.bind_port);
+        let listener = bind_tcp(address)?;
+        let limit = ConnectionLimit::new(MOST_CONNECTIONS, MOST_CONNECTIONS);
         Ok(Some(Self {
-            listener,
+            address: listener.local_addr().unwrap_or(address),
+            acceptor: Acceptor::new(listener, limit),
             config: config.clone(),
             health: health.clone(),
             longest: LONGEST_CONNECTION,
@@ -60,35 +61,24 @@ impl HealthListener {
     }
 
     /// The address that it listens on, with the port that the system chose if it was left to it.
-    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
     }
 
     /// Answers probes until `shutdown`.
     pub async fn serve(self, shutdown: CancellationToken) {
-        if let Ok(address) = self.local_addr() {
-            info!(%address, "answering health probes");
-        }
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        info!(address = %self.address, "answering health probes");
         let connections = TaskTracker::new();
         let this = Arc::new(self);
-        while let Some(Some(place)) = shutdown
-            .run_until_cancelled(places.clone().acquire_owned())
-            .await
-            .map(Result::ok)
-        {
-            let Some((stream, _)) = shutdown
-                .run_until_cancelled(accept_tcp(&this.listener))
-                .await
-            else {
-                break;
-            };
-            let this = Arc::clone(&this);
-            connections.spawn(async move {
-                this.answer(stream).await;
-                drop(place);
-            });
-        }
+        this.acceptor
+            .serve(&shutdown, &connections, |(stream, _), slot| {
+                let this = Arc::clone(&this);
+                async move {
+                    let _slot = slot;
+                    this.answer(stream).await;
+                }
+            })
+            .await;
         connections.close();
         connections.wait().await;
     }
@@ -194,7 +184,7 @@ mod tests {
                 longest,
                 ..listener
             };
-            let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+            let (address, shutdown) = (listener.local_addr(), CancellationToken::new());
             let serving = TaskTracker::new().spawn(listener.serve(shutdown.clone()));
             Self {
                 address,

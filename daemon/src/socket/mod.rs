@@ -3,19 +3,20 @@
 //! A listener never ends because of an error: what one connection did wrong costs that connection,
 //! and a shortage (of file descriptors, of memory) is logged and waited out.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf};
 
-use tracing::warn;
-
+mod accept;
 mod authority;
 mod fields;
+mod limit;
 mod peer;
-mod places;
 mod tcp;
 mod unix;
 
+pub use accept::{Acceptor, Listen};
+pub use limit::{ConnectionLimit, Slot, Source};
 pub use peer::{Peer, PeerStream};
-pub use tcp::{accept_tcp, bind_tcp};
+pub use tcp::bind_tcp;
 pub use unix::UnixSocket;
 
 use crate::file::{FileError, remedy};
@@ -61,40 +62,8 @@ const LONGEST_PATH: usize = 107;
 /// Connections that wait for `accept`; the system cuts it to its own limit.
 const BACKLOG: u32 = 1024;
 
-/// Connections that one user may hold on one Unix socket. A process needs one or two.
+/// Connections on one Unix socket.
+const MOST_ON_SOCKET: usize = 16 * 1024;
+
+/// Those of one user. A process needs one or two.
 const MOST_PER_USER: usize = 1024;
-
-/// How long a listener rests after an error that the next call would meet again.
-#[derive(Debug)]
-struct Backoff(Duration);
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(10);
-    const LONGEST: Duration = Duration::from_secs(1);
-
-    fn new() -> Self {
-        Self(Self::FIRST)
-    }
-
-    /// Logs the error and waits, unless it concerned only the one connection.
-    async fn rest(&mut self, listener: &str, error: &io::Error) {
-        if concerns_one_connection(error) {
-            return;
-        }
-        warn!(
-            listener,
-            error = error as &dyn std::error::Error,
-            "cannot accept connections at the moment, trying again"
-        );
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Self::LONGEST);
-    }
-}
-
-fn concerns_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
-}

@@ -19,7 +19,7 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
-use super::{authority::Authority, places::Place};
+use super::{Slot, authority::Authority};
 
 /// The process that opened a connection, as the kernel knew it at that moment.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct PeerStream {
     stream: UnixStream,
     peer: Peer,
     authority: Authority,
-    _place: Option<Place>,
+    _slot: Option<Slot>,
 }
 
 impl PeerStream {
@@ -60,14 +60,14 @@ impl PeerStream {
             stream,
             peer,
             authority: Authority::new(),
-            _place: None,
+            _slot: None,
         })
     }
 
-    /// The same connection, holding its place among those of its user until it ends.
-    pub(super) fn in_place(self, place: Place) -> Self {
+    /// The same connection, holding its slot until it ends.
+    pub(super) fn in_slot(self, slot: Slot) -> Self {
         Self {
-            _place: Some(place),
+            _slot: Some(slot),
             ..self
         }
     }

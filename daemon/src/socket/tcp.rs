@@ -7,26 +7,33 @@ use std::{
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{BACKLOG, Backoff, BindError};
+use super::{BACKLOG, BindError, Listen, Source};
 
 /// Listens on `address`. Must be called inside the runtime.
 pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     listen(address).map_err(|source| BindError::Address { address, source })
 }
 
-/// The next connection, with `TCP_NODELAY` set. Errors are logged and waited out; it never gives
-/// up.
-pub async fn accept_tcp(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut backoff = Backoff::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                // Only a connection that is already gone refuses the option, and its first read
-                // will say so.
-                let _ = stream.set_nodelay(true);
-                return (stream, address);
-            }
-            Err(error) => backoff.rest(&name(listener), &error).await,
+impl Listen for TcpListener {
+    type Connection = (TcpStream, SocketAddr);
+
+    /// The next connection, with `TCP_NODELAY` set.
+    async fn next(&self) -> io::Result<Option<Self::Connection>> {
+        let (stream, address) = self.accept().await?;
+        // Only a connection that is already gone refuses the option, and its first read will say
+        // so.
+        let _ = stream.set_nodelay(true);
+        Ok(Some((stream, address)))
+    }
+
+    fn source((_, address): &Self::Connection) -> Source {
+        Source::of(*address)
+    }
+
+    fn name(&self) -> String {
+        match self.local_addr() {
+            Ok(address) => address.to_string(),
+            Err(_) => "TCP".to_owned(),
         }
     }
 }
@@ -61,13 +68,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn name(listener: &TcpListener) -> String {
-    match listener.local_addr() {
-        Ok(address) => address.to_string(),
-        Err(_) => "TCP".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -80,7 +80,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        let (mut server, address) = accept_tcp(&listener).await;
+        let (mut server, address) = Listen::next(&listener).await.unwrap().unwrap();
         assert_eq!(address, client.local_addr().unwrap());
         assert!(server.nodelay().unwrap());
         client.write_all(b"x").await.unwrap();

@@ -11,18 +11,20 @@ use std::{
 
 use futures_util::{Stream, stream::unfold};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tracing::debug;
 
-use super::{BACKLOG, Backoff, BindError, LONGEST_PATH, MOST_PER_USER, PeerStream, places::Places};
+use super::{
+    Acceptor, BACKLOG, BindError, ConnectionLimit, LONGEST_PATH, Listen, MOST_ON_SOCKET,
+    MOST_PER_USER, PeerStream, Source,
+};
 use crate::file::{self, Lock, create_directory, directory_of};
 
 /// A Unix socket that this process listens on. Dropping it removes the socket file.
 #[derive(Debug)]
 pub struct UnixSocket {
-    listener: UnixListener,
+    acceptor: Acceptor<UnixListener>,
     claim: Claim,
-    places: Places,
 }
 
 impl UnixSocket {
@@ -49,10 +51,10 @@ impl UnixSocket {
         // is right.
         std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
         let listener = socket.listen(BACKLOG).map_err(failed)?;
+        let limit = ConnectionLimit::new(MOST_ON_SOCKET, MOST_PER_USER);
         Ok(Self {
-            listener,
+            acceptor: Acceptor::new(listener, limit),
             claim,
-            places: Places::new(MOST_PER_USER),
         })
     }
 
@@ -64,35 +66,8 @@ impl UnixSocket {
     /// The next connection whose peer is known and whose user does not hold too many already.
     /// Errors are logged and waited out; it never gives up.
     pub async fn accept(&self) -> PeerStream {
-        let mut backoff = Backoff::new();
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    if let Some(stream) = self.admit(stream) {
-                        return stream;
-                    }
-                }
-                Err(error) => {
-                    backoff
-                        .rest(&self.path().display().to_string(), &error)
-                        .await
-                }
-            }
-        }
-    }
-
-    fn admit(&self, stream: UnixStream) -> Option<PeerStream> {
-        match PeerStream::new(stream) {
-            Ok(stream) => self
-                .places
-                .take(stream.peer().uid)
-                .map(|place| stream.in_place(place)),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                debug!(socket = %self.path().display(), error, "refused a connection whose process cannot be told");
-                None
-            }
-        }
+        let (stream, slot) = self.acceptor.accept().await;
+        stream.in_slot(slot)
     }
 
     /// All connections, in the form that tonic serves. The socket file goes away with the stream.
@@ -101,6 +76,36 @@ impl UnixSocket {
             let stream = socket.accept().await;
             Some((Ok(stream), socket))
         })
+    }
+}
+
+impl Listen for UnixListener {
+    type Connection = PeerStream;
+
+    async fn next(&self) -> io::Result<Option<PeerStream>> {
+        let (stream, _) = self.accept().await?;
+        match PeerStream::new(stream) {
+            Ok(stream) => Ok(Some(stream)),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                let socket = self.name();
+                debug!(
+                    socket,
+                    error, "refused a connection whose process cannot be told"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    fn source(stream: &PeerStream) -> Source {
+        Source::User(stream.peer().uid)
+    }
+
+    fn name(&self) -> String {
+        let address = self.local_addr().ok();
+        let path = address.as_ref().and_then(|address| address.as_pathname());
+        path.map_or_else(|| "Unix".to_owned(), |path| path.display().to_string())
     }
 }
 
@@ -191,7 +196,7 @@ mod tests {
     use std::os::unix::net::UnixListener as StdListener;
 
     use futures_util::StreamExt;
-    use tokio::io::AsyncReadExt;
+    use tokio::{io::AsyncReadExt, net::UnixStream};
 
     use super::*;
 
@@ -369,10 +374,8 @@ mod tests {
     async fn a_user_who_holds_too_many_connections_gets_no_more_until_one_ends() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("api.sock");
-        let socket = UnixSocket {
-            places: Places::new(1),
-            ..UnixSocket::bind(&path, 0o600).unwrap()
-        };
+        let mut socket = UnixSocket::bind(&path, 0o600).unwrap();
+        socket.acceptor.limit = ConnectionLimit::new(9, 1);
         let _first = UnixStream::connect(&path).await.unwrap();
         let held = socket.accept().await;
         let mut refused = UnixStream::connect(&path).await.unwrap();

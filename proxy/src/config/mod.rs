@@ -62,7 +62,8 @@ pub struct Config {
     pub outbound: Vec<Outbound>,
     /// Threads that carry connections.
     pub threads: usize,
-    /// Most connections that a listener carries at once, per thread.
+    /// Most connections that a listener carries at once, per thread; on an inbound port, one
+    /// address has at most half of them before its clients have shown who they are.
     pub max_connections: usize,
     /// How long connections may take to finish once the proxy is told to stop.
     pub drain_timeout: Duration,

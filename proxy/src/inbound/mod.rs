@@ -6,7 +6,8 @@ mod tcp;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
+use signet_daemon::socket::{ConnectionLimit, Slot, Source};
 use signet_identity::tls::{self, Clients};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -17,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
-    accept::{self, Door},
+    accept::Acceptor,
     config::{Inbound, Protocol},
     dial::Route,
     http::pool::Pool,
@@ -31,7 +32,9 @@ use crate::{
 pub(crate) struct Port {
     name: Arc<str>,
     config: Inbound,
-    acceptor: Acceptor,
+    tls: Tls,
+    /// How many there may be at a time.
+    handshakes: ConnectionLimit,
     standing: Standing,
     route: Route,
     pool: Arc<Pool>,
@@ -69,7 +72,8 @@ impl Port {
         let route = Route::Application(config.forward.clone());
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
-            acceptor: Acceptor(tls.into()),
+            tls: Tls(tls.into()),
+            handshakes: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
             standing,
             pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
             route,
@@ -85,40 +89,48 @@ impl Port {
         limit: usize,
         tasks: TaskTracker,
     ) {
-        let door = Door {
+        // Of one address, half of the connections that have not shown who they are.
+        let acceptor = Acceptor {
             name: Arc::clone(&self.name),
             listener,
-            limit,
+            limit: ConnectionLimit::new(limit, limit.div_ceil(2)),
         };
-        let handle = |stream, client| Arc::clone(&self).carry(stream, client);
-        accept::serve(
-            door,
-            &self.standing.identity,
-            &self.shutdown,
-            &tasks,
-            handle,
-        )
-        .await;
+        let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
+        acceptor
+            .serve(&self.standing.identity, &self.shutdown, &tasks, handle)
+            .await;
     }
 
-    async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {
+    async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr, mut slot: Slot) {
         // What a handshake needs goes when it ends; the connection lives on.
-        match Box::pin(self.authenticate(stream)).await {
-            Ok(authenticated) => match self.config.protocol {
-                Protocol::Tcp => self.carry_tcp(authenticated).await,
-                Protocol::Http | Protocol::Http2 => self.carry_http(authenticated).await,
-            },
+        match Box::pin(self.authenticate(stream, client)).await {
+            Ok(authenticated) => {
+                slot.authenticated();
+                match self.config.protocol {
+                    Protocol::Tcp => self.carry_tcp(authenticated).await,
+                    Protocol::Http | Protocol::Http2 => self.carry_http(authenticated).await,
+                }
+            }
             Err(error) => {
                 warn!(port = &*self.name, %client, "connection refused, not authenticated: {error:#}");
             }
         }
     }
 
-    async fn authenticate(&self, stream: TcpStream) -> anyhow::Result<Authenticated> {
+    async fn authenticate(
+        &self,
+        stream: TcpStream,
+        client: SocketAddr,
+    ) -> anyhow::Result<Authenticated> {
+        let slot = timeout(WAIT, self.handshakes.wait(Source::of(client)));
+        let _slot = slot
+            .await
+            .context("too many handshakes of others, or of its own address")?;
         let standing = self.standing.as_of_now();
-        let handshake = timeout(HANDSHAKE, self.acceptor.0.accept(ReadAhead::new(stream)));
+        let handshake = timeout(HANDSHAKE, self.tls.0.accept(ReadAhead::new(stream)));
         let stream = handshake
-            .await?
+            .await
+            .context("the handshake took too long")?
             .map_err(|error| anyhow!(tls::reason(&error)))?;
         let peer = Peer::of(&stream, standing.trust_domain())?;
         Ok(Authenticated {
@@ -129,12 +141,16 @@ impl Port {
     }
 }
 
-struct Acceptor(TlsAcceptor);
+struct Tls(TlsAcceptor);
 
-impl std::fmt::Debug for Acceptor {
+impl std::fmt::Debug for Tls {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("TlsAcceptor")
     }
 }
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection may wait for the handshakes of others.
+const WAIT: Duration = Duration::from_secs(10);
+/// At a time, on one port and thread; of one address, half of them.
+const MOST_HANDSHAKES: usize = 512;

@@ -6,12 +6,13 @@ mod tcp;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use signet_daemon::socket::{ConnectionLimit, Slot};
 use signet_identity::tls::{self, Expect};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accept::{self, Door},
+    accept::Acceptor,
     config::{Outbound, Protocol},
     dial::Route,
     http::pool::Pool,
@@ -73,23 +74,19 @@ impl Port {
         tasks: TaskTracker,
     ) {
         tasks.spawn(Arc::clone(&self).renew_connections());
-        let door = Door {
+        // Clients are on this machine and have one address; so it may have all.
+        let acceptor = Acceptor {
             name: Arc::clone(&self.name),
             listener,
-            limit,
+            limit: ConnectionLimit::new(limit, limit),
         };
-        let handle = |stream, client| Arc::clone(&self).carry(stream, client);
-        accept::serve(
-            door,
-            &self.standing.identity,
-            &self.shutdown,
-            &tasks,
-            handle,
-        )
-        .await;
+        let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
+        acceptor
+            .serve(&self.standing.identity, &self.shutdown, &tasks, handle)
+            .await;
     }
 
-    async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {
+    async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr, _slot: Slot) {
         match self.config.protocol {
             Protocol::Tcp => self.carry_tcp(stream, client).await,
             Protocol::Http | Protocol::Http2 => self.carry_http(stream, client).await,

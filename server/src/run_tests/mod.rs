@@ -1,5 +1,6 @@
 //! The whole server in one process: real sockets, TLS, store and CA.
 
+mod crowd;
 mod debug;
 mod strangers;
 mod x509pop;
