@@ -6,6 +6,7 @@
 pub mod config;
 pub mod file;
 pub mod health;
+pub mod http;
 pub mod log;
 pub mod run;
 pub mod socket;

@@ -1,31 +1,16 @@
-//! The HTTP listener for probes. Small on purpose: HTTP/1.1, one request per connection, every
-//! connection bounded in time, their number bounded.
+//! The HTTP listener for probes.
 
-use std::{convert::Infallible, future::ready, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future, net::SocketAddr};
 
-use http::{
-    Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
-};
-use http_body_util::Full;
-use hyper::{
-    body::{Bytes, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info};
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use super::{Health, HealthConfig, Report};
-use crate::socket::{Acceptor, BindError, ConnectionLimit, bind_tcp};
-
-/// Far more than a probe needs.
-const LONGEST_CONNECTION: Duration = Duration::from_secs(5);
-
-/// Probes come one at a time; what comes beyond this waits in the system's queue.
-const MOST_CONNECTIONS: usize = 32;
+use crate::{
+    http::{Answer, HttpServer, Router, json},
+    socket::BindError,
+};
 
 /// The listener for probes cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -34,133 +19,60 @@ pub struct HealthError(#[from] BindError);
 
 /// A listener that answers probes.
 #[derive(Debug)]
-pub struct HealthListener {
-    address: SocketAddr,
-    acceptor: Acceptor<TcpListener>,
-    config: HealthConfig,
-    health: Health,
-    longest: Duration,
-}
+pub struct HealthListener(HttpServer);
 
 impl HealthListener {
     /// Opens the listener if the configuration enables it. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// The address is in use or not to be had.
     pub fn bind(config: &HealthConfig, health: &Health) -> Result<Option<Self>, HealthError> {
         if !config.listener_enabled {
             return Ok(None);
         }
+        let (live, ready) = (health.clone(), health.clone());
+        let router = Router::new()
+            .get(config.live_path.as_str(), move |_| {
+                future::ready(describe(&live.live()))
+            })
+            .get(config.ready_path.as_str(), move |_| {
+                future::ready(describe(&ready.ready()))
+            });
         let address = SocketAddr::new(config.bind_address.0, config.bind_port);
-        let listener = bind_tcp(address)?;
-        let limit = ConnectionLimit::new(MOST_CONNECTIONS, MOST_CONNECTIONS);
-        Ok(Some(Self {
-            address: listener.local_addr().unwrap_or(address),
-            acceptor: Acceptor::new(listener, limit),
-            config: config.clone(),
-            health: health.clone(),
-            longest: LONGEST_CONNECTION,
-        }))
+        Ok(Some(Self(HttpServer::bind(address, router)?)))
     }
 
     /// The address that it listens on, with the port that the system chose if it was left to it.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.0.local_addr()
     }
 
     /// Answers probes until `shutdown`.
     pub async fn serve(self, shutdown: CancellationToken) {
-        info!(address = %self.address, "answering health probes");
-        let connections = TaskTracker::new();
-        let this = Arc::new(self);
-        this.acceptor
-            .serve(&shutdown, &connections, |(stream, _), slot| {
-                let this = Arc::clone(&this);
-                async move {
-                    let _slot = slot;
-                    this.answer(stream).await;
-                }
-            })
-            .await;
-        connections.close();
-        connections.wait().await;
-    }
-
-    async fn answer(&self, stream: TcpStream) {
-        let service = service_fn(|request: Request<Incoming>| {
-            ready(Ok::<_, Infallible>(self.respond(&request)))
-        });
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(self.longest)
-            .keep_alive(false)
-            .max_buf_size(16 * 1024);
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        match tokio::time::timeout(self.longest, connection).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(
-                error = &error as &dyn std::error::Error,
-                "a health probe was broken off"
-            ),
-            Err(_) => debug!("a health probe took too long and was cut"),
-        }
-    }
-
-    fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let path = request.uri().path();
-        let report = if path == self.config.live_path.as_str() {
-            self.health.live()
-        } else if path == self.config.ready_path.as_str() {
-            self.health.ready()
-        } else {
-            return plain(StatusCode::NOT_FOUND, "no such probe\n");
-        };
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "probes are GET\n");
-            response
-                .headers_mut()
-                .insert(ALLOW, http::HeaderValue::from_static("GET, HEAD"));
-            return response;
-        }
-        describe(&report)
+        info!(address = %self.local_addr(), "answering health probes");
+        self.0.serve(shutdown).await;
     }
 }
 
-fn describe(report: &Report) -> Response<Full<Bytes>> {
-    let status = if report.is_well() {
-        StatusCode::OK
-    } else {
-        StatusCode::INTERNAL_SERVER_ERROR
+fn describe(report: &Report) -> Answer {
+    let status = match report.is_well() {
+        true => StatusCode::OK,
+        false => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let Ok(body) = serde_json::to_vec(report) else {
-        return plain(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the report cannot be written\n",
-        );
-    };
-    let mut response = plain(status, body);
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        http::HeaderValue::from_static("application/json"),
-    );
-    response
-}
-
-fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    response
+    json(status, report)
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
         task::JoinHandle,
     };
+    use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::health::State;
+    use crate::{health::State, socket::bind_tcp};
 
     struct Probed {
         address: SocketAddr,
@@ -170,20 +82,12 @@ mod tests {
 
     impl Probed {
         fn start(health: &Health) -> Self {
-            Self::start_with(health, LONGEST_CONNECTION)
-        }
-
-        fn start_with(health: &Health, longest: Duration) -> Self {
             let config = HealthConfig {
                 listener_enabled: true,
                 bind_port: 0,
                 ..HealthConfig::default()
             };
             let listener = HealthListener::bind(&config, health).unwrap().unwrap();
-            let listener = HealthListener {
-                longest,
-                ..listener
-            };
             let (address, shutdown) = (listener.local_addr(), CancellationToken::new());
             let serving = TaskTracker::new().spawn(listener.serve(shutdown.clone()));
             Self {
@@ -238,20 +142,6 @@ mod tests {
         assert_eq!(probed.ask("HEAD /live").await, (500, String::new()));
         assert_eq!(probed.ask("GET /").await.0, 404);
         assert_eq!(probed.ask("DELETE /live").await.0, 405);
-        probed.stop().await;
-    }
-
-    #[tokio::test]
-    async fn silent_connections_are_cut_and_do_not_keep_probes_out() {
-        let health = Health::new();
-        let probed = Probed::start_with(&health, Duration::from_millis(100));
-        let mut silent = Vec::new();
-        for _ in 0..MOST_CONNECTIONS {
-            silent.push(TcpStream::connect(probed.address).await.unwrap());
-        }
-        assert_eq!(probed.ask("GET /ready").await.0, 200);
-        let mut rest = Vec::new();
-        silent.pop().unwrap().read_to_end(&mut rest).await.unwrap();
         probed.stop().await;
     }
 
