@@ -7,6 +7,7 @@ mod cache;
 mod certificate;
 mod clock;
 mod config;
+mod disk_cache;
 mod node;
 mod rotation;
 mod status;
@@ -28,13 +29,15 @@ use signet_daemon::{
     socket::UnixSocket,
     tasks::Tasks,
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 pub use config::{Config, RunFlags};
 
-use cache::Cache;
+use cache::{Cache, Restored};
 use config::Admin;
+use disk_cache::DiskCache;
 use node::Node;
 use rotation::Rotation;
 use status::Status;
@@ -58,103 +61,149 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     tasks.finish(started).await
 }
 
-/// Gets the node attested, then starts everything that lives from its identity.
+/// Takes up what an earlier run has left, serves it if it can be served, and connects. An agent
+/// that has nothing to serve gets the node attested first.
 async fn start(config: Config, tasks: &mut Tasks, status: Status) -> anyhow::Result<()> {
-    let (keys, trust_domain) = (config.keys.clone(), &config.node.trust_domain);
-    let (storage, saved) = Storage::open(&config.data_dir, keys, trust_domain)?;
-    let bootstrap = config.bootstrap.clone();
-    let mut node = Node::new(
-        config.node.clone(),
-        storage,
-        saved,
-        bootstrap,
-        status.clone(),
-    )?;
-    if !node.establish(&tasks.stop_token()).await? {
+    let Start {
+        mut node,
+        disk_cache,
+        restored,
+    } = restore(&config, &status)?;
+    let waits = restored.is_none() || node.is_attested(clock::now());
+    if waits && !node.establish(&tasks.stop_token()).await? {
         return Ok(());
     }
     let own = node
         .bundle()
         .context("the node is attested, but has no bundle")?;
-    let upstream = node.upstream();
-    let cache = Cache::new(own, config.limits, upstream.clone());
-    let keeper = node.trust_keeper(cache.bundles());
-    let sync = Sync::new(
-        cache.clone(),
-        upstream.clone(),
-        config.sync_interval,
-        status.clone(),
-    );
-    let rotation = Rotation {
-        cache: cache.clone(),
-        upstream,
-        key_type: config.key_type,
-        availability_target: config.node.availability_target,
+    let cache = Cache::new(own, config.limits, node.upstream());
+    if let Some(restored) = restored {
+        cache.restore(restored, clock::now());
+    }
+    if let Some(disk_cache) = disk_cache {
+        let (cache, identity) = (cache.clone(), node.identity());
+        tasks.spawn("cache on disk", |stop| {
+            disk_cache.keep(cache, identity, stop)
+        });
+    }
+    serve(&config, &cache, &status, tasks);
+    connect(&config, cache, node, status, tasks);
+    Ok(())
+}
+
+/// What an agent starts from.
+struct Start {
+    node: Node,
+    /// None if keys are not kept.
+    disk_cache: Option<DiskCache>,
+    restored: Option<Restored>,
+}
+
+fn restore(config: &Config, status: &Status) -> anyhow::Result<Start> {
+    let (keys, trust_domain) = (config.keys.clone(), &config.node.trust_domain);
+    let (storage, saved) = Storage::open(&config.data_dir, keys, trust_domain)?;
+    let bootstrap = config.bootstrap.clone();
+    let settings = config.node.clone();
+    let node = Node::new(settings, storage.clone(), saved, bootstrap, status.clone())?;
+    let disk_cache = match storage.cache_key()? {
+        Some(key) => Some(DiskCache::new(storage.cache_path(), &key)?),
+        None => {
+            info!(
+                "KeyManager \"memory\" keeps nothing: restarted while the server is away, this \
+                 agent serves nobody"
+            );
+            None
+        }
     };
-    let first = sync.first();
-    tasks.spawn("node identity", async |stop| Ok(node.run(stop).await?));
-    tasks.spawn("trust", |stop| keeper.run(stop));
-    tasks.spawn("synchronization", |stop| sync.run(stop));
-    tasks.spawn("rotation", |stop| rotation.run(stop));
-    let path = config.socket_path.clone();
-    let probed = status.clone();
+    let agent = node
+        .identity()
+        .borrow()
+        .as_ref()
+        .map(|own| own.id().clone());
+    let restored = disk_cache
+        .as_ref()
+        .zip(agent)
+        .and_then(|(disk_cache, agent)| disk_cache.restore(&agent, clock::now()));
+    Ok(Start {
+        node,
+        disk_cache,
+        restored,
+    })
+}
+
+/// Starts what workloads and delegates ask; each socket opens once the cache is filled.
+fn serve(config: &Config, cache: &Cache, status: &Status, tasks: &mut Tasks) {
     let unix = &config.unix;
     let discovery = Discovery::from_settings(unix.discover_workload_path, unix.workload_size_limit);
     let attestors = Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(discovery))]);
     if let Some(admin) = config.admin.clone() {
-        let (cache, attestors, first) = (cache.clone(), attestors.clone(), first.clone());
+        let (cache, attestors) = (cache.clone(), attestors.clone());
         tasks.spawn("admin API", |stop| {
-            serve_admin(admin, cache, attestors, first, stop)
+            serve_delegates(admin, cache, attestors, stop)
         });
     }
+    let (path, probed) = (config.socket_path.clone(), status.clone());
+    let (cache, settings) = (cache.clone(), config.api.clone());
     tasks.spawn("Workload API", |stop| {
-        serve(config, cache, attestors, first, stop)
+        serve_workloads(path, cache, attestors, settings, stop)
     });
+    let path = config.socket_path.clone();
     tasks.spawn("self-check", |stop| probe(path, probed, stop));
-    Ok(())
 }
 
-/// Opens the Workload API once the cache is filled: before that it could only tell workloads,
-/// wrongly, that they have no identity.
-async fn serve(
-    config: Config,
+/// Starts what lives from the node's identity.
+fn connect(config: &Config, cache: Cache, node: Node, status: Status, tasks: &mut Tasks) {
+    let upstream = node.upstream();
+    let keeper = node.trust_keeper(cache.bundles());
+    let interval = config.sync_interval;
+    let sync = Sync::new(cache.clone(), upstream.clone(), interval, status);
+    let rotation = Rotation {
+        cache,
+        upstream,
+        key_type: config.key_type,
+        availability_target: config.node.availability_target,
+    };
+    tasks.spawn("node identity", async |stop| Ok(node.run(stop).await?));
+    tasks.spawn("trust", |stop| keeper.run(stop));
+    tasks.spawn("synchronization", |stop| sync.run(stop));
+    tasks.spawn("rotation", |stop| rotation.run(stop));
+}
+
+async fn serve_workloads(
+    path: PathBuf,
     cache: Cache,
     attestors: Attestors,
-    first: watch::Receiver<bool>,
+    settings: api::Settings,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    if !filled(first, &stop).await? {
+    if !filled(&cache, &stop).await? {
         return Ok(());
     }
-    let socket = UnixSocket::bind(&config.socket_path, OPEN_TO_ALL)?;
-    Ok(api::serve(socket, cache, attestors, config.api, stop).await?)
+    let socket = UnixSocket::bind(&path, OPEN_TO_ALL)?;
+    Ok(api::serve(socket, cache, attestors, settings, stop).await?)
 }
 
-/// Opens the admin socket, at the same time and for the same reason.
-async fn serve_admin(
+async fn serve_delegates(
     admin: Admin,
     cache: Cache,
     attestors: Attestors,
-    first: watch::Receiver<bool>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    if !filled(first, &stop).await? {
+    if !filled(&cache, &stop).await? {
         return Ok(());
     }
     let socket = UnixSocket::bind(&admin.socket_path, OPEN_TO_OWNER)?;
     Ok(api::serve_delegates(socket, cache, attestors, admin.delegates, stop).await?)
 }
 
-/// Waits for the first synchronization; `false` if the agent is told to stop before.
-async fn filled(
-    mut first: watch::Receiver<bool>,
-    stop: &CancellationToken,
-) -> anyhow::Result<bool> {
-    let filled = first.wait_for(|synced| *synced);
+/// Waits until there is something to serve; `false` if the agent is told to stop before.
+async fn filled(cache: &Cache, stop: &CancellationToken) -> anyhow::Result<bool> {
+    let mut filled = cache.filled();
+    let filled = filled.wait_for(|filled| *filled);
     let Some(filled) = stop.run_until_cancelled(filled).await else {
         return Ok(false);
     };
-    filled.context("synchronization ended")?;
+    filled.context("the cache is gone")?;
     Ok(true)
 }
 

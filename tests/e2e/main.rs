@@ -16,6 +16,7 @@ mod deploy;
 mod evict_and_ban;
 mod join_token;
 mod jwt;
+mod outage;
 mod policy;
 mod quickstart;
 mod restart;

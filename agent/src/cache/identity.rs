@@ -4,8 +4,14 @@ use std::{fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
-use signet_identity::entry::Entry;
+use signet_identity::{
+    entry::Entry,
+    key::PrivateKey,
+    x509::{self, Leaf},
+};
 use zeroize::Zeroizing;
+
+use crate::certificate;
 
 /// A signed X.509-SVID with its key and the entry it was signed for.
 #[derive(Clone)]
@@ -28,7 +34,56 @@ pub(crate) struct WorkloadIdentity {
     pub(crate) issuer_key_id: Option<Vec<u8>>,
 }
 
+/// Why a chain is not used as the SVID of an entry.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SvidError {
+    #[error("no certificate")]
+    Empty,
+    #[error("no X.509-SVID: {0}")]
+    Profile(#[from] x509::ProfileError),
+    #[error("signed for {0} instead of {1}")]
+    OtherId(String, String),
+    #[error("signed for another key")]
+    OtherKey,
+    #[error("expired on arrival; compare the clocks of this machine and of the server")]
+    Expired,
+}
+
 impl WorkloadIdentity {
+    /// Checks that `chain` is the SVID of `entry` for `key` and has not expired; `renew_at` says
+    /// from its leaf when to have it replaced.
+    pub(crate) fn new(
+        entry: Arc<Entry>,
+        chain: Vec<CertificateDer<'static>>,
+        key: &PrivateKey,
+        now: SystemTime,
+        renew_at: impl FnOnce(&Leaf) -> SystemTime,
+    ) -> Result<Self, SvidError> {
+        let (first, last) = chain.first().zip(chain.last()).ok_or(SvidError::Empty)?;
+        let leaf = x509::check_svid_leaf(first)?;
+        if leaf.id != entry.spiffe_id {
+            let (got, wanted) = (leaf.id.to_string(), entry.spiffe_id.to_string());
+            return Err(SvidError::OtherId(got, wanted));
+        }
+        if x509::public_key(first)? != key.spki_der() {
+            return Err(SvidError::OtherKey);
+        }
+        // In the cache it would be dropped and asked for again at once, without end.
+        if leaf.not_after <= now {
+            return Err(SvidError::Expired);
+        }
+        Ok(Self {
+            not_before: leaf.not_before,
+            not_after: leaf.not_after,
+            renew_at: renew_at(&leaf),
+            issuer_key_id: certificate::authority_key_id(last),
+            chain_der: x509::concatenated(&chain).into(),
+            chain,
+            key_der: Arc::new(Zeroizing::new(key.pkcs8_der().to_vec())),
+            entry,
+        })
+    }
+
     /// The same SVID under a changed entry.
     pub(super) fn with_entry(&self, entry: &Arc<Entry>) -> Self {
         Self {

@@ -15,18 +15,7 @@ use signet_identity::{
     entry::{Entry, EntryId},
 };
 
-use crate::upstream::CallError;
-
-/// A JWT-SVID.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct JwtSvid {
-    /// The token in compact form; a secret.
-    pub(crate) token: String,
-    /// When it was issued.
-    pub(crate) issued_at: SystemTime,
-    /// When it ends.
-    pub(crate) expires_at: SystemTime,
-}
+use crate::upstream::{CallError, JwtSvid};
 
 /// Why there is no JWT-SVID.
 #[derive(Debug, thiserror::Error)]
@@ -44,17 +33,25 @@ pub(crate) enum JwtError {
 
 /// What a cached token was issued for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    entry: EntryId,
-    revision: i64,
-    audience: Vec<String>,
+pub(crate) struct JwtKey {
+    pub(crate) entry: EntryId,
+    pub(crate) revision: i64,
+    /// Sorted, each once.
+    pub(crate) audience: Vec<String>,
+}
+
+/// A token, and what it was issued for.
+#[derive(Clone, Debug)]
+pub(crate) struct IssuedJwt {
+    pub(crate) key: JwtKey,
+    pub(crate) svid: JwtSvid,
 }
 
 /// The tokens of this node, at most a fixed number.
 #[derive(Debug)]
 pub(super) struct JwtCache {
     limit: usize,
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    slots: Mutex<HashMap<JwtKey, Arc<Slot>>>,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +72,7 @@ impl JwtCache {
     /// The token for `key`; `fetch` asks the server and must end by itself.
     pub(super) async fn svid<F>(
         &self,
-        key: Key,
+        key: JwtKey,
         now: impl Fn() -> SystemTime,
         fetch: impl FnOnce(Vec<String>) -> F,
     ) -> Result<JwtSvid, JwtError>
@@ -130,7 +127,24 @@ impl JwtCache {
         }
     }
 
-    fn slot(&self, key: Key, now: SystemTime) -> Arc<Slot> {
+    /// Every token that is held, with what it was issued for.
+    pub(super) fn held(&self) -> Vec<IssuedJwt> {
+        let slots = self.slots();
+        let held = |(key, slot): (&JwtKey, &Arc<Slot>)| {
+            Some(IssuedJwt {
+                key: key.clone(),
+                svid: slot.cached().clone()?,
+            })
+        };
+        slots.iter().filter_map(held).collect()
+    }
+
+    /// Takes over a token of an earlier run.
+    pub(super) fn put(&self, issued: IssuedJwt, now: SystemTime) {
+        *self.slot(issued.key, now).cached() = Some(issued.svid);
+    }
+
+    fn slot(&self, key: JwtKey, now: SystemTime) -> Arc<Slot> {
         let mut slots = self.slots();
         if let Some(slot) = slots.get(&key) {
             return Arc::clone(slot);
@@ -141,14 +155,14 @@ impl JwtCache {
         Arc::clone(slots.entry(key).or_default())
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<JwtKey, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Key {
+impl JwtKey {
     /// Audiences are a set: their order makes no other token.
-    pub(super) fn new(entry: &Entry, mut audience: Vec<String>) -> Self {
+    pub(crate) fn new(entry: &Entry, mut audience: Vec<String>) -> Self {
         audience.sort();
         audience.dedup();
         Self {
@@ -179,21 +193,6 @@ impl Slot {
     }
 }
 
-impl JwtSvid {
-    fn half_life(&self) -> SystemTime {
-        let life = self.expires_at.duration_since(self.issued_at);
-        self.issued_at + life.unwrap_or_default() / 2
-    }
-}
-
-impl std::fmt::Debug for JwtSvid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JwtSvid")
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
-    }
-}
-
 impl From<CallError> for JwtError {
     fn from(error: CallError) -> Self {
         match error {
@@ -208,7 +207,7 @@ impl From<CallError> for JwtError {
 }
 
 /// Drops what has expired, and if that is nothing the token that expires first.
-fn make_room(slots: &mut HashMap<Key, Arc<Slot>>, limit: usize, now: SystemTime) {
+fn make_room(slots: &mut HashMap<JwtKey, Arc<Slot>>, limit: usize, now: SystemTime) {
     let ends = |slot: &Slot| slot.cached().as_ref().map(|svid| svid.expires_at);
     let in_flight = |slot: &Arc<Slot>| Arc::strong_count(slot) > 1;
     slots.retain(|_, slot| in_flight(slot) || ends(slot).is_some_and(|end| end > now));
@@ -258,9 +257,9 @@ mod tests {
         }
     }
 
-    fn key(audience: &[&str]) -> Key {
+    fn key(audience: &[&str]) -> JwtKey {
         let audience = audience.iter().map(ToString::to_string).collect();
-        Key::new(&entry("a", &["unix:uid:1"]), audience)
+        JwtKey::new(&entry("a", &["unix:uid:1"]), audience)
     }
 
     async fn get(cache: &JwtCache, seconds: u64, answer: Result<JwtSvid, JwtError>) -> String {
@@ -360,7 +359,7 @@ mod tests {
         assert_eq!(key(&["x", "y"]), key(&["y", "x", "y"]));
         let mut revised = entry("a", &["unix:uid:1"]);
         revised.revision = 1;
-        assert_ne!(key(&["x"]), Key::new(&revised, vec!["x".to_owned()]));
+        assert_ne!(key(&["x"]), JwtKey::new(&revised, vec!["x".to_owned()]));
     }
 
     #[tokio::test]

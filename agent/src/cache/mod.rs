@@ -10,6 +10,7 @@ mod identity;
 mod index;
 mod jwt;
 mod schedule;
+mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,15 @@ use signet_identity::{
 use tokio::sync::watch;
 
 pub(crate) use bundles::{Bundles, WorkloadBundle};
-pub(crate) use identity::WorkloadIdentity;
-pub(crate) use jwt::{JwtError, JwtSvid};
+pub(crate) use identity::{SvidError, WorkloadIdentity};
+pub(crate) use jwt::{IssuedJwt, JwtError, JwtKey};
+pub(crate) use snapshot::{Restored, Snapshot};
 pub(crate) use state::{Change, Due, Limits};
 
-use crate::{clock, upstream::Upstream};
+use crate::{
+    clock,
+    upstream::{JwtSvid, Upstream},
+};
 use jwt::JwtCache;
 use state::{GroupId, State};
 
@@ -68,6 +73,10 @@ struct Shared {
     bundles: watch::Sender<Arc<Bundles>>,
     /// Marked changed whenever there may be something to sign.
     wanted: watch::Sender<()>,
+    /// Marked changed whenever something of a snapshot has changed.
+    changed: watch::Sender<()>,
+    /// Whether anybody can be told what they are entitled to.
+    filled: watch::Sender<bool>,
     jwt: JwtCache,
     upstream: Upstream,
 }
@@ -81,6 +90,8 @@ impl Cache {
                 state: Mutex::new(State::new(Arc::clone(&bundles), limits.x509_svids)),
                 bundles: watch::Sender::new(bundles),
                 wanted: watch::Sender::new(()),
+                changed: watch::Sender::new(()),
+                filled: watch::Sender::new(false),
                 jwt: JwtCache::new(limits.jwt_svids),
                 upstream,
             }),
@@ -116,21 +127,20 @@ impl Cache {
         audience: Vec<String>,
     ) -> Result<JwtSvid, JwtError> {
         let fetch = |audience: Vec<String>| async move {
-            self.shared
-                .upstream
-                .new_jwt_svid(&entry.id, audience)
-                .await
-                .map_err(JwtError::from)
+            let asked = self.shared.upstream.new_jwt_svid(&entry.id, audience);
+            let svid = asked.await.map_err(JwtError::from)?;
+            self.shared.changed.send_replace(());
+            Ok(svid)
         };
         if entry.attributes.jwt_svid_include_jti {
             // A token with an id of its own must not be handed out twice.
             return fetch(audience).await;
         }
-        let key = jwt::Key::new(entry, audience);
+        let key = JwtKey::new(entry, audience);
         self.shared.jwt.svid(key, clock::now, fetch).await
     }
 
-    /// Takes over what the server said.
+    /// Takes over what the server said, or an earlier run left; from now on it is served.
     pub(crate) fn apply(&self, change: Change) {
         let bundles = self.shared.state().apply(change);
         let changed = self.shared.bundles.send_if_modified(|current| {
@@ -142,6 +152,8 @@ impl Cache {
             self.shared.jwt.retain_keys_of(bundles.own.bundle());
         }
         self.shared.wanted.send_replace(());
+        self.shared.changed.send_replace(());
+        self.shared.filled.send_replace(true);
     }
 
     /// Which SVIDs to sign now, and when to ask again. Drops what has expired.
@@ -152,6 +164,7 @@ impl Cache {
     /// Takes over signed SVIDs.
     pub(crate) fn install(&self, signed: Vec<WorkloadIdentity>) {
         self.shared.state().install(signed);
+        self.shared.changed.send_replace(());
     }
 
     /// Notes that these entries could not be signed, so that others come first for a while.
@@ -162,6 +175,17 @@ impl Cache {
     /// Wakes when there may be something to sign.
     pub(crate) fn wanted(&self) -> watch::Receiver<()> {
         self.shared.wanted.subscribe()
+    }
+
+    /// Wakes when something of a [`Snapshot`] may have changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.shared.changed.subscribe()
+    }
+
+    /// Becomes true once it is known what workloads are entitled to: before that they could only
+    /// be told, wrongly, that they have no identity.
+    pub(crate) fn filled(&self) -> watch::Receiver<bool> {
+        self.shared.filled.subscribe()
     }
 
     /// The entries that are known, with the revision they are known in.

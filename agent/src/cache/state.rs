@@ -206,6 +206,16 @@ impl State {
             .collect()
     }
 
+    pub(super) fn bundles(&self) -> Arc<Bundles> {
+        Arc::clone(&self.bundles)
+    }
+
+    /// Every SVID that is held.
+    pub(super) fn identities(&self) -> Vec<Arc<WorkloadIdentity>> {
+        let held = self.held.values();
+        held.filter_map(|held| held.identity.clone()).collect()
+    }
+
     fn find_missing(&self, change: &mut Change) {
         let named: HashSet<&EntryId> = change.entries.iter().map(|entry| &entry.id).collect();
         let missing = self.held.keys().filter(|id| !named.contains(id)).cloned();
@@ -292,7 +302,7 @@ impl State {
     }
 
     /// SVIDs under a tainted authority are replaced now: the authority is about to be revoked.
-    fn replace_tainted(&mut self) {
+    pub(super) fn replace_tainted(&mut self) {
         let authorities = &self.bundles.own.bundle().x509_authorities;
         let tainted: HashSet<Vec<u8>> = authorities
             .iter()

@@ -19,7 +19,7 @@ use signet_identity::{
     bundle::Bundle,
     csr::{self, CsrError, Subject},
     key::{KeyError, KeyType, PrivateKey},
-    tls::Identity,
+    tls::{Identity, SharedIdentity},
     trust::Trust,
 };
 use tokio::{sync::watch, time::sleep};
@@ -139,6 +139,16 @@ impl Node {
         self.upstream.clone()
     }
 
+    /// The SVID in use; none while the node has none.
+    pub(crate) fn identity(&self) -> SharedIdentity {
+        self.identity.subscribe()
+    }
+
+    /// Whether there is an SVID that is valid at `now`.
+    pub(crate) fn is_attested(&self, now: SystemTime) -> bool {
+        self.svid.as_ref().is_some_and(|svid| svid.not_after > now)
+    }
+
     /// The own bundle, once the node is attested.
     pub(crate) fn bundle(&self) -> Option<&Bundle> {
         self.bundle.as_ref()
@@ -149,8 +159,7 @@ impl Node {
         &mut self,
         shutdown: &CancellationToken,
     ) -> Result<bool, NodeError> {
-        let valid = |svid: &NodeSvid| svid.not_after > clock::now();
-        if self.svid.as_ref().is_some_and(valid) {
+        if self.is_attested(clock::now()) {
             self.status.attested();
             return Ok(true);
         }
@@ -363,10 +372,7 @@ impl Node {
             error = &error as &dyn std::error::Error,
             "no new SVID for the agent; next attempt in {pause:.1?}"
         );
-        let valid = self
-            .svid
-            .as_ref()
-            .is_some_and(|svid| svid.not_after > clock::now());
+        let valid = self.is_attested(clock::now());
         self.status.not_renewed(valid, &error);
         tokio::select! {
             () = shutdown.cancelled() => {}

@@ -1,49 +1,13 @@
 //! What the node decides to do about its SVID.
 
-use std::{net::TcpListener, time::Duration};
+use std::net::TcpListener;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
-    SerialNumber,
-};
 use signet_daemon::health::Health;
-use signet_identity::{bundle::Bundle, key::PrivateKey};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::storage::KeyManager;
-
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// A CA's bundle, and an agent SVID under it that is valid for an hour from now.
-fn issued(id: &str) -> (Bundle, SavedSvid) {
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::default();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.distinguished_name.push(DnType::CommonName, "ca");
-    ca.subject_alt_names = vec![SanType::URI("spiffe://example.org".try_into().unwrap())];
-    let root = ca.self_signed(&ca_key).unwrap();
-    let issuer = Issuer::new(ca, ca_key);
-
-    let key = KeyPair::generate().unwrap();
-    let mut leaf = CertificateParams::default();
-    leaf.serial_number = Some(SerialNumber::from(vec![1, 2, 3]));
-    leaf.not_before = (clock::now() - Duration::from_secs(10)).into();
-    leaf.not_after = (clock::now() + HOUR).into();
-    leaf.is_ca = IsCa::ExplicitNoCa;
-    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    leaf.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
-    let certificate = leaf.signed_by(&key, &issuer).unwrap();
-    let svid = SavedSvid {
-        chain: vec![certificate.der().clone()],
-        key: PrivateKey::from_pkcs8(&key.serialize_der()).unwrap(),
-        reattestable: false,
-    };
-    let own = "example.org".parse().unwrap();
-    (Bundle::from_pem(own, &root.pem()).unwrap(), svid)
-}
+use crate::{storage::KeyManager, testing::issued};
 
 fn svid(reattestable: bool) -> NodeSvid {
     let (_, saved) = issued("spiffe://example.org/spire/agent/one");

@@ -8,22 +8,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use rustls::pki_types::CertificateDer;
 use signet_identity::{
     csr::{self, Subject},
     entry::{Entry, EntryId},
     key::{KeyType, PrivateKey},
-    x509,
+    x509::Leaf,
 };
 use tokio::{task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
-use zeroize::Zeroizing;
 
 use crate::{
     backoff::{Backoff, nap},
     cache::{Cache, WorkloadIdentity},
-    certificate, clock,
+    clock,
     upstream::{CallError, Upstream},
 };
 
@@ -36,21 +34,6 @@ pub(crate) struct Rotation {
     pub(crate) upstream: Upstream,
     pub(crate) key_type: KeyType,
     pub(crate) availability_target: Option<Duration>,
-}
-
-/// Why an SVID that the server signed is not used.
-#[derive(Debug, thiserror::Error)]
-enum SvidError {
-    #[error("no certificate")]
-    Empty,
-    #[error("no X.509-SVID: {0}")]
-    Profile(#[from] x509::ProfileError),
-    #[error("signed for {0} instead of {1}")]
-    OtherId(String, String),
-    #[error("signed for another key")]
-    OtherKey,
-    #[error("expired on arrival; compare the clocks of this machine and of the server")]
-    Expired,
 }
 
 impl Rotation {
@@ -101,7 +84,7 @@ impl Rotation {
         for ((entry, key), signed) in entries.into_iter().zip(signed) {
             let id = entry.id.clone();
             match signed.map_err(|error| error.to_string()).and_then(|chain| {
-                self.identity(entry, chain, &key, now)
+                WorkloadIdentity::new(entry, chain, &key, now, |leaf| self.renew_at(leaf, now))
                     .map_err(|error| error.to_string())
             }) {
                 Ok(identity) => identities.push(identity),
@@ -117,41 +100,13 @@ impl Rotation {
         Ok(())
     }
 
-    fn identity(
-        &self,
-        entry: Arc<Entry>,
-        chain: Vec<CertificateDer<'static>>,
-        key: &PrivateKey,
-        now: SystemTime,
-    ) -> Result<WorkloadIdentity, SvidError> {
-        let (first, last) = chain.first().zip(chain.last()).ok_or(SvidError::Empty)?;
-        let leaf = x509::check_svid_leaf(first)?;
-        if leaf.id != entry.spiffe_id {
-            let (got, wanted) = (leaf.id.to_string(), entry.spiffe_id.to_string());
-            return Err(SvidError::OtherId(got, wanted));
-        }
-        if x509::public_key(first)? != key.spki_der() {
-            return Err(SvidError::OtherKey);
-        }
-        // In the cache it would be dropped and asked for again at once, without end.
-        if leaf.not_after <= now {
-            return Err(SvidError::Expired);
-        }
+    fn renew_at(&self, leaf: &Leaf, now: SystemTime) -> SystemTime {
         let life = Life {
             from: leaf.not_before.max(now),
             until: leaf.not_after,
             serial: leaf.serial.as_bytes(),
         };
-        Ok(WorkloadIdentity {
-            not_before: leaf.not_before,
-            not_after: leaf.not_after,
-            renew_at: renew_at(life, self.availability_target),
-            issuer_key_id: certificate::authority_key_id(last),
-            chain_der: x509::concatenated(&chain).into(),
-            chain,
-            key_der: Arc::new(Zeroizing::new(key.pkcs8_der().to_vec())),
-            entry,
-        })
+        renew_at(life, self.availability_target)
     }
 }
 

@@ -4,9 +4,12 @@
 mod poll;
 mod push;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use tokio::{sync::watch, time::sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -14,7 +17,7 @@ use crate::{
     backoff::Backoff,
     cache::{Cache, Change},
     status::Status,
-    upstream::{CallError, Upstream},
+    upstream::{CallError, Reason, Upstream},
 };
 
 /// The loop that synchronizes.
@@ -23,7 +26,8 @@ pub(crate) struct Sync {
     cache: Cache,
     upstream: Upstream,
     interval: Duration,
-    first: watch::Sender<bool>,
+    /// Whether the server was heard.
+    heard: AtomicBool,
     status: Status,
 }
 
@@ -48,14 +52,9 @@ impl Sync {
             cache,
             upstream,
             interval,
-            first: watch::Sender::new(false),
+            heard: AtomicBool::new(false),
             status,
         }
-    }
-
-    /// Becomes true with the first complete synchronization.
-    pub(crate) fn first(&self) -> watch::Receiver<bool> {
-        self.first.subscribe()
     }
 
     /// Runs until shutdown.
@@ -121,8 +120,7 @@ impl Sync {
     fn take_over(&self, change: Change) {
         self.cache.apply(change);
         self.status.synced();
-        let first = !self.first.send_replace(true);
-        if first {
+        if !self.heard.swap(true, Ordering::Relaxed) {
             info!("the first synchronization is complete");
         }
     }
@@ -134,7 +132,22 @@ impl Sync {
             "not synchronized with the server; next attempt in {pause:.1?}"
         );
         self.status.not_synced(error);
+        self.void_what_a_removed_agent_has_kept();
         sleep(pause).await;
+    }
+}
+
+impl Sync {
+    /// An agent that was removed while it did not run is told so by the server's first word, and
+    /// its workloads with it.
+    fn void_what_a_removed_agent_has_kept(&self) {
+        let refusal = *self.upstream.refusal().borrow();
+        if refusal == Some(Reason::NotAttested) && !self.heard.load(Ordering::Relaxed) {
+            self.cache.apply(Change {
+                reset: true,
+                ..Change::default()
+            });
+        }
     }
 }
 

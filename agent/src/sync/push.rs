@@ -1,6 +1,6 @@
 //! The push stream: folds its parts into whole steps and resumes where it left off.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use signet_identity::{
     TrustDomain,
@@ -64,7 +64,7 @@ impl Sync {
         push: &mut Push,
     ) -> Result<Round, CallError> {
         let mut fold = Fold::default();
-        let mut pending = !*self.first.borrow();
+        let mut pending = !self.heard.load(Ordering::Relaxed);
         loop {
             // Once everything is here, the next change may take its time.
             let part = match pending {

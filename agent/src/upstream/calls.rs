@@ -31,8 +31,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, transport::Channel};
 
-use super::{CallError, Feed, Upstream};
-use crate::cache::JwtSvid;
+use super::{CallError, Feed, JwtSvid, Upstream};
 
 /// The outcome for one entry of a batch.
 type Signed = Result<Vec<CertificateDer<'static>>, CallError>;

@@ -4,6 +4,7 @@
 mod calls;
 mod channel;
 mod error;
+mod jwt_svid;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ use tonic::{Response, Status, Streaming, transport::Channel};
 pub(crate) use calls::{bundle_over, chain};
 pub(crate) use channel::{Target, TargetError};
 pub(crate) use error::{CallError, Reason};
+pub(crate) use jwt_svid::JwtSvid;
 
 /// The mutually authenticated line, a cheap handle.
 #[derive(Clone)]

@@ -1,13 +1,15 @@
 //! The only place that names a cryptographic library: `ring` signs with elliptic curves, `aws-lc-rs` does
-//! RSA, verifies signatures and runs TLS. Everything else asks this module.
+//! RSA, verifies signatures, seals, and runs TLS. Everything else asks this module.
 
 pub mod key;
 mod public;
+mod seal;
 #[cfg(test)]
 pub(crate) mod testkit;
 mod verify;
 
 pub use public::{PublicKeyKind, public_key_kind};
+pub use seal::{BrokenSeal, SealError, SealingKey};
 pub use verify::{BadSignature, Hash, Scheme, verify, verify_nonce};
 
 use std::sync::{Arc, LazyLock};

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use super::{Admin, RECOVERY, WEB, answer, load::serves, start_again, trust::Trusted, until};
@@ -89,11 +90,55 @@ async fn an_agent_killed_while_it_renews_its_svid_comes_back_as_the_same_agent()
     assert_eq!(attested, 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_killed_while_it_writes_its_cache_serves_in_the_outage_that_follows() {
+    let _alone = ALONE.lock().await;
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let mut agent = Agent::join(&server);
+    server.entry(&agent.id, WEB, &my_user(), &[]);
+    for number in 0..ENTRIES {
+        let id = format!("spiffe://example.org/other/{number}");
+        server.entry(&agent.id, &id, "unix:uid:4000000000", &[]);
+    }
+    agent.serves(WEB);
+    let kept = bed.path("agent/agent-cache.sealed");
+    let mut longest = Duration::ZERO;
+    for step in 0..CACHE_WRITES {
+        let before = changed(&kept);
+        let id = format!("spiffe://example.org/step/{step}");
+        server.entry(&agent.id, &id, &my_user(), &[]);
+        within(LIFE, "the cache is written", || {
+            (changed(&kept) != before).then_some(())
+        });
+        let id = format!("spiffe://example.org/after/{step}");
+        server.entry(&agent.id, &id, &my_user(), &[]);
+        // The next write comes a moment after the pause between two.
+        sleep(PAUSE + Duration::from_millis(u64::from(step) * 4)).await;
+        agent.process.kill();
+        server.process.signal(Signal::SIGSTOP);
+        let started = start_again(&mut agent.process);
+        let serves = || serves(&agent.socket, WEB);
+        longest = longest.max(until("the agent serves", started, serves).await);
+        server.process.signal(Signal::SIGCONT);
+    }
+    say(&format!(
+        "longest start of an agent killed while it keeps its cache: {longest:?}"
+    ));
+    assert!(longest < RECOVERY, "{longest:?}");
+    let log = agent.process.log();
+    assert!(!log.contains("the cache on disk is not used"), "{log}");
+}
+
 fn changed(path: &Path) -> SystemTime {
     fs::metadata(path).unwrap().modified().unwrap()
 }
 
 const FIRST_STARTS: u32 = 20;
 const RENEWALS: u32 = 10;
+const CACHE_WRITES: u32 = 8;
+const ENTRIES: u32 = 100;
+/// Between two writes of an agent's cache.
+const PAUSE: Duration = Duration::from_millis(5_080);
 /// Longer than an agent's SVID lives.
 const LIFE: Duration = Duration::from_secs(20);

@@ -16,7 +16,10 @@ use signet_proto::spire::api::{
     types::{self, X509svid},
 };
 
-use crate::cache::{Bundles, JwtSvid, WorkloadBundle, WorkloadIdentity, WorkloadUpdate};
+use crate::{
+    cache::{Bundles, WorkloadBundle, WorkloadIdentity, WorkloadUpdate},
+    upstream::JwtSvid,
+};
 
 /// `SubscribeToX509SVIDs`; nothing yet while no SVID is signed. A workload without an identity
 /// has an empty list.

@@ -20,11 +20,10 @@ use signet_identity::{
     entry::{Attributes, Entry, Rights},
     key::{KeyType, PrivateKey},
     selector::Selectors,
-    trust::Trust,
 };
 use signet_proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Streaming,
@@ -37,7 +36,7 @@ use super::{Settings, header, probe, serve};
 use crate::{
     cache::{Cache, Change, Limits, WorkloadIdentity},
     clock,
-    upstream::{Target, Upstream},
+    testing::dead_upstream,
     workload::{Attestors, Discovery, Unix, WorkloadAttestor},
 };
 
@@ -156,17 +155,6 @@ fn cache(own: &Bundle) -> Cache {
         jwt_svids: 100,
     };
     Cache::new(own, limits, dead_upstream(own))
-}
-
-/// A line to a server that is not there.
-fn dead_upstream(own: &Bundle) -> Upstream {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = unused.local_addr().unwrap().port();
-    let target = Target::new("127.0.0.1", port).unwrap();
-    let (_, identity) = watch::channel(None);
-    let nothing = Bundle::empty(own.trust_domain.clone());
-    let (_, trust) = watch::channel(Arc::new(Trust::new([&nothing])));
-    Upstream::new(&target, &own.trust_domain, identity, trust).unwrap()
 }
 
 fn own_bundle(jwt_key: &PrivateKey) -> Bundle {

@@ -1,22 +1,29 @@
-//! What the agent keeps on disk: its SVID and the own bundle in `agent-data.json`, its keys in
-//! `keys.json`. Both are private files, replaced whole.
+//! What the agent keeps on disk of itself: its SVID and the own bundle in `agent-data.json`, its
+//! keys in `keys.json`. Both are private files, replaced whole.
 //!
 //! Two keys are kept while an SVID is being replaced, so that a crash at any moment leaves the key
 //! of whichever certificate was stored.
 
+mod keys;
+
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use signet_daemon::file::{self, FileError};
-use signet_identity::{TrustDomain, bundle::Bundle, key::PrivateKey, x509};
-use zeroize::{Zeroize, Zeroizing};
+use signet_identity::{
+    TrustDomain,
+    bundle::Bundle,
+    key::{KeyError, PrivateKey},
+    x509,
+};
+use zeroize::Zeroizing;
+
+use keys::KeyFile;
 
 /// The agent's files, a cheap handle.
 #[derive(Clone, Debug)]
@@ -55,6 +62,10 @@ pub(crate) enum StorageError {
     Read(PathBuf, #[source] io::Error),
     #[error(transparent)]
     Write(#[from] FileError),
+    #[error("removing {0}")]
+    Remove(PathBuf, #[source] io::Error),
+    #[error("making the key of the cache on disk")]
+    Key(#[from] KeyError),
     #[error(
         "{0} is damaged ({1}); remove it to let the agent attest again (with a new join token, if \
          it attests by one)"
@@ -71,7 +82,8 @@ pub(crate) enum StorageError {
 #[derive(Debug)]
 struct Shared {
     data_path: PathBuf,
-    keys: KeyManager,
+    cache_path: PathBuf,
+    keys: Option<KeyFile>,
     trust_domain: TrustDomain,
     data: Mutex<Data>,
     _lock: file::Lock,
@@ -89,18 +101,6 @@ struct Data {
     bundle: Option<String>,
 }
 
-/// `keys.json`: PKCS#8 in base64 by slot.
-#[derive(Default, Deserialize, Serialize)]
-struct Keys {
-    keys: BTreeMap<String, String>,
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        self.keys.values_mut().for_each(Zeroize::zeroize);
-    }
-}
-
 impl Storage {
     /// Opens the data directory, makes it if necessary, and reads what is there.
     pub(crate) fn open(
@@ -112,12 +112,17 @@ impl Storage {
         if let KeyManager::Disk(directory) = &keys {
             file::create_private_directory(directory)?;
         }
+        let cache_path = data_dir.join("agent-cache.sealed");
         let Some(lock) = file::lock(&data_dir.join("agent.lock"))? else {
             return Err(StorageError::InUse(data_dir.to_owned()));
         };
         let shared = Shared {
             data_path: data_dir.join("agent-data.json"),
-            keys,
+            cache_path,
+            keys: match keys {
+                KeyManager::Disk(directory) => Some(KeyFile::open(&directory)?),
+                KeyManager::Memory => None,
+            },
             trust_domain: trust_domain.clone(),
             data: Mutex::default(),
             _lock: lock,
@@ -134,18 +139,22 @@ impl Storage {
         current: Option<&PrivateKey>,
         next: &PrivateKey,
     ) -> Result<(), StorageError> {
-        let KeyManager::Disk(directory) = &self.shared.keys else {
-            return Ok(());
-        };
-        let slots = [("agent-svid-A", current), ("agent-svid-B", Some(next))];
-        let encode = |key: &PrivateKey| STANDARD.encode(key.pkcs8_der());
-        let keys = slots
-            .into_iter()
-            .filter_map(|(slot, key)| Some((slot.to_owned(), encode(key?))));
-        let keys = Keys {
-            keys: keys.collect(),
-        };
-        write(&directory.join("keys.json"), &keys)
+        match &self.shared.keys {
+            Some(keys) => keys.put_svid_keys(current, next),
+            None => Ok(()),
+        }
+    }
+
+    /// The key that the cache on disk is sealed with, made when it is first asked for; none if
+    /// keys are not kept.
+    pub(crate) fn cache_key(&self) -> Result<Option<PrivateKey>, StorageError> {
+        let keys = self.shared.keys.as_ref();
+        keys.map(KeyFile::cache_key).transpose()
+    }
+
+    /// Where the cache is kept.
+    pub(crate) fn cache_path(&self) -> PathBuf {
+        self.shared.cache_path.clone()
     }
 
     /// Keeps the SVID; its key was kept before.
@@ -162,8 +171,15 @@ impl Storage {
             .change(|data| data.bundle = Some(bundle.to_pem()))
     }
 
-    /// Gives up the SVID, because the agent is banned.
+    /// Gives up the SVID, and what is kept of those of workloads, because the agent is banned.
     pub(crate) fn forget_svid(&self) -> Result<(), StorageError> {
+        let path = &self.shared.cache_path;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StorageError::Remove(path.clone(), error));
+            }
+            Ok(()) | Err(_) => {}
+        }
         self.shared.change(|data| data.svid = None)
     }
 }
@@ -172,10 +188,7 @@ impl Shared {
     /// An agent that was killed as it wrote has left what it wrote, perhaps a key.
     fn sweep(&self) -> Result<(), StorageError> {
         file::sweep(&self.data_path)?;
-        if let KeyManager::Disk(directory) = &self.keys {
-            file::sweep(&directory.join("keys.json"))?;
-        }
-        Ok(())
+        Ok(file::sweep(&self.cache_path)?)
     }
 
     fn load(&self) -> Result<Saved, StorageError> {
@@ -211,29 +224,14 @@ impl Shared {
             return Err(damaged("no certificate in `svid`".to_owned()));
         };
         let spki = x509::public_key(leaf).map_err(|error| damaged(error.to_string()))?;
-        let keys = self.load_keys()?;
+        let keys = self.keys.as_ref().map(KeyFile::all).transpose()?;
+        let keys = keys.unwrap_or_default();
         let key = keys.into_iter().find(|key| key.spki_der() == spki);
         Ok(key.map(|key| SavedSvid {
             chain,
             key,
             reattestable: data.reattestable,
         }))
-    }
-
-    fn load_keys(&self) -> Result<Vec<PrivateKey>, StorageError> {
-        let KeyManager::Disk(directory) = &self.keys else {
-            return Ok(Vec::new());
-        };
-        let path = directory.join("keys.json");
-        let keys = read::<Keys>(&path)?.unwrap_or_default();
-        let decode = |(slot, text): (&String, &String)| {
-            let damaged = |error: &dyn std::fmt::Display| {
-                StorageError::Damaged(path.clone(), format!("`{slot}`: {error}"))
-            };
-            let der = STANDARD.decode(text).map_err(|e| damaged(&e))?;
-            PrivateKey::from_pkcs8(&Zeroizing::new(der)).map_err(|e| damaged(&e))
-        };
-        keys.keys.iter().map(decode).collect()
     }
 
     fn change(&self, change: impl FnOnce(&mut Data)) -> Result<(), StorageError> {
