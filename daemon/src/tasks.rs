@@ -163,7 +163,7 @@ impl Stage {
     where
         F: Future<Output: Ended> + Send + 'static,
     {
-        let (failure, stop) = (failure.clone(), self.stop.clone());
+        let failure = failure.clone();
         let known = name.clone();
         let task = self.tasks.spawn(async move {
             let error = match AssertUnwindSafe(work).catch_unwind().await {
@@ -172,7 +172,8 @@ impl Stage {
             };
             match error {
                 Some(error) => failure.note(error.context(name)),
-                None if stop.is_cancelled() => {}
+                // One of the last stage may end as soon as all that it serves are gone.
+                None if failure.stop.is_cancelled() => {}
                 None => failure.note(anyhow!("{name} ended by itself")),
             }
         });
@@ -338,6 +339,27 @@ mod tests {
         tasks.finish(Ok(())).await.unwrap();
         assert_eq!(order.recv().await, Some("client"));
         assert_eq!(order.recv().await, Some("writer"));
+    }
+
+    #[tokio::test]
+    async fn a_task_of_the_last_stage_may_end_when_those_that_it_serves_are_gone() {
+        let (mut tasks, shutdown) = tasks();
+        let (client, mut jobs) = mpsc::channel::<()>(1);
+        tasks.spawn_last("writer", async move |_| {
+            jobs.recv().await;
+        });
+        tasks.spawn("client", async move |stop: CancellationToken| {
+            stop.cancelled().await;
+            drop(client);
+        });
+        tasks.spawn("slow", async |stop: CancellationToken| {
+            stop.cancelled().await;
+            for _ in 0..9 {
+                tokio::task::yield_now().await;
+            }
+        });
+        shutdown.cancel();
+        tasks.finish(Ok(())).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
