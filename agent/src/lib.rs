@@ -51,6 +51,7 @@ use workload::{Attestors, Discovery, Unix, WorkloadAttestor};
 /// # Errors
 /// What cannot be started, with its place and remedy; or the task that ended by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    config.without_effect.log();
     let health = Health::new();
     let status = Status::new(&health);
     let mut tasks = Tasks::new(&shutdown, DRAIN);

@@ -48,6 +48,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     for warning in config.warnings() {
         warn!("{warning}");
     }
+    config.without_effect.log();
     let mut tasks = Tasks::new(&shutdown, DRAIN);
     // What was started is stopped in order even if the rest cannot be.
     let started = start(config, &mut tasks).await;

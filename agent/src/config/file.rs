@@ -1,4 +1,5 @@
-//! The configuration as it is written, with the flags laid over it.
+//! The configuration as it is written, with the flags laid over it. Unknown keys were refused
+//! before.
 
 use std::path::PathBuf;
 
@@ -12,7 +13,7 @@ use super::RunFlags;
 
 /// The `agent` block.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct File {
     pub(super) admin_socket_path: Option<PathBuf>,
     pub(super) allow_unauthenticated_verifiers: bool,
@@ -20,7 +21,6 @@ pub(super) struct File {
     pub(super) authorized_delegates: Vec<String>,
     pub(super) availability_target: Option<Period>,
     pub(super) data_dir: Option<PathBuf>,
-    pub(super) disable_sds_api: Option<bool>,
     pub(super) experimental: Experimental,
     pub(super) insecure_bootstrap: bool,
     pub(super) join_token: Option<String>,
@@ -30,7 +30,6 @@ pub(super) struct File {
     pub(super) log_format: Format,
     pub(super) log_level: Level,
     pub(super) log_source_location: bool,
-    pub(super) rebootstrap_mode: Option<String>,
     pub(super) server_address: Option<String>,
     pub(super) server_port: Option<u16>,
     pub(super) socket_path: Option<PathBuf>,
@@ -43,10 +42,9 @@ pub(super) struct File {
 
 /// The `experimental` block inside of it.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub(super) struct Experimental {
     pub(super) sync_interval: Option<Period>,
-    pub(super) use_sync_authorized_entries: Option<bool>,
 }
 
 impl File {

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use signet_daemon::{
-    config::{ConfigError, Document},
+    config::{ConfigError, Document, WithoutEffect},
     health::HealthConfig,
     log::LogConfig,
 };
@@ -46,6 +46,8 @@ pub struct Config {
     pub(crate) key_type: KeyType,
     pub(crate) api: api::Settings,
     pub(crate) unix: UnixSettings,
+    /// Settings of the file that only tune what is not needed here.
+    pub(crate) without_effect: WithoutEffect,
 }
 
 impl Config {
@@ -56,10 +58,9 @@ impl Config {
     }
 
     fn resolve(document: &Document, flags: &RunFlags) -> anyhow::Result<Self> {
-        document.check(schema::FILE)?;
+        let without_effect = document.check(schema::FILE)?;
         let file = document.section::<File>("agent")?.with(flags)?;
         let health = document.section("health_checks")?;
-        supported(document, &file)?;
         let trust_domain = trust_domain(document, &file)?;
         let data_dir = file.data_dir.clone().unwrap_or_else(|| PathBuf::from("."));
         let socket_path = socket_path(document, &file)?;
@@ -71,7 +72,7 @@ impl Config {
             keys: plugins::key_manager(document, &data_dir)?,
             bootstrap: bootstrap(document, &file, &trust_domain)?,
             sync_interval: sync_interval(document, &file)?,
-            limits: limits(document, &file)?,
+            limits: limits(&file),
             key_type: key_type(document, &file)?,
             unix: plugins::workload_attestor(document)?,
             node: Settings {
@@ -85,39 +86,9 @@ impl Config {
                 allowed_foreign_jwt_claims: file.allowed_foreign_jwt_claims.into_iter().collect(),
             },
             data_dir,
+            without_effect,
         })
     }
-}
-
-/// Settings that exist, but with one value only.
-fn supported(document: &Document, file: &File) -> Result<(), ConfigError> {
-    if file.disable_sds_api == Some(false) {
-        let message = "there is no SDS API yet; remove the setting";
-        return Err(document.problem("agent.disable_sds_api", message));
-    }
-    // TCP does not say which process calls (SPIFFE Workload Endpoint §3), and a URI is no path.
-    let socket = file.socket_path.as_deref().map(Path::to_string_lossy);
-    if let Some((scheme, _)) = socket.as_deref().and_then(|text| text.split_once("://")) {
-        let message = format!(
-            "the Workload API is served on a Unix socket only, not on \"{scheme}://\"; \
-             write the socket's path alone"
-        );
-        return Err(document.problem("agent.socket_path", message));
-    }
-    if let Some(mode) = file
-        .rebootstrap_mode
-        .as_deref()
-        .filter(|mode| *mode != "never")
-    {
-        let message = format!("rebootstrap_mode \"{mode}\" is not supported yet; use \"never\"");
-        return Err(document.problem("agent.rebootstrap_mode", message));
-    }
-    if file.experimental.use_sync_authorized_entries == Some(false) {
-        let message = "entries are always synchronized; remove the setting";
-        let path = "agent.experimental.use_sync_authorized_entries";
-        return Err(document.problem(path, message));
-    }
-    Ok(())
 }
 
 fn trust_domain(document: &Document, file: &File) -> Result<TrustDomain, ConfigError> {
@@ -196,6 +167,14 @@ fn bundle<E: std::error::Error + Send + Sync + 'static>(
 fn socket_path(document: &Document, file: &File) -> Result<PathBuf, ConfigError> {
     let path = file.socket_path.clone();
     let path = path.unwrap_or_else(|| PathBuf::from("/tmp/spire-agent/public/api.sock"));
+    // TCP does not say which process calls (SPIFFE Workload Endpoint §3), and a URI is no path.
+    if let Some((scheme, _)) = path.to_string_lossy().split_once("://") {
+        let message = format!(
+            "the Workload API is served on a Unix socket only, not on \"{scheme}://\"; \
+             write the socket's path alone"
+        );
+        return Err(document.problem("agent.socket_path", message));
+    }
     fits(document, "agent.socket_path", &path)?;
     Ok(path)
 }
@@ -231,22 +210,13 @@ fn availability_target(document: &Document, file: &File) -> Result<Option<Durati
     Ok(target)
 }
 
-fn limits(document: &Document, file: &File) -> Result<Limits, ConfigError> {
-    let size = |path: &str, size: Option<usize>| match size {
-        Some(0) => Err(document.problem(path, "the size must be at least 1")),
-        Some(size) => Ok(size),
-        None => Ok(CACHE_SIZE),
-    };
-    Ok(Limits {
-        x509_svids: size(
-            "agent.x509_svid_cache_max_size",
-            file.x509_svid_cache_max_size,
-        )?,
-        jwt_svids: size(
-            "agent.jwt_svid_cache_max_size",
-            file.jwt_svid_cache_max_size,
-        )?,
-    })
+/// As in SPIRE, a size of zero is the default.
+fn limits(file: &File) -> Limits {
+    let size = |size: Option<usize>| size.filter(|size| *size > 0).unwrap_or(CACHE_SIZE);
+    Limits {
+        x509_svids: size(file.x509_svid_cache_max_size),
+        jwt_svids: size(file.jwt_svid_cache_max_size),
+    }
 }
 
 fn key_type(document: &Document, file: &File) -> Result<KeyType, ConfigError> {

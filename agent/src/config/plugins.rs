@@ -23,7 +23,7 @@ pub(crate) struct UnixSettings {
 /// The one node attestor.
 pub(super) fn node_attestor(document: &Document, file: &File) -> Result<NodeAttestor, ConfigError> {
     let token = join_token(document, file)?;
-    let blocks = enabled(document, "plugins.NodeAttestor")?;
+    let blocks = document.enabled_blocks("plugins.NodeAttestor")?;
     match (blocks.as_slice(), token) {
         ([], JoinToken::Absent) => Err(document.problem(
             "plugins",
@@ -46,7 +46,7 @@ pub(super) fn node_attestor(document: &Document, file: &File) -> Result<NodeAtte
 
 /// Where the agent's keys live; in the data directory, if nothing is said.
 pub(super) fn key_manager(document: &Document, data_dir: &Path) -> Result<KeyManager, ConfigError> {
-    let blocks = enabled(document, "plugins.KeyManager")?;
+    let blocks = document.enabled_blocks("plugins.KeyManager")?;
     match blocks.as_slice() {
         [] => Ok(KeyManager::Disk(data_dir.to_owned())),
         [block] if block.label() == "memory" => Ok(KeyManager::Memory),
@@ -64,7 +64,10 @@ pub(super) fn key_manager(document: &Document, data_dir: &Path) -> Result<KeyMan
 
 /// The settings of the `unix` workload attestor.
 pub(super) fn workload_attestor(document: &Document) -> Result<UnixSettings, ConfigError> {
-    match enabled(document, "plugins.WorkloadAttestor")?.as_slice() {
+    match document
+        .enabled_blocks("plugins.WorkloadAttestor")?
+        .as_slice()
+    {
         [] => Ok(UnixSettings::default()),
         [block, ..] => block.section("plugin_data"),
     }
@@ -82,22 +85,6 @@ struct X509PopFile {
     private_key_path: PathBuf,
     certificate_path: PathBuf,
     intermediates_path: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct Switch {
-    enabled: Option<bool>,
-}
-
-fn enabled<'a>(document: &'a Document, path: &str) -> Result<Vec<Block<'a>>, ConfigError> {
-    let mut blocks = Vec::new();
-    for block in document.blocks(path)? {
-        let switch: Switch = block.body()?;
-        if switch.enabled != Some(false) {
-            blocks.push(block);
-        }
-    }
-    Ok(blocks)
 }
 
 fn join_token(document: &Document, file: &File) -> Result<JoinToken, ConfigError> {

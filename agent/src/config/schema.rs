@@ -1,7 +1,7 @@
 //! Every setting of SPIRE's agent: those that Signet has, and those that it does not have yet.
 
 use signet_daemon::{
-    config::{Key, Table},
+    config::{Key, TELEMETRY, Table},
     health::HEALTH_CHECKS,
 };
 
@@ -11,12 +11,9 @@ macro_rules! plugin {
         &[
             ("plugin_data", Key::Block($data)),
             ("enabled", Key::Value),
-            ("plugin_args", Key::NotYet("external plugins cannot be run")),
-            (
-                "plugin_checksum",
-                Key::NotYet("external plugins cannot be run"),
-            ),
-            ("plugin_cmd", Key::NotYet("external plugins cannot be run")),
+            ("plugin_args", Key::Only(&[], BUILT_IN)),
+            ("plugin_checksum", Key::Only(&[], BUILT_IN)),
+            ("plugin_cmd", Key::Only(&[], BUILT_IN)),
             ("plugin_data_file", Key::NotYet("use plugin_data")),
         ]
     };
@@ -27,7 +24,7 @@ pub(super) const FILE: Table = &[
     ("agent", Key::Block(AGENT)),
     ("plugins", Key::Block(PLUGINS)),
     ("health_checks", Key::Block(HEALTH_CHECKS)),
-    ("telemetry", Key::NotYet("remove the block")),
+    ("telemetry", Key::Block(TELEMETRY)),
 ];
 
 const AGENT: Table = &[
@@ -37,8 +34,11 @@ const AGENT: Table = &[
     ("authorized_delegates", Key::Value),
     ("availability_target", Key::Value),
     ("data_dir", Key::Value),
-    ("disable_sds_api", Key::Value),
-    ("disable_workload_api", Key::NotYet("")),
+    (
+        "disable_sds_api",
+        Key::Only(&["true"], "remove it; there is no SDS API yet"),
+    ),
+    ("disable_workload_api", OFF),
     ("experimental", Key::Block(EXPERIMENTAL)),
     ("insecure_bootstrap", Key::Value),
     ("join_token", Key::Value),
@@ -47,17 +47,17 @@ const AGENT: Table = &[
     ("log_file", Key::Value),
     ("log_format", Key::Value),
     ("log_level", Key::Value),
-    ("log_selectors", Key::NotYet("")),
+    ("log_selectors", UNSET),
     ("log_source_location", Key::Value),
-    ("profiling_enabled", Key::NotYet("")),
-    ("profiling_freq", Key::NotYet("")),
-    ("profiling_names", Key::NotYet("")),
-    ("profiling_port", Key::NotYet("")),
-    ("rebootstrap_delay", Key::NotYet("")),
-    ("rebootstrap_mode", Key::Value),
+    ("profiling_enabled", OFF),
+    ("profiling_freq", Key::Tuning),
+    ("profiling_names", Key::Tuning),
+    ("profiling_port", Key::Tuning),
+    ("rebootstrap_delay", Key::Tuning),
+    ("rebootstrap_mode", Key::Only(&["never"], "")),
     (
         "sds",
-        Key::NotYet("remove the block; there is no SDS API yet"),
+        Key::Only(&[], "remove the block; there is no SDS API yet"),
     ),
     ("server_address", Key::Value),
     ("server_port", Key::Value),
@@ -66,39 +66,49 @@ const AGENT: Table = &[
     ("trust_bundle_path", Key::Value),
     (
         "trust_bundle_spiffe_workload_api",
-        Key::NotYet("use trust_bundle_path"),
+        Key::Only(&[], "use trust_bundle_path"),
     ),
     (
         "trust_bundle_unix_socket",
-        Key::NotYet("use trust_bundle_path"),
+        Key::Only(&[], "use trust_bundle_path"),
     ),
-    ("trust_bundle_url", Key::NotYet("use trust_bundle_path")),
+    ("trust_bundle_url", Key::Only(&[], "use trust_bundle_path")),
     ("trust_domain", Key::Value),
     ("workload_x509_svid_key_type", Key::Value),
     ("x509_svid_cache_max_size", Key::Value),
 ];
 
+/// Entries are always synchronized, and a cached JWT-SVID is answered without asking the server.
 const EXPERIMENTAL: Table = &[
-    ("broker", Key::NotYet("")),
-    ("jwt_svid_cache_hit_timeout", Key::NotYet("")),
+    (
+        "admin_named_pipe_name",
+        Key::Only(&[], "use admin_socket_path"),
+    ),
+    ("broker", UNSET),
+    ("feature_flags", UNSET),
+    ("jwt_svid_cache_hit_timeout", Key::Tuning),
     (
         "named_pipe_name",
-        Key::NotYet("named pipes are for Windows; use socket_path"),
+        Key::Only(&[], "named pipes are for Windows; use socket_path"),
     ),
-    ("ratelimit", Key::NotYet("")),
+    ("ratelimit", UNSET),
     (
         "require_pq_kem",
-        Key::NotYet("it is preferred without any setting"),
+        Key::Only(&["false"], "it is preferred without any setting"),
     ),
     ("sync_interval", Key::Value),
-    ("use_sync_authorized_entries", Key::Value),
+    ("use_sync_authorized_entries", Key::Tuning),
 ];
+
+const OFF: Key = Key::Only(&["false"], "");
+const UNSET: Key = Key::Only(&[], "");
+const BUILT_IN: &str = "remove it: external plugins cannot be run";
 
 const PLUGINS: Table = &[
     ("NodeAttestor", Key::Block(NODE_ATTESTORS)),
     ("KeyManager", Key::Block(KEY_MANAGERS)),
     ("WorkloadAttestor", Key::Block(WORKLOAD_ATTESTORS)),
-    ("SVIDStore", Key::NotYet("")),
+    ("SVIDStore", UNSET),
 ];
 
 const NODE_ATTESTORS: Table = &[
@@ -109,6 +119,10 @@ const NODE_ATTESTORS: Table = &[
             ("private_key_path", Key::Value),
             ("certificate_path", Key::Value),
             ("intermediates_path", Key::Value),
+            (
+                "spiffe_endpoint_socket",
+                Key::Only(&[], "use certificate_path and private_key_path")
+            ),
         ])),
     ),
     ("aws_iid", NO_ATTESTOR),

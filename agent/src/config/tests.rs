@@ -87,15 +87,36 @@ fn flags_win_in_both_spellings() {
 
 #[test]
 fn settings_that_do_not_exist_yet_or_never_are_told_apart() {
-    let error = refusal("profiling_port = 1");
+    let error = refusal("profiling_enabled = true");
     assert!(
-        error.contains("profiling_port") && error.contains("not supported"),
+        error.contains("profiling_enabled") && error.contains("not supported"),
         "{error}"
     );
     let error = refusal("server_adress = \"x\"");
     assert!(error.contains("server_address"), "{error}");
     let error = refusal("sds { default_svid_name = \"x\" }");
     assert!(error.contains("sds"), "{error}");
+}
+
+#[test]
+fn settings_that_only_tune_are_taken_and_named() {
+    let lines = "profiling_enabled = false\nprofiling_port = 1\nrebootstrap_mode = \"never\"\n\
+                 rebootstrap_delay = \"10m\"\ndisable_sds_api = true\nsds {}\n\
+                 trust_bundle_url = \"\"\nx509_svid_cache_max_size = 0\n\
+                 experimental {\n use_sync_authorized_entries = false\n \
+                 jwt_svid_cache_hit_timeout = \"6s\"\n require_pq_kem = false\n }";
+    let text = SMALL.replacen("agent {", &format!("agent {{\n{lines}"), 1);
+    let config = load(&text, &[]).unwrap();
+    assert_eq!(config.limits.x509_svids, CACHE_SIZE);
+    assert_eq!(
+        config.without_effect.paths(),
+        [
+            "agent.profiling_port",
+            "agent.rebootstrap_delay",
+            "agent.experimental.use_sync_authorized_entries",
+            "agent.experimental.jwt_svid_cache_hit_timeout",
+        ]
+    );
 }
 
 #[test]
@@ -114,7 +135,12 @@ fn values_that_cannot_be_are_refused_by_name() {
     for (line, word) in [
         ("availability_target = \"1h\"", "24h"),
         ("workload_x509_svid_key_type = \"ec-p521\"", "ec-p521"),
-        ("x509_svid_cache_max_size = 0", "at least 1"),
+        ("x509_svid_cache_max_size = -1", "x509_svid_cache_max_size"),
+        ("log_selectors = [\"unix:uid\"]", "log_selectors"),
+        (
+            "experimental { ratelimit { fetch_x509_svid = 1 } }",
+            "ratelimit",
+        ),
         ("rebootstrap_mode = \"always\"", "never"),
         ("disable_sds_api = false", "SDS"),
         ("join_token = \"\"", "empty"),

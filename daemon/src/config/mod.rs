@@ -6,7 +6,7 @@
 
 use std::{io::Read, path::Path};
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 mod block;
 mod de;
@@ -17,13 +17,17 @@ mod nearest;
 mod parse;
 mod scan;
 mod schema;
+mod telemetry;
 mod tree;
+mod without_effect;
 
 pub use block::Block;
 pub use duration::{DurationError, Period, duration};
 pub use error::{ConfigError, Problem};
 pub use nearest::nearest;
 pub use schema::{Key, Table};
+pub use telemetry::TELEMETRY;
+pub use without_effect::WithoutEffect;
 
 use tree::Node;
 
@@ -71,8 +75,12 @@ impl Document {
         &self.name
     }
 
-    /// Compares every key of the document with `table` and reports all mistakes together.
-    pub fn check(&self, table: Table) -> Result<(), ConfigError> {
+    /// Compares every key of the document with `table` and reports all mistakes together. What is
+    /// returned are the settings that are taken without an effect ([`Key::Tuning`]).
+    ///
+    /// # Errors
+    /// Every key that is unknown, not supported, or of another kind, with its line.
+    pub fn check(&self, table: Table) -> Result<WithoutEffect, ConfigError> {
         schema::check(&self.name, &self.root, table)
     }
 
@@ -94,6 +102,21 @@ impl Document {
         self.root().blocks(path)
     }
 
+    /// The labelled blocks below `path` that are not switched off with `enabled = false`.
+    ///
+    /// # Errors
+    /// What is not a block, and an `enabled` that is neither true nor false.
+    pub fn enabled_blocks(&self, path: &str) -> Result<Vec<Block<'_>>, ConfigError> {
+        let mut enabled = Vec::new();
+        for block in self.blocks(path)? {
+            let switch: Switch = block.body()?;
+            if switch.enabled != Some(false) {
+                enabled.push(block);
+            }
+        }
+        Ok(enabled)
+    }
+
     /// An error about the setting at `path`, with the line where it stands (or of the nearest block
     /// that exists).
     pub fn problem(&self, path: &str, message: impl Into<String>) -> ConfigError {
@@ -104,6 +127,12 @@ impl Document {
     pub fn root(&self) -> Block<'_> {
         Block::root(&self.name, &self.root)
     }
+}
+
+/// What every plugin's block may say.
+#[derive(Deserialize)]
+struct Switch {
+    enabled: Option<bool>,
 }
 
 /// Far above any real configuration; a path such as `/dev/zero` ends in an error, not in an

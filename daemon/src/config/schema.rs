@@ -5,6 +5,7 @@ use super::{
     error::{ConfigError, Fault},
     nearest::unknown,
     tree::{Entry, Given, Node, Value, group},
+    without_effect::WithoutEffect,
 };
 
 /// The settings of one block: name and kind.
@@ -27,6 +28,12 @@ pub enum Key {
     /// A setting that is known but not supported yet. The text says what to do instead, and may be
     /// empty.
     NotYet(&'static str),
+    /// A setting with one effect only: these values say what is done anyway, as does an empty one.
+    /// Any other is [`NotYet`](Self::NotYet), with what to do instead.
+    Only(&'static [&'static str], &'static str),
+    /// A setting that tunes a mechanism which is not needed here. Whatever it says is taken, and
+    /// [`Document::check`](super::Document::check) names it.
+    Tuning,
 }
 
 impl Key {
@@ -34,25 +41,40 @@ impl Key {
     fn has(self, name: &str) -> bool {
         match self {
             Self::Block(table) => table.iter().any(|(key, _)| *key == name),
-            Self::Value | Self::Labelled(_) | Self::Free | Self::NotYet(_) => false,
+            Self::Value
+            | Self::Labelled(_)
+            | Self::Free
+            | Self::NotYet(_)
+            | Self::Only(..)
+            | Self::Tuning => false,
         }
     }
 }
 
-pub(super) fn check(file: &str, root: &Node, table: Table) -> Result<(), ConfigError> {
-    let mut faults = Vec::new();
+/// What a look over the document brought up.
+#[derive(Default)]
+struct Findings {
+    faults: Vec<Fault>,
+    without_effect: Vec<String>,
+}
+
+/// The settings that have no effect, if nothing is wrong.
+pub(super) fn check(file: &str, root: &Node, table: Table) -> Result<WithoutEffect, ConfigError> {
+    let mut findings = Findings::default();
     if let Some(entries) = root.object() {
-        check_body("", entries, table, &mut faults);
+        check_body("", entries, table, &mut findings);
     }
-    ConfigError::join(faults.into_iter().map(|fault| fault.in_file(file)))
+    let faults = findings.faults.into_iter();
+    ConfigError::join(faults.map(|fault| fault.in_file(file)))?;
+    Ok(WithoutEffect(findings.without_effect))
 }
 
 /// Each piece of a block is checked by itself: pieces may be items of a list, which may repeat a
 /// key.
-fn check_body(path: &str, entries: &[Entry], table: Table, faults: &mut Vec<Fault>) {
+fn check_body(path: &str, entries: &[Entry], table: Table, findings: &mut Findings) {
     for (key, given) in group(path, entries.iter()) {
         match table.iter().find(|(name, _)| *name == key) {
-            Some((_, kind)) => check_key(&given, *kind, faults),
+            Some((_, kind)) => check_key(&given, *kind, findings),
             None => {
                 let message = match table.iter().find(|(_, kind)| kind.has(key)) {
                     Some((block, _)) => {
@@ -60,31 +82,53 @@ fn check_body(path: &str, entries: &[Entry], table: Table, faults: &mut Vec<Faul
                     }
                     None => unknown(key, supported(table)),
                 };
-                faults.push(Fault::at(given.line, message).placed(given.line, path));
+                let fault = Fault::at(given.line, message).placed(given.line, path);
+                findings.faults.push(fault);
             }
         }
     }
 }
 
-fn check_key(given: &Given<'_>, kind: Key, faults: &mut Vec<Fault>) {
+fn check_key(given: &Given<'_>, kind: Key, findings: &mut Findings) {
+    let faults = &mut findings.faults;
     match kind {
         Key::Value => faults.extend(check_value(given).err()),
         Key::Block(table) => match given.bodies() {
             Ok(bodies) => bodies
                 .into_iter()
-                .for_each(|body| check_body(&given.path, body, table, faults)),
+                .for_each(|body| check_body(&given.path, body, table, findings)),
             Err(fault) => faults.push(fault),
         },
         Key::Labelled(table) => match given.children() {
             Ok(blocks) => blocks
                 .into_iter()
-                .for_each(|(_, block)| check_key(&block, Key::Block(table), faults)),
+                .for_each(|(_, block)| check_key(&block, Key::Block(table), findings)),
             Err(fault) => faults.push(fault),
         },
         Key::Free => {}
-        Key::NotYet("") => faults.push(not_yet(given, "remove it")),
         Key::NotYet(instead) => faults.push(not_yet(given, instead)),
+        Key::Only(values, instead) => faults.extend(check_only(given, values, instead).err()),
+        Key::Tuning if findings.without_effect.contains(&given.path) => {}
+        Key::Tuning => findings.without_effect.push(given.path.clone()),
     }
+}
+
+fn check_only(given: &Given<'_>, values: &[&str], instead: &str) -> Result<(), Fault> {
+    let same = given.nodes.iter().all(|node| match &node.value {
+        Value::Text(text) | Value::Number(text) => {
+            text.is_empty() || values.contains(&text.as_str())
+        }
+        Value::Bool(truth) => values.contains(&if *truth { "true" } else { "false" }),
+        Value::List(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+    });
+    if same {
+        return Ok(());
+    }
+    Err(match (instead, values) {
+        ("", [value, ..]) => not_yet(given, &format!("remove it, or set it to {value}")),
+        (_, _) => not_yet(given, instead),
+    })
 }
 
 fn check_value(given: &Given<'_>) -> Result<(), Fault> {
@@ -98,6 +142,11 @@ fn check_value(given: &Given<'_>) -> Result<(), Fault> {
 }
 
 fn not_yet(given: &Given<'_>, instead: &str) -> Fault {
+    let instead = if instead.is_empty() {
+        "remove it"
+    } else {
+        instead
+    };
     Fault::at(
         given.line,
         format!("this setting is not supported yet; {instead}"),
@@ -105,10 +154,10 @@ fn not_yet(given: &Given<'_>, instead: &str) -> Fault {
     .placed(given.line, &given.path)
 }
 
-/// What may be proposed: never a setting that would be refused in its turn.
+/// What may be proposed: never a setting that would be refused in its turn, or do nothing.
 fn supported(table: Table) -> impl Iterator<Item = &'static str> + Clone {
     table
         .iter()
-        .filter(|(_, kind)| !matches!(kind, Key::NotYet(_)))
+        .filter(|(_, kind)| !matches!(kind, Key::NotYet(_) | Key::Only(..) | Key::Tuning))
         .map(|(name, _)| *name)
 }

@@ -31,7 +31,10 @@ const SERVER: Table = &[
         "federation",
         Key::Block(&[("federates_with", Key::Labelled(&[("url", Key::Value)]))]),
     ),
-    ("profiling_enabled", Key::NotYet("")),
+    ("profiling_enabled", Key::Only(&["false"], "")),
+    ("proxy_protocol_trusted_cidrs", Key::Only(&[], "trust none")),
+    ("event_timeout", Key::Tuning),
+    ("profiling_names", Key::Tuning),
 ];
 
 const PLUGINS: Table = &[
@@ -91,6 +94,54 @@ fn unreadable(text: &str) -> String {
         .section::<Server>("server")
         .unwrap_err()
         .to_string()
+}
+
+#[test]
+fn a_setting_that_says_what_is_done_anyway_is_taken_and_any_other_value_is_refused() {
+    for same in [
+        "profiling_enabled = false",
+        "profiling_enabled = \"false\"",
+        "profiling_enabled = \"\"",
+        "proxy_protocol_trusted_cidrs = []",
+    ] {
+        let document = parse(&format!("server {{ {same} }}"));
+        assert_eq!(
+            document.check(TABLE),
+            Ok(WithoutEffect::default()),
+            "{same}"
+        );
+    }
+    for (other, wanted) in [
+        ("profiling_enabled = true", "remove it, or set it to false"),
+        ("profiling_enabled = 1", "server.profiling_enabled"),
+        ("profiling_enabled { a = 1 }", "server.profiling_enabled"),
+        ("proxy_protocol_trusted_cidrs = [\"::/0\"]", "trust none"),
+    ] {
+        let error = refused(&format!("server {{ {other} }}"));
+        assert!(error.contains(wanted), "{other}: {error}");
+    }
+}
+
+#[test]
+fn settings_that_only_tune_are_named_once_each_whatever_they_say() {
+    let text = "server { event_timeout = \"1m\"\n profiling_names = [\"a\"]\n bind_port = 1 }\n\
+                server { event_timeout = 7 }";
+    let named = parse(text).check(TABLE).unwrap();
+    assert_eq!(
+        named.paths(),
+        ["server.event_timeout", "server.profiling_names"]
+    );
+    let typo = refused("server { event_timeuot = 1 }");
+    assert!(!typo.contains("event_timeout"), "{typo}");
+}
+
+#[test]
+fn a_plugin_that_is_switched_off_is_not_among_the_enabled() {
+    let text = "plugins { KeyManager \"disk\" { enabled = false }\n KeyManager \"memory\" {} }";
+    let document = parse(text);
+    let blocks = document.enabled_blocks("plugins.KeyManager").unwrap();
+    let labels: Vec<_> = blocks.iter().map(Block::label).collect();
+    assert_eq!(labels, ["memory"]);
 }
 
 const HCL: &str = r#"
@@ -191,7 +242,7 @@ fn all_mistakes_are_reported_at_once_with_line_and_nearest_match() {
     assert_eq!(
         refused(text),
         "server.conf:2: `server`: there is no setting `trust_domian` here; did you mean `trust_domain`?\n\
-         server.conf:3: `server.profiling_enabled`: this setting is not supported yet; remove it\n\
+         server.conf:3: `server.profiling_enabled`: this setting is not supported yet; remove it, or set it to false\n\
          server.conf:5: `server.bind_port`: is set twice, first on line 4; keep one of them\n\
          server.conf:8: `plugins.NodeAttestor`: there is no setting `x509popp` here; did you mean `x509pop`?\n\
          server.conf:9: `plugins.NodeAttestor.aws_iid`: this setting is not supported yet; use x509pop or join_token\n\

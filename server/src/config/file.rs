@@ -8,14 +8,9 @@ use signet_daemon::config::Period;
 /// The `server` block.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of its own in SPIRE's file"
-)]
 pub(super) struct Server {
     pub(super) admin_ids: Vec<String>,
     pub(super) agent_ttl: Option<Period>,
-    pub(super) audit_log_enabled: bool,
     pub(super) bind_address: Option<String>,
     pub(super) bind_port: Option<u16>,
     pub(super) ca_key_type: Option<String>,
@@ -31,7 +26,6 @@ pub(super) struct Server {
     pub(super) log_format: Option<String>,
     pub(super) log_level: Option<String>,
     pub(super) log_source_location: bool,
-    pub(super) profiling_enabled: bool,
     pub(super) ratelimit: RateLimit,
     pub(super) socket_path: Option<PathBuf>,
     pub(super) trust_domain: Option<String>,
@@ -73,7 +67,6 @@ pub(super) struct Disk {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct X509Pop {
-    pub(super) mode: Option<String>,
     pub(super) ca_bundle_path: Option<PathBuf>,
     pub(super) ca_bundle_paths: Vec<PathBuf>,
 }

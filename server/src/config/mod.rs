@@ -19,7 +19,7 @@ use std::{
 
 use anyhow::bail;
 use signet_daemon::{
-    config::{Document, Period},
+    config::{Document, Period, WithoutEffect},
     health::HealthConfig,
     log::{Destination, LogConfig},
 };
@@ -47,6 +47,8 @@ pub struct Config {
     pub(crate) attestors: Vec<AttestorSettings>,
     pub(crate) admin_ids: BTreeSet<String>,
     pub(crate) limits: LimitSwitches,
+    /// Settings of the file that only tune what is not needed here.
+    pub(crate) without_effect: WithoutEffect,
 }
 
 impl Config {
@@ -88,10 +90,9 @@ impl Config {
     }
 
     fn from_document(document: &Document, flags: &RunFlags) -> anyhow::Result<Self> {
-        document.check(schema::SERVER_CONF)?;
+        let without_effect = document.check(schema::SERVER_CONF)?;
         let server: file::Server = document.section("server")?;
         let read = Reader { document, flags };
-        read.refuse_unsupported(&server)?;
         let data_dir = read.data_dir(&server)?;
         Ok(Self {
             log: read.log(&server)?,
@@ -108,6 +109,7 @@ impl Config {
                 signing: switch(server.ratelimit.signing),
             },
             data_dir,
+            without_effect,
         })
     }
 }
@@ -260,20 +262,6 @@ impl Reader<'_> {
                 .map_err(|error| self.wrong(flag.is_some(), setting, error)),
             None => Ok(T::default()),
         }
-    }
-
-    /// Settings that may be written down as off, but not be switched on yet.
-    fn refuse_unsupported(&self, server: &file::Server) -> anyhow::Result<()> {
-        for (setting, on) in [
-            ("audit_log_enabled", server.audit_log_enabled),
-            ("disable_jwt_svids", server.disable_jwt_svids),
-            ("profiling_enabled", server.profiling_enabled),
-        ] {
-            if on {
-                bail!(self.problem(setting, "is not supported yet; set it to false"));
-            }
-        }
-        Ok(())
     }
 
     /// An error about a setting of the file.

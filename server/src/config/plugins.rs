@@ -23,7 +23,7 @@ pub(crate) enum AttestorSettings {
 
 /// The SQLite file.
 pub(super) fn database(document: &Document, data_dir: &Path) -> Result<PathBuf, ConfigError> {
-    let blocks = document.blocks("plugins.DataStore")?;
+    let blocks = document.enabled_blocks("plugins.DataStore")?;
     let Some(block) = only(document, "plugins.DataStore", &blocks)? else {
         return Ok(data_dir.join(DEFAULT_DATABASE));
     };
@@ -56,7 +56,7 @@ pub(super) fn key_manager(
     document: &Document,
     data_dir: &Path,
 ) -> Result<KeyManagerSettings, ConfigError> {
-    let blocks = document.blocks("plugins.KeyManager")?;
+    let blocks = document.enabled_blocks("plugins.KeyManager")?;
     let default = || KeyManagerSettings::Disk {
         path: data_dir.join(DEFAULT_KEYS),
     };
@@ -78,7 +78,7 @@ pub(super) fn key_manager(
 
 /// The node attestors; join tokens alone if none is configured.
 pub(super) fn attestors(document: &Document) -> Result<Vec<AttestorSettings>, ConfigError> {
-    let blocks = document.blocks("plugins.NodeAttestor")?;
+    let blocks = document.enabled_blocks("plugins.NodeAttestor")?;
     if blocks.is_empty() {
         return Ok(vec![AttestorSettings::JoinToken]);
     }
@@ -91,13 +91,6 @@ pub(super) fn attestors(document: &Document) -> Result<Vec<AttestorSettings>, Co
 
 fn x509pop(block: &Block<'_>) -> Result<X509PopSettings, ConfigError> {
     let pop: file::X509Pop = block.section(DATA)?;
-    match pop.mode.as_deref() {
-        None | Some("external_pki") => {}
-        Some(other) => {
-            let what = format!("{other:?} is not supported yet; use \"external_pki\"");
-            return Err(block.problem("plugin_data.mode", what));
-        }
-    }
     let ca_bundle_paths = match (pop.ca_bundle_path, pop.ca_bundle_paths) {
         (Some(path), paths) if paths.is_empty() => vec![path],
         (None, paths) if !paths.is_empty() => paths,

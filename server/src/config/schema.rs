@@ -2,7 +2,7 @@
 //! have yet.
 
 use signet_daemon::{
-    config::{Key, Table},
+    config::{Key, TELEMETRY, Table},
     health::HEALTH_CHECKS,
 };
 
@@ -11,13 +11,13 @@ pub(super) const SERVER_CONF: Table = &[
     ("server", Key::Block(SERVER)),
     ("plugins", Key::Block(PLUGINS)),
     ("health_checks", Key::Block(HEALTH_CHECKS)),
-    ("telemetry", Key::NotYet("")),
+    ("telemetry", Key::Block(TELEMETRY)),
 ];
 
 const SERVER: Table = &[
     ("admin_ids", Key::Value),
     ("agent_ttl", Key::Value),
-    ("audit_log_enabled", Key::Value),
+    ("audit_log_enabled", OFF),
     ("bind_address", Key::Value),
     ("bind_port", Key::Value),
     ("ca_key_type", Key::Value),
@@ -28,25 +28,23 @@ const SERVER: Table = &[
     ("default_jwt_svid_ttl", Key::Value),
     ("disable_jwt_svids", Key::Value),
     ("experimental", Key::Block(EXPERIMENTAL)),
-    ("federation", Key::NotYet("")),
+    ("federation", UNSET),
     ("jwt_issuer", Key::Value),
     ("jwt_key_type", Key::Value),
     ("log_file", Key::Value),
     ("log_format", Key::Value),
     ("log_level", Key::Value),
     ("log_source_location", Key::Value),
-    (
-        "max_attested_node_info_staleness",
-        Key::NotYet("remove it: agents are always checked in memory"),
-    ),
-    ("profiling_enabled", Key::Value),
-    ("profiling_freq", Key::NotYet("")),
-    ("profiling_names", Key::NotYet("")),
-    ("profiling_port", Key::NotYet("")),
-    ("proxy_protocol_trusted_cidrs", Key::NotYet("")),
-    ("prune_attested_nodes_batch_size", Key::NotYet("")),
-    ("prune_attested_nodes_expired_for", Key::NotYet("")),
-    ("prune_tofu_nodes", Key::NotYet("")),
+    // Agents are always looked up in memory.
+    ("max_attested_node_info_staleness", Key::Tuning),
+    ("profiling_enabled", OFF),
+    ("profiling_freq", Key::Tuning),
+    ("profiling_names", Key::Tuning),
+    ("profiling_port", Key::Tuning),
+    ("proxy_protocol_trusted_cidrs", UNSET),
+    ("prune_attested_nodes_batch_size", Key::Tuning),
+    ("prune_attested_nodes_expired_for", UNSET),
+    ("prune_tofu_nodes", OFF),
     ("ratelimit", Key::Block(RATELIMIT)),
     ("socket_path", Key::Value),
     ("trust_domain", Key::Value),
@@ -60,25 +58,29 @@ const CA_SUBJECT: Table = &[
 
 const RATELIMIT: Table = &[("attestation", Key::Value), ("signing", Key::Value)];
 
+/// Changes are followed as they happen, so nothing is reloaded and no event waits; and WIT-SVIDs
+/// need a feature flag.
 const EXPERIMENTAL: Table = &[
-    ("agent_spiffe_id_as_selector", Key::NotYet("")),
-    ("auth_opa_policy_engine", Key::NotYet("")),
-    ("cache_reload_interval", Key::NotYet(FOLLOWED)),
-    ("event_timeout", Key::NotYet(FOLLOWED)),
-    ("events_based_cache", Key::NotYet(FOLLOWED)),
-    ("feature_flags", Key::NotYet("")),
-    ("full_cache_reload_interval", Key::NotYet(FOLLOWED)),
-    ("named_pipe_name", Key::NotYet("use socket_path")),
-    ("prune_events_older_than", Key::NotYet(FOLLOWED)),
+    ("agent_spiffe_id_as_selector", OFF),
+    ("auth_opa_policy_engine", UNSET),
+    ("cache_reload_interval", Key::Tuning),
+    ("event_timeout", Key::Tuning),
+    ("events_based_cache", Key::Tuning),
+    ("feature_flags", UNSET),
+    ("full_cache_reload_interval", Key::Tuning),
+    ("named_pipe_name", Key::Only(&[], "use socket_path")),
+    ("prune_events_older_than", Key::Tuning),
     (
         "require_pq_kem",
-        Key::NotYet("remove it: X25519MLKEM768 is already preferred"),
+        Key::Only(&["false"], "remove it: X25519MLKEM768 is already preferred"),
     ),
-    ("wit_issuer", Key::NotYet("")),
-    ("wit_key_type", Key::NotYet("")),
+    ("sql_transaction_timeout", Key::Tuning),
+    ("wit_issuer", Key::Tuning),
+    ("wit_key_type", Key::Tuning),
 ];
 
-const FOLLOWED: &str = "remove it: changes are always followed as they happen";
+const OFF: Key = Key::Only(&["false"], "");
+const UNSET: Key = Key::Only(&[], "");
 
 const PLUGINS: Table = &[
     ("DataStore", Key::Block(&[("sql", Key::Block(SQL))])),
@@ -112,9 +114,9 @@ const PLUGINS: Table = &[
         "UpstreamAuthority",
         Key::NotYet("the CA signs its own root"),
     ),
-    ("BundlePublisher", Key::NotYet("")),
-    ("CredentialComposer", Key::NotYet("")),
-    ("Notifier", Key::NotYet("")),
+    ("BundlePublisher", UNSET),
+    ("CredentialComposer", UNSET),
+    ("Notifier", UNSET),
 ];
 
 const KEY_MANAGERS: &str = "use \"disk\" or \"memory\"";
@@ -125,10 +127,10 @@ const BUILT_IN: &str = "remove it: this plugin is built in";
 macro_rules! plugin {
     ($data:expr) => {
         &[
-            ("enabled", Key::NotYet("leave the block out instead")),
-            ("plugin_args", Key::NotYet(BUILT_IN)),
-            ("plugin_checksum", Key::NotYet(BUILT_IN)),
-            ("plugin_cmd", Key::NotYet(BUILT_IN)),
+            ("enabled", Key::Value),
+            ("plugin_args", Key::Only(&[], BUILT_IN)),
+            ("plugin_checksum", Key::Only(&[], BUILT_IN)),
+            ("plugin_cmd", Key::Only(&[], BUILT_IN)),
             ("plugin_data", Key::Block($data)),
             ("plugin_data_file", Key::NotYet("use plugin_data")),
         ]
@@ -142,25 +144,33 @@ const JOIN_TOKEN: Table = plugin!(&[]);
 const X509POP: Table = plugin!(&[
     (
         "agent_path_template",
-        Key::NotYet("the path is x509pop/<fingerprint>")
+        Key::Only(
+            &["/{{ .PluginName }}/{{ .Fingerprint }}"],
+            "remove it: the path is /x509pop/<fingerprint>"
+        )
     ),
     ("ca_bundle_path", Key::Value),
     ("ca_bundle_paths", Key::Value),
-    ("mode", Key::Value),
-    ("spiffe_prefix", Key::NotYet("")),
+    ("max_intermediates", Key::Only(&["4"], "")),
+    ("max_rsa_key_size", Key::Only(&["8192"], "")),
+    ("mode", Key::Only(&["external_pki"], "use \"external_pki\"")),
+    ("spiffe_prefix", UNSET),
+    ("verify_client_ip", OFF),
 ]);
 
+/// What tunes a pool of connections to a database elsewhere has no effect on one file.
 const SQL: Table = plugin!(&[
     ("connection_string", Key::Value),
     ("database_type", Key::Value),
-    ("client_cert_path", Key::NotYet(ONE_FILE)),
-    ("client_key_path", Key::NotYet(ONE_FILE)),
-    ("conn_max_lifetime", Key::NotYet(ONE_FILE)),
-    ("disable_migration", Key::NotYet("")),
-    ("max_idle_conns", Key::NotYet(ONE_FILE)),
-    ("max_open_conns", Key::NotYet(ONE_FILE)),
-    ("ro_connection_string", Key::NotYet(ONE_FILE)),
-    ("root_ca_path", Key::NotYet(ONE_FILE)),
+    ("client_cert_path", Key::Tuning),
+    ("client_key_path", Key::Tuning),
+    ("conn_max_lifetime", Key::Tuning),
+    ("disable_migration", OFF),
+    ("max_idle_conns", Key::Tuning),
+    ("max_open_conns", Key::Tuning),
+    (
+        "ro_connection_string",
+        Key::Only(&[], "remove it: sqlite3 is one file on this machine")
+    ),
+    ("root_ca_path", Key::Tuning),
 ]);
-
-const ONE_FILE: &str = "remove it: sqlite3 is one file on this machine";

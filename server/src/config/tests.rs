@@ -136,8 +136,14 @@ fn every_mistake_names_its_setting_and_line() {
         ("admin_ids = [\"example.org/admin\"]", "admin_ids"),
         ("audit_log_enabled = true", "audit_log_enabled"),
         ("bind_prot = 1", "bind_port"),
-        ("federation {}", "not supported yet"),
-        ("experimental { wit_issuer = \"x\" }", "wit_issuer"),
+        ("federation { bundle_endpoint {} }", "not supported yet"),
+        ("profiling_enabled = true", "profiling_enabled"),
+        ("prune_tofu_nodes = true", "prune_tofu_nodes"),
+        ("experimental { require_pq_kem = true }", "require_pq_kem"),
+        (
+            "experimental { feature_flags = [\"wit_svid\"] }",
+            "feature_flags",
+        ),
     ] {
         let rest: String = LEAST
             .lines()
@@ -149,6 +155,63 @@ fn every_mistake_names_its_setting_and_line() {
         assert!(error.contains(wanted), "{settings}: {error}");
         assert!(error.contains("server.conf:2"), "{settings}: {error}");
     }
+}
+
+#[test]
+fn settings_that_only_tune_are_taken_and_named() {
+    let config = load(
+        r#"
+server {
+    trust_domain = "example.org"
+    data_dir = "/data"
+    audit_log_enabled = false
+    max_attested_node_info_staleness = "5s"
+    federation {}
+    profiling_enabled = false
+    profiling_names = ["heap"]
+    proxy_protocol_trusted_cidrs = []
+    experimental {
+        events_based_cache = true
+        cache_reload_interval = "1s"
+        event_timeout = "1m"
+        sql_transaction_timeout = "1m"
+        prune_events_older_than = "1h"
+        require_pq_kem = false
+    }
+}
+plugins {
+    DataStore "sql" {
+        plugin_data {
+            database_type = "sqlite3"
+            connection_string = "/db"
+            max_open_conns = 5
+            disable_migration = false
+        }
+    }
+    KeyManager "memory" { enabled = true, plugin_cmd = "" }
+    KeyManager "disk" { enabled = false, plugin_data {} }
+    NodeAttestor "x509pop" {
+        plugin_data { ca_bundle_path = "/ca.pem", mode = "external_pki", max_intermediates = 4 }
+    }
+}
+telemetry { MetricPrefix = "spire" }
+"#,
+    );
+    assert_eq!(config.key_manager, KeyManagerSettings::Memory);
+    assert_eq!(
+        config.without_effect.paths(),
+        [
+            "server.max_attested_node_info_staleness",
+            "server.profiling_names",
+            "server.experimental.events_based_cache",
+            "server.experimental.cache_reload_interval",
+            "server.experimental.event_timeout",
+            "server.experimental.sql_transaction_timeout",
+            "server.experimental.prune_events_older_than",
+            "plugins.DataStore.sql.plugin_data.max_open_conns",
+            "telemetry.MetricPrefix",
+        ]
+    );
 }
 
 #[test]
@@ -183,7 +246,11 @@ fn plugins_are_checked() {
         ),
         (
             "NodeAttestor \"x509pop\" { plugin_data { mode = \"spiffe\" } }",
-            "mode",
+            "use \"external_pki\"",
+        ),
+        (
+            "NodeAttestor \"x509pop\" { plugin_data { verify_client_ip = true } }",
+            "verify_client_ip",
         ),
         ("NodeAttestor \"join_tokn\" {}", "join_token"),
         ("UpstreamAuthority \"disk\" {}", "not supported yet"),
