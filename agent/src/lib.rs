@@ -51,6 +51,12 @@ use workload::{Attestors, Discovery, Unix, WorkloadAttestor};
 /// # Errors
 /// What cannot be started, with its place and remedy; or the task that ended by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    info!(
+        name: "agent_starting",
+        data_dir = %config.data_dir.display(),
+        version = env!("CARGO_PKG_VERSION"),
+        "starting the agent"
+    );
     config.without_effect.log();
     let health = Health::new();
     let status = Status::new(&health);

@@ -8,7 +8,7 @@ use signet_daemon::{
     run::{self, Threads},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 
 use crate::{
     argv,
@@ -33,8 +33,8 @@ pub(crate) trait Daemon {
     /// How and where it logs.
     fn log(config: &Self::Config) -> &LogConfig;
 
-    /// Says why it ends before it was told to.
-    fn log_failure(reason: &str);
+    /// Says that it ends as it was told to, or why it ends all the same.
+    fn log_end(failure: Option<&str>);
 
     /// Does the work.
     async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()>;
@@ -64,8 +64,11 @@ impl Daemon for Server {
         config.log()
     }
 
-    fn log_failure(error: &str) {
-        error!(name: "server_crashed", error, "stopped");
+    fn log_end(failure: Option<&str>) {
+        match failure {
+            Some(error) => error!(name: "server_crashed", error, "stopped"),
+            None => info!(name: "server_ended", "stopped as it was told to"),
+        }
     }
 
     async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -89,8 +92,11 @@ impl Daemon for Agent {
         &config.log
     }
 
-    fn log_failure(error: &str) {
-        error!(name: "agent_crashed", error, "stopped");
+    fn log_end(failure: Option<&str>) {
+        match failure {
+            Some(error) => error!(name: "agent_crashed", error, "stopped"),
+            None => info!(name: "agent_ended", "stopped as it was told to"),
+        }
     }
 
     async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -114,8 +120,11 @@ impl Daemon for Proxy {
         &config.log
     }
 
-    fn log_failure(error: &str) {
-        error!(error, "stopped");
+    fn log_end(failure: Option<&str>) {
+        match failure {
+            Some(error) => error!(error, "stopped"),
+            None => info!("stopped as it was told to"),
+        }
     }
 
     async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
@@ -131,9 +140,10 @@ pub(crate) fn run<D: Daemon>(flags: &D::Flags) -> anyhow::Result<bool> {
     log::init(&settings, argv::manner_of(&program)).context("cannot start the log")?;
     let ended = run::block_on(D::THREADS, |shutdown| D::run(config, shutdown));
     let Err(reason) = ended else {
+        D::log_end(None);
         return Ok(true);
     };
-    D::log_failure(&output::reason(&reason));
+    D::log_end(Some(&output::reason(&reason)));
     match settings.destination {
         // Whoever started it does not see the file.
         Destination::File(_) => Err(reason),

@@ -45,6 +45,14 @@ use store::Store;
 /// # Errors
 /// What cannot be started, with its place and remedy; or the task that ended by itself.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    info!(
+        name: "server_configured",
+        admin_ids = ?config.admin_ids.iter().collect::<Vec<_>>(),
+        data_dir = %config.data_dir.display(),
+        launch_log_level = %config.log.level,
+        version = env!("CARGO_PKG_VERSION"),
+        "starting the server"
+    );
     for warning in config.warnings() {
         warn!("{warning}");
     }

@@ -16,6 +16,7 @@ use signet_proto::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
+use tracing::info;
 
 use crate::{
     Backend,
@@ -78,8 +79,11 @@ impl Services {
             .layer(self.authorize.clone());
         let router = server.add_routes(self.shared(&stop));
         async move {
-            let served = router.serve_with_incoming_shutdown(connections, stop.cancelled_owned());
-            Ok(served.await?)
+            let stopping = stopping("tcp", stop);
+            let served = router.serve_with_incoming_shutdown(connections, stopping);
+            served.await?;
+            info!(name: "server_api_stopped", network = "tcp", "the API is closed");
+            Ok(())
         }
     }
 
@@ -107,8 +111,11 @@ impl Services {
         let mut server = server().layer(self.authorize.clone());
         let router = server.add_routes(routes);
         async move {
-            let served = router.serve_with_incoming_shutdown(connections, stop.cancelled_owned());
-            Ok(served.await?)
+            let stopping = stopping("unix", stop);
+            let served = router.serve_with_incoming_shutdown(connections, stopping);
+            served.await?;
+            info!(name: "server_api_stopped", network = "unix", "the API is closed");
+            Ok(())
         }
     }
 
@@ -144,6 +151,11 @@ impl Services {
             .add_service(BundleServer::new(bundle))
             .add_service(SyncServer::new(sync))
     }
+}
+
+async fn stopping(network: &'static str, stop: CancellationToken) {
+    stop.cancelled().await;
+    info!(name: "server_api_stopping", network, "closing the API");
 }
 
 fn server() -> Server {

@@ -29,18 +29,29 @@ impl Explainer {
     /// Logs that a workload got no identity, with the entries that come closest to matching it.
     pub(super) fn denied(
         &self,
-        workload: &Workload,
+        (rpc, workload): (&str, &Workload),
         entries: impl FnOnce() -> Vec<Arc<Entry>>,
         now: SystemTime,
     ) {
         let peer = workload.peer();
         // The agent's own health check has no identity, and should have none.
-        let is_self_check = peer.pid == std::process::id();
-        if is_self_check || !self.is_news(workload.selectors(), now) {
-            debug!(pid = %peer.pid, uid = peer.uid, "no identity issued to process {}", peer.pid);
+        if peer.pid == std::process::id() {
+            return;
+        }
+        if !self.is_news(workload.selectors(), now) {
+            debug!(
+                name: "no_identity",
+                rpc,
+                pid = %peer.pid,
+                uid = peer.uid,
+                "no identity issued to process {}",
+                peer.pid
+            );
             return;
         }
         warn!(
+            name: "no_identity",
+            rpc,
             pid = %peer.pid,
             uid = peer.uid,
             gid = peer.gid,
@@ -114,7 +125,7 @@ fn missing<'a>(entry: &'a Entry, seen: &Selectors) -> Vec<&'a Selector> {
         .collect()
 }
 
-fn list<'a>(selectors: impl Iterator<Item = &'a Selector>) -> String {
+pub(super) fn list<'a>(selectors: impl Iterator<Item = &'a Selector>) -> String {
     let texts: Vec<String> = selectors.map(ToString::to_string).collect();
     texts.join(" ")
 }

@@ -60,8 +60,13 @@ pub(crate) async fn serve(
         .add_routes(reflection::services())
         .add_service(health)
         .add_service(InterceptedService::new(api, header::check))
-        .serve_with_incoming_shutdown(socket.incoming(), shutdown.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(socket.incoming(), stopping(shutdown.clone()));
     to_its_end(server, &path, &shutdown).await
+}
+
+async fn stopping(shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    info!(name: "agent_api_stopping", apis = "Workload API", "closing the Workload API");
 }
 
 /// Lets a server that was told to stop finish what it does, for a while.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 use signet_daemon::socket::Peer;
 use signet_identity::{SpiffeId, TrustDomain, entry::Entry, id, jwt};
 use signet_proto::{
@@ -11,7 +11,7 @@ use signet_proto::{
     workload::{
         JwtBundlesRequest, JwtBundlesResponse, JwtSvid, JwtSvidRequest, JwtSvidResponse,
         ValidateJwtSvidRequest, ValidateJwtSvidResponse, X509BundlesRequest, X509BundlesResponse,
-        X509SvidRequest, X509SvidResponse, spiffe_workload_api_server::SpiffeWorkloadApi,
+        X509Svid, X509SvidRequest, X509SvidResponse, spiffe_workload_api_server::SpiffeWorkloadApi,
     },
 };
 use tokio::time::timeout;
@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 
 use super::{
     claims,
-    explain::Explainer,
+    explain::{self, Explainer},
     follow::{Follow, Messages},
     status::Refusal,
     views::{self, Patience, Step, Verifiers},
@@ -83,11 +83,13 @@ impl Service {
         let peer = request.extensions().get::<Peer>().ok_or(Refusal::NoPeer)?;
         let attested = self.attestors.attest(peer, clock::now()).await;
         match &attested {
+            // The agent's own health check is nobody's news.
+            Ok(_) if peer.pid == std::process::id() => {}
             Ok(workload) => debug!(
                 name: "process_attested",
                 rpc,
                 pid = %peer.pid,
-                selectors = ?workload.selectors(),
+                selectors = %explain::list(workload.selectors().iter()),
                 "attested process {}",
                 peer.pid
             ),
@@ -119,7 +121,7 @@ impl Service {
         let subscription = self.cache.subscribe(workload.selectors());
         let first = view(&subscription.receiver.borrow(), Patience::ForSome);
         if matches!(first, Step::Deny) {
-            return Err(self.deny(&workload).into());
+            return Err(self.deny(rpc, &workload).into());
         }
         let follow = Follow {
             workload,
@@ -135,12 +137,12 @@ impl Service {
     /// The caller's entries, if it asks for one ID those with that ID; none is a refusal.
     fn entries_for(
         &self,
-        workload: &Workload,
+        (rpc, workload): (&str, &Workload),
         id: Option<&SpiffeId>,
     ) -> Result<Vec<Arc<Entry>>, Refusal> {
         let mut entries = self.cache.matching_entries(workload.selectors());
         if entries.is_empty() {
-            return Err(self.deny(workload));
+            return Err(self.deny(rpc, workload));
         }
         entries.retain(|entry| id.is_none_or(|id| entry.spiffe_id == *id));
         if entries.is_empty() {
@@ -150,9 +152,9 @@ impl Service {
         Ok(entries)
     }
 
-    fn deny(&self, workload: &Workload) -> Refusal {
+    fn deny(&self, rpc: &str, workload: &Workload) -> Refusal {
         self.explainer
-            .denied(workload, || self.cache.known(), clock::now());
+            .denied((rpc, workload), || self.cache.known(), clock::now());
         Refusal::NoIdentity
     }
 
@@ -219,8 +221,12 @@ impl SpiffeWorkloadApi for Service {
         &self,
         request: Request<X509SvidRequest>,
     ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
-        self.stream("FetchX509SVID", &request, views::x509_svids)
-            .await
+        let pid = request.extensions().get::<Peer>().map(|peer| peer.pid);
+        let streamed = self.stream("FetchX509SVID", &request, views::x509_svids);
+        let log = move |message: &X509SvidResponse| log_fetched(pid, message);
+        Ok(streamed
+            .await?
+            .map(|messages| messages.inspect_ok(log).boxed()))
     }
 
     async fn fetch_x509_bundles(
@@ -242,13 +248,18 @@ impl SpiffeWorkloadApi for Service {
             !audience.is_empty() && !audience.iter().any(String::is_empty),
         )?;
         let id = requested_id(request.get_ref())?;
-        let workload = self.caller("FetchJWTSVID", &request).await?;
-        let entries = self.entries_for(&workload, id.as_ref())?;
+        let rpc = "FetchJWTSVID";
+        let workload = self.caller(rpc, &request).await?;
+        let entries = self.entries_for((rpc, &workload), id.as_ref())?;
         let chosen = views::first_of_each_hint(&entries, |entry| entry);
         let tokens = try_join_all(chosen.map(|entry| self.token(entry, audience)));
         let svids = timeout(JWT_DEADLINE, tokens)
             .await
             .map_err(|_late| Refusal::Late)??;
+        let pid = workload.peer().pid;
+        for JwtSvid { spiffe_id, .. } in &svids {
+            debug!(name: "jwt_svid_fetched", rpc, pid, spiffe_id, "process {pid} has a token");
+        }
         Ok(Response::new(JwtSvidResponse { svids }))
     }
 
@@ -283,6 +294,24 @@ impl SpiffeWorkloadApi for Service {
         _request: Request<WitBundlesRequest>,
     ) -> Result<Response<Self::FetchWITBundlesStream>, Status> {
         Err(Refusal::NoWit.into())
+    }
+}
+
+fn log_fetched(pid: Option<u32>, message: &X509SvidResponse) {
+    // The agent's own health check is nobody's news.
+    let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
+        return;
+    };
+    let count = message.svids.len();
+    for X509Svid { spiffe_id, .. } in &message.svids {
+        debug!(
+            name: "x509_svid_fetched",
+            rpc = "FetchX509SVID",
+            pid,
+            spiffe_id,
+            count,
+            "process {pid} has an X.509-SVID"
+        );
     }
 }
 

@@ -1,9 +1,10 @@
 //! The bundles of this node, encoded once for all streams of the Workload API.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, iter, sync::Arc};
 
 use bytes::Bytes;
 use signet_identity::{TrustDomain, bundle::Bundle, x509};
+use tracing::debug;
 
 /// The own bundle and those of federated trust domains, at one moment.
 #[derive(Clone, Debug)]
@@ -50,6 +51,28 @@ impl Bundles {
             differs |= self.put(bundle);
         }
         differs
+    }
+
+    pub(super) fn log_what_differs_from(&self, before: &Self) {
+        for (trust_domain, bundle) in self.all() {
+            match before.find(trust_domain) {
+                Some(same) if Arc::ptr_eq(same, bundle) => {}
+                Some(_other) => {
+                    debug!(name: "bundle_updated", %trust_domain, "changed bundle of {trust_domain}");
+                }
+                None => debug!(name: "bundle_added", %trust_domain, "new bundle of {trust_domain}"),
+            }
+        }
+        for (trust_domain, _) in before.all() {
+            if self.find(trust_domain).is_none() {
+                debug!(name: "bundle_removed", %trust_domain, "no more bundle of {trust_domain}");
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&TrustDomain, &Arc<WorkloadBundle>)> {
+        let own = (&self.own.bundle.trust_domain, &self.own);
+        iter::once(own).chain(&self.federated)
     }
 
     fn put(&mut self, bundle: Bundle) -> bool {

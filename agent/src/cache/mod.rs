@@ -14,6 +14,7 @@ mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{
     fmt,
@@ -142,7 +143,12 @@ impl Cache {
 
     /// Takes over what the server said, or an earlier run left; from now on it is served.
     pub(crate) fn apply(&self, change: Change) {
-        let bundles = self.shared.state().apply(change);
+        let (bundles, told) = {
+            let mut state = self.shared.state();
+            (state.apply(change), state.told())
+        };
+        told.log();
+        bundles.log_what_differs_from(&self.shared.bundles.borrow());
         let changed = self.shared.bundles.send_if_modified(|current| {
             let changed = !Arc::ptr_eq(current, &bundles);
             *current = Arc::clone(&bundles);
@@ -159,6 +165,11 @@ impl Cache {
     /// Which SVIDs to sign now, and when to ask again. Drops what has expired.
     pub(crate) fn due(&self, now: SystemTime, at_most: usize) -> Due {
         self.shared.state().due(now, at_most)
+    }
+
+    /// When the SVID that is held for an entry ends.
+    pub(crate) fn svid_ends(&self, id: &EntryId) -> Option<SystemTime> {
+        self.shared.state().svid_ends(id)
     }
 
     /// Takes over signed SVIDs.

@@ -21,6 +21,7 @@ use super::{
     identity::same_certificate,
     index::Index,
     schedule::Schedule,
+    told::{Told, What},
 };
 
 /// How much the cache may hold.
@@ -71,6 +72,8 @@ pub(super) struct State {
     prefetch_limit: usize,
     /// Entries that are prefetched as soon as the limit allows.
     waiting: BTreeSet<EntryId>,
+    /// What has not been logged yet.
+    told: Told,
 }
 
 impl State {
@@ -85,6 +88,7 @@ impl State {
             prefetched: 0,
             prefetch_limit,
             waiting: BTreeSet::new(),
+            told: Told::default(),
         }
     }
 
@@ -107,6 +111,17 @@ impl State {
         }
         self.notify(affected);
         Arc::clone(&self.bundles)
+    }
+
+    /// What is to be logged once the lock is free.
+    pub(super) fn told(&mut self) -> Told {
+        std::mem::take(&mut self.told)
+    }
+
+    /// When the SVID that is held for an entry ends.
+    pub(super) fn svid_ends(&self, id: &EntryId) -> Option<SystemTime> {
+        let identity = self.held.get(id)?.identity.as_ref()?;
+        Some(identity.not_after)
     }
 
     pub(super) fn subscribe(&mut self, selectors: &Selectors) -> (GroupId, Updates) {
@@ -240,6 +255,8 @@ impl State {
         let id = entry.id.clone();
         let entry = Arc::new(entry);
         let (old, mut affected) = self.take(&id);
+        let what = old.as_ref().map_or(What::Created, |_| What::Updated);
+        self.told.add(what, &entry);
         let mut held = old.map_or_else(|| Held::new(&entry), |old| old.under(&entry));
         if !entry.store_svid {
             self.index.insert(&id, &entry.selectors);
@@ -259,7 +276,10 @@ impl State {
     }
 
     fn remove(&mut self, id: &EntryId) -> Vec<GroupId> {
-        let (_, affected) = self.take(id);
+        let (old, affected) = self.take(id);
+        if let Some(old) = old {
+            self.told.add(What::Removed, &old.entry);
+        }
         self.signing.set(id, None);
         self.expiry.set(id, None);
         affected

@@ -6,6 +6,7 @@ mod attest;
 mod identity;
 mod join_token;
 mod keep;
+mod log;
 mod step;
 mod x509pop;
 
@@ -159,13 +160,16 @@ impl Node {
         &mut self,
         shutdown: &CancellationToken,
     ) -> Result<bool, NodeError> {
+        log::bundle(self.bundle.as_ref());
         if self.is_attested(clock::now()) {
+            log::loaded(self.svid.as_ref());
             self.status.attested();
             return Ok(true);
         }
         info!(
             name: "agent_svid_missing",
             attestor = self.settings.attestor.kind(),
+            trust_domain = self.settings.trust_domain.id_string(),
             "this node has no valid SVID; starting node attestation"
         );
         // What is wrong on this node is said at once; what is wrong elsewhere may heal.
@@ -244,13 +248,9 @@ impl Node {
             key,
             reattestable: attested.reattestable,
         };
+        let again = self.svid.is_some();
         self.adopt(svid).await?;
-        info!(
-            name: "node_attested",
-            agent_id = %self.id(),
-            reattestable = attested.reattestable,
-            "node attestation was successful"
-        );
+        log::attested(self.svid.as_ref(), again);
         Ok(())
     }
 
@@ -263,18 +263,8 @@ impl Node {
             reattestable: false,
         };
         self.adopt(svid).await?;
-        info!(
-            name: "agent_svid_rotated",
-            agent_id = %self.id(),
-            "the agent's SVID was renewed"
-        );
+        log::renewed(self.svid.as_ref());
         Ok(())
-    }
-
-    /// What the node is called, once it is.
-    fn id(&self) -> String {
-        let svid = self.svid.as_ref();
-        svid.map(|svid| svid.id.to_string()).unwrap_or_default()
     }
 
     /// A fresh key, kept before the server hears of it, and its CSR. The server takes the agent's
@@ -351,6 +341,11 @@ impl Node {
 
     /// The only way out that a server has: the ban is verified, the SVID is given up.
     async fn stop(&self) -> Result<(), NodeError> {
+        warn!(
+            name: "agent_ban_obeyed",
+            error = %NodeError::Banned,
+            "this agent gives up its SVID and stops"
+        );
         self.identity.send_replace(None);
         self.store(|storage| storage.forget_svid()).await?;
         Err(NodeError::Banned)

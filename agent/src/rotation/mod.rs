@@ -8,6 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use signet_daemon::log::Moment;
 use signet_identity::{
     csr::{self, Subject},
     entry::{Entry, EntryId},
@@ -73,6 +74,7 @@ impl Rotation {
 
     /// Has one batch signed and puts what came back into the cache.
     async fn sign(&self, entries: Vec<Arc<Entry>>) -> Result<(), CallError> {
+        entries.iter().for_each(|entry| self.announce(entry));
         let key_type = self.key_type;
         let prepared = spawn_blocking(move || prepare(&entries, key_type)).await;
         let prepared = prepared.unwrap_or_else(|error| Err(error.to_string()));
@@ -87,17 +89,39 @@ impl Rotation {
                 WorkloadIdentity::new(entry, chain, &key, now, |leaf| self.renew_at(leaf, now))
                     .map_err(|error| error.to_string())
             }) {
-                Ok(identity) => identities.push(identity),
+                Ok(identity) => {
+                    let spiffe_id = &identity.entry.spiffe_id;
+                    debug!(name: "svid_updated", entry_id = %id, %spiffe_id, "an X.509-SVID was signed");
+                    identities.push(identity);
+                }
                 Err(error) => {
                     warn!(entry_id = %id, error, "no X.509-SVID for entry {id}");
                     failed.push(id);
                 }
             }
         }
-        debug!(signed = identities.len(), "X.509-SVIDs signed");
         self.cache.install(identities);
         self.cache.postpone(&failed, now);
         Ok(())
+    }
+
+    fn announce(&self, entry: &Entry) {
+        let Entry { id, spiffe_id, .. } = entry;
+        match self.cache.svid_ends(id) {
+            None => debug!(
+                name: "svid_creating",
+                entry_id = %id,
+                %spiffe_id,
+                "having the first X.509-SVID signed for entry {id}"
+            ),
+            Some(ends) => debug!(
+                name: "svid_renewing",
+                entry_id = %id,
+                %spiffe_id,
+                expires_at = %Moment(ends),
+                "having a new X.509-SVID signed for entry {id}"
+            ),
+        }
     }
 
     fn renew_at(&self, leaf: &Leaf, now: SystemTime) -> SystemTime {

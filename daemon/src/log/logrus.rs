@@ -88,6 +88,14 @@ impl<'a> Pair<'a> {
         }
     }
 
+    fn constant(name: &'static str, value: &'static str) -> Self {
+        let mut pair = Self::text(name, value);
+        if matches!(value, "true" | "false") {
+            pair.value = Value::Literal(value);
+        }
+        pair
+    }
+
     /// A field of ours, if SPIRE has it too.
     fn of(event: Option<&Event>, name: &'static str, value: Shown<'a>) -> Option<Self> {
         let plain = match value {
@@ -143,12 +151,21 @@ impl Entry<'_> {
             .pairs()
             .filter_map(|(name, value)| Pair::of(self.event, name, value))
             .collect();
-        if let Some(subsystem) = self.event.and_then(|event| event.subsystem)
-            && !pairs.iter().any(|pair| pair.name == SUBSYSTEM)
-        {
-            pairs.push(Pair::text(SUBSYSTEM, subsystem));
+        let subsystem = self.event.and_then(|event| event.subsystem);
+        let always = self
+            .event
+            .map_or(&[][..], |event| event.always)
+            .iter()
+            .copied();
+        for (name, value) in always.chain(subsystem.map(|value| (SUBSYSTEM, value))) {
+            // What the event or its caller says is more exact.
+            if !pairs.iter().any(|pair| pair.name == name) {
+                pairs.push(Pair::constant(name, value));
+            }
         }
+        // Stable: of two by one name, what the event says stands before what its spans say.
         pairs.sort_by(|a, b| a.name.cmp(&b.name));
+        pairs.dedup_by(|later, first| later.name == first.name);
         pairs
     }
 }

@@ -257,6 +257,35 @@ fn an_event_that_spire_knows_is_said_in_its_words_and_at_its_level_in_its_forms_
 }
 
 #[test]
+fn a_line_of_spire_says_who_calls_each_thing_once_and_ours_does_not() {
+    let act = || {
+        let span = info_span!("spire_call", caller_id = "agent-7", method = "NewJWTSVID");
+        let _entered = span.enter();
+        info!(name: "agent_renewed", agent_id = "agent-7", "renewed");
+        info!(name: "agent_refused_as_banned", "banned");
+        info!(name: "call_refused", path = "/a.B/C", reason = "AGENT_BANNED", "refused a call");
+    };
+    assert_eq!(
+        of_spire(Format::Text, Manner::Ours, act),
+        "time=\"T\" level=info msg=\"Renewing agent SVID\" caller_id=agent-7 method=NewJWTSVID \
+         subsystem_name=api\n\
+         time=\"T\" level=error msg=\"Agent is banned\" caller_id=agent-7 method=NewJWTSVID \
+         subsystem_name=api\n\
+         time=\"T\" level=error msg=\"Failed to authenticate caller\" caller_id=agent-7 \
+         error=\"rpc error: code = PermissionDenied desc = authorization denied for method /a.B/C\" \
+         method=NewJWTSVID subsystem_name=api\n"
+    );
+    let log = logged(LogConfig::default(), |_, _| act());
+    assert_eq!(
+        timeless(&log),
+        [
+            "INFO  renewed agent_id=agent-7",
+            "INFO  refused a call path=/a.B/C reason=AGENT_BANNED"
+        ]
+    );
+}
+
+#[test]
 fn the_readable_form_can_be_asked_of_what_stands_in_for_spire() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("daemon.log");

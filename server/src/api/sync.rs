@@ -12,8 +12,9 @@ use signet_proto::{
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use tracing::{Instrument as _, Span};
 
-use super::{calling_agent, status::permission_denied};
+use super::{caller::log, calling_agent, status::permission_denied};
 use crate::{
     clock,
     directory::{Directory, Follow, Step},
@@ -56,9 +57,14 @@ impl Sync for SyncService {
             directory: self.directory.clone(),
             parts: VecDeque::new(),
         };
-        let parts = stream::try_unfold(watch, |mut watch| async move {
-            let part = watch.next().await?;
-            Ok(Some((part, watch)))
+        // The stream outlives the call that opened it; its lines are still the caller's.
+        let span = Span::current();
+        let parts = stream::try_unfold(watch, move |mut watch| {
+            let part = async move {
+                let part = watch.next().await?;
+                Ok(Some((part, watch)))
+            };
+            part.instrument(span.clone())
         });
         let stopped = self.shutdown.clone().cancelled_owned();
         Ok(Response::new(parts.take_until(stopped).boxed()))
@@ -110,6 +116,7 @@ fn refusal(directory: &Directory, agent: &SpiffeId) -> Option<Status> {
             Reason::AgentExpired
         }
     };
+    log::refusal(METHOD, (Some(agent), None), Some(reason));
     let message = format!("authorization denied for method {METHOD}");
     Some(permission_denied(message, Some(reason)))
 }

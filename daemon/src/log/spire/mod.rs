@@ -16,6 +16,8 @@ pub(super) struct Event {
     pub(super) subsystem: Option<&'static str>,
     /// Fields whose names differ, or which SPIRE does not have.
     fields: &'static [Name],
+    /// What SPIRE always says here.
+    pub(super) always: &'static [(&'static str, &'static str)],
     /// Said in SPIRE's forms alone: it would tell a reader of ours nothing new.
     alone: bool,
 }
@@ -88,6 +90,11 @@ impl Event {
         self
     }
 
+    const fn always(mut self, always: &'static [(&'static str, &'static str)]) -> Self {
+        self.always = always;
+        self
+    }
+
     const fn with(mut self, fields: &'static [Name]) -> Self {
         self.fields = fields;
         self
@@ -101,6 +108,7 @@ const fn of_api(level: Level, name: &'static str, message: &'static str) -> Even
         message: Message::Is(message),
         subsystem: None,
         fields: &[],
+        always: &[],
         alone: false,
     }
 }
@@ -137,13 +145,26 @@ const FIELDS: &[Name] = &[
     Name::As("socket", "address"),
 ];
 
+/// What the Workload API's lines say of themselves.
+const REGISTERED: &[(&str, &str)] = &[("registered", "true"), ("service", "WorkloadAPI")];
+const UNREGISTERED: &[(&str, &str)] = &[("registered", "false"), ("service", "WorkloadAPI")];
+
+const DENIED: &str = "rpc error: code = PermissionDenied desc = authorization denied for method ";
 const PRUNED: &str = "Expired certificates were successfully pruned from bundle";
 
 const OF_AGENT: &[Name] = &[Name::As("agent_id", "spiffe_id")];
 const OF_CACHE: &[Name] = &[Name::As("entry_id", "entry")];
 const OF_BUNDLE: &[Name] = &[Name::As("trust_domain", "trust_domain_id")];
 const OF_REFUSAL: &[Name] = &[Name::Left("reason"), Name::Left("code")];
-const OF_ATTESTOR: &[Name] = &[Name::Left("attestor")];
+const OF_CALL: &[Name] = &[Name::Begun("path", "error", DENIED), Name::Left("reason")];
+const OF_ATTESTOR: &[Name] = &[
+    Name::As("trust_domain", "trust_domain_id"),
+    Name::Left("attestor"),
+];
+const OF_NODE: &[Name] = &[
+    Name::As("agent_id", "spiffe_id"),
+    Name::As("trust_domain", "trust_domain_id"),
+];
 const OF_ATTESTATION: &[Name] = &[
     Name::As("attestor", "node_attestor_type"),
     Name::Left("serial"),
@@ -153,6 +174,7 @@ const OF_STATUS: &[Name] = &[
     Name::As("version", "agent_version"),
 ];
 const OF_LEVEL: &[Name] = &[Name::As("level", "new_log_level")];
+const OF_RPC: &[Name] = &[Name::As("rpc", "method")];
 const OF_DENIAL: &[Name] = &[
     Name::As("rpc", "method"),
     Name::Left("uid"),
@@ -211,7 +233,7 @@ const EVENTS: &[Event] = &[
     of(ATTESTOR, INFO, "bundle_missing", "Bundle is not found"),
     of(CACHE, DEBUG, "bundle_removed", "Bundle removed").with(OF_BUNDLE),
     of(CACHE, DEBUG, "bundle_updated", "Bundle updated").with(OF_BUNDLE),
-    of(API, ERROR, "call_refused", "Failed to authenticate caller").with(OF_REFUSAL),
+    of(API, ERROR, "call_refused", "Failed to authenticate caller").with(OF_CALL),
     of(API, DEBUG, "downstream_ca_signed", "Signed X509 CA SVID").with(OF_CALLER),
     of(CACHE, DEBUG, "entry_created", "Entry created").with(OF_CACHE),
     of(CACHE, DEBUG, "entry_removed", "Entry removed").with(OF_CACHE),
@@ -221,15 +243,16 @@ const EVENTS: &[Event] = &[
     of(API, DEBUG, "federated_bundle_updated", "Federated bundle updated").with(OF_BUNDLE),
     of(CA, INFO, "jwt_key_activated", "JWT key activated").with(OF_AUTHORITY),
     of(CA, INFO, "jwt_key_prepared", "JWT key prepared").with(OF_AUTHORITY),
-    of(ENDPOINTS, DEBUG, "jwt_svid_fetched", "Fetched JWT SVID"),
+    of(ENDPOINTS, DEBUG, "jwt_svid_fetched", "Fetched JWT SVID").with(OF_RPC).always(REGISTERED),
     of(API, DEBUG, "jwt_svid_signed", "Server CA successfully signed JWT SVID").with(OF_CALLER),
     of_api(INFO, "log_level_reset", "ResetLogLevel Called"),
     of_api(INFO, "log_level_set", "SetLogLevel Called").with(OF_LEVEL),
-    of(ENDPOINTS, ERROR, "no_identity", "No identity issued").with(OF_DENIAL),
-    of(ATTESTOR, INFO, "node_attested", "Node attestation was successful").with(OF_AGENT),
+    of(ENDPOINTS, ERROR, "no_identity", "No identity issued").with(OF_DENIAL).always(UNREGISTERED),
+    of(ATTESTOR, INFO, "node_attested", "Node attestation was successful").with(OF_NODE),
     of("workload_attestor", DEBUG, "process_attested", "PID attested to have selectors")
         .with(OF_PROCESS),
     of(ENDPOINTS, INFO, "server_api_starting", "Starting Server APIs"),
+    of(ENDPOINTS, INFO, "server_api_stopped", "Server APIs have stopped"),
     of(ENDPOINTS, INFO, "server_api_stopping", "Stopping Server APIs"),
     of_api(INFO, "server_configured", "Configured"),
     of_api(ERROR, "server_crashed", "Server crashed"),
@@ -242,7 +265,7 @@ const EVENTS: &[Event] = &[
     of(CA, INFO, "x509_ca_activated", "X509 CA activated").with(OF_AUTHORITY),
     of(CA, INFO, "x509_ca_prepared", "X509 CA prepared").with(OF_AUTHORITY),
     of(CA, DEBUG, "x509_ca_rotated", "Successfully rotated X.509 CA").alone(),
-    of(ENDPOINTS, DEBUG, "x509_svid_fetched", "Fetched X.509 SVID"),
+    of(ENDPOINTS, DEBUG, "x509_svid_fetched", "Fetched X.509 SVID").with(OF_RPC).always(REGISTERED),
     of(API, DEBUG, "x509_svid_signed", "Signed X509 SVID").with(OF_CALLER),
 ];
 

@@ -3,7 +3,10 @@
 //! Everything is checked and the SVID is signed before the one transaction that stores the agent
 //! and consumes its token: whatever fails leaves nothing behind.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{Stream, stream};
 use signet_identity::{
@@ -17,7 +20,7 @@ use signet_proto::spire::api::server::agent::v1::{
 };
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, info_span, warn};
 
 use super::{AgentService, public_key, x509_svid};
 use crate::{
@@ -30,6 +33,7 @@ use crate::{
 /// Answers each message of the agent until it is attested or refused.
 pub(super) fn conversation(
     service: AgentService,
+    address: Option<SocketAddr>,
     incoming: Streaming<AttestAgentRequest>,
 ) -> impl Stream<Item = Result<AttestAgentResponse, Status>> + Send {
     let talk = Talk {
@@ -37,12 +41,17 @@ pub(super) fn conversation(
         incoming,
         state: State::Opening,
     };
-    stream::unfold(talk, |mut talk| async move {
-        let answer = talk.next().await.transpose()?;
-        if let Err(status) = &answer {
-            log_refusal(status);
-        }
-        Some((answer, talk))
+    // The stream outlives the call that opened it; its lines are still the caller's.
+    let span = info_span!("attestation", address = address.map(display));
+    stream::unfold(talk, move |mut talk| {
+        let answer = async move {
+            let answer = talk.next().await.transpose()?;
+            if let Err(status) = &answer {
+                log_refusal(status);
+            }
+            Some((answer, talk))
+        };
+        answer.instrument(span.clone())
     })
 }
 

@@ -19,10 +19,11 @@ use signet_proto::spire::api::{
     types::{self, permission_denied_details::Reason},
 };
 use tonic::{Request, Response, Status, Streaming};
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{
-    caller, calling_agent,
+    caller::{self, TlsPeer},
+    calling_agent,
     limit::Limits,
     status::{bad_csr, invalid, permission_denied},
 };
@@ -87,7 +88,11 @@ impl Agent for AgentService {
     ) -> Result<Response<Self::AttestAgentStream>, Status> {
         let source = caller::source(&request);
         self.limits.attest.wait(source, 1).await?;
-        let conversation = attest::conversation(self.clone(), request.into_inner());
+        let peer = request
+            .extensions()
+            .get()
+            .map(|peer: &TlsPeer| peer.address);
+        let conversation = attest::conversation(self.clone(), peer, request.into_inner());
         Ok(Response::new(Box::pin(conversation)))
     }
 
@@ -157,11 +162,11 @@ impl AgentService {
             )));
         }
         let known = self.directory.agent(&id);
-        if known.is_some_and(|agent| agent.version == version) {
-            return Ok(());
+        if known.is_none_or(|agent| agent.version != version) {
+            let noted = self.store.set_agent_version(id.clone(), version.clone());
+            self.directory.caught_up(noted.await?.change).await;
         }
-        let written = self.store.set_agent_version(id, version).await?;
-        self.directory.caught_up(written.change).await;
+        debug!(name: "agent_status_noted", agent_id = %id, version, "an agent told its version");
         Ok(())
     }
 

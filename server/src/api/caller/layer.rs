@@ -12,9 +12,9 @@ use http::{Request, Response};
 use signet_daemon::socket::Peer;
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
-use tracing::{debug, info, warn};
+use tracing::{Instrument as _, Span, debug, warn};
 
-use super::{Denied, Granted, Promotion, Rules, TlsPeer, methods::known};
+use super::{Caller, Denied, Granted, Promotion, Rules, TlsPeer, log, methods::known};
 use crate::{api::status::permission_denied, clock, store::Store};
 
 /// Puts the rules in front of a service.
@@ -41,6 +41,16 @@ impl Authorize {
             Some(peer) => self.rules.remote(method, peer, clock::now()),
             None => Err(Denied(None)),
         }
+    }
+
+    fn span<B>(&self, request: &Request<B>, caller: &Caller) -> Span {
+        let listed = match caller {
+            Caller::Admin(admin) => self.rules.admin_ids.contains(&admin.id.to_string()),
+            Caller::Local(_) | Caller::Anyone(_) | Caller::Agent(_) | Caller::Downstream(_) => {
+                false
+            }
+        };
+        log::span(request, log::authorized(caller, listed))
     }
 
     /// The first use of a renewed certificate makes it the agent's current one. If that cannot
@@ -105,42 +115,38 @@ where
         let granted = match self.authorize.judge(&request) {
             Ok(granted) => granted,
             Err(denied) => {
-                let status = denied.status(&request);
+                let span = log::span(&request, log::NOBODY);
+                let status = span.in_scope(|| denied.status(&request));
                 return Box::pin(async move { Ok(status.into_http()) });
             }
         };
-        debug!(method = request.uri().path(), caller = %granted.caller, "a call");
+        let span = self.authorize.span(&request, &granted.caller);
+        span.in_scope(|| {
+            debug!(path = request.uri().path(), caller = %granted.caller, "a call");
+        });
         request.extensions_mut().insert(granted.caller);
         // The service that is ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let Some(promotion) = granted.promote else {
-            return Box::pin(inner.call(request));
+            return Box::pin(inner.call(request).instrument(span));
         };
         let authorize = self.authorize.clone();
-        Box::pin(async move {
+        let promoted = async move {
             authorize.promote(promotion).await;
             inner.call(request).await
-        })
+        };
+        Box::pin(promoted.instrument(span))
     }
 }
 
 impl Denied {
     fn status<B>(self, request: &Request<B>) -> Status {
-        let method = request.uri().path();
+        let path = request.uri().path();
         let peer = request.extensions().get::<TlsPeer>();
-        let caller = peer
-            .and_then(|peer| peer.leaf.as_ref())
-            .map(|leaf| leaf.id.to_string());
-        let address = peer.map(|peer| peer.address.to_string());
-        info!(
-            name: "call_refused",
-            method,
-            caller_id = caller,
-            caller_addr = address,
-            reason = self.0.map(|reason| reason.as_str_name()),
-            "refused a call"
-        );
-        permission_denied(format!("authorization denied for method {method}"), self.0)
+        let leaf = peer.and_then(|peer| peer.leaf.as_ref());
+        let caller = (leaf.map(|leaf| &leaf.id), peer.map(|peer| peer.address));
+        log::refusal(path, caller, self.0);
+        permission_denied(format!("authorization denied for method {path}"), self.0)
     }
 }

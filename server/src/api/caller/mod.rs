@@ -2,6 +2,7 @@
 //! database is asked.
 
 mod layer;
+pub(crate) mod log;
 mod methods;
 
 use std::{

@@ -23,7 +23,7 @@ use signet_proto::spire::api::{
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
-use tracing::{debug, info};
+use tracing::{Span, debug, info};
 
 use super::{
     caller, calling_agent,
@@ -136,7 +136,10 @@ impl SvidService {
         });
         let items: Vec<_> = items.collect();
         let count = items.len();
+        let span = Span::current();
         let work = move |ca: &Ca| {
+            // On another thread the lines are still the caller's.
+            let _caller = span.enter();
             let results = items.into_iter().map(|item| sign_item(ca, item, now));
             results.collect::<Vec<_>>()
         };
@@ -144,11 +147,6 @@ impl SvidService {
             1 => self.ca.sign_one(work).await?,
             _ => self.ca.off_worker(work).await?,
         };
-        let signed = results
-            .iter()
-            .filter(|result| result.svid.is_some())
-            .count();
-        debug!(agent_id = %agent, asked = results.len(), signed, "signed X509-SVIDs");
         Ok(results)
     }
 
@@ -228,6 +226,15 @@ impl SvidService {
 fn sign_item(ca: &Ca, asked: Item, now: SystemTime) -> batch::Result {
     let signed = asked.entry.and_then(|entry| {
         let svid = sign_entry(ca, &entry, &asked.csr, now).map_err(|status| item(&status))?;
+        debug!(
+            name: "x509_svid_signed",
+            entry_id = %entry.id,
+            spiffe_id = %entry.spiffe_id,
+            serial = %svid.serial,
+            expires_at = %Moment(svid.not_after),
+            revision = entry.revision,
+            "signed an X509-SVID"
+        );
         Ok(x509_svid(&entry.spiffe_id, &svid, &entry.hint))
     });
     match signed {

@@ -1,0 +1,108 @@
+//! What the log says of callers.
+
+use std::net::SocketAddr;
+
+use http::Request;
+use signet_identity::SpiffeId;
+use tracing::{Span, info, info_span};
+
+use super::{Caller, Reason, TlsPeer};
+
+/// What SPIRE's log says with each line that is written on behalf of a caller, who is authorized as
+/// something and by some word. In our own form there is no such span, and nothing here is computed.
+pub(super) fn span<B>(
+    request: &Request<B>,
+    (authorized_as, authorized_via): (&'static str, &'static str),
+) -> Span {
+    let path = request.uri().path();
+    let peer = request.extensions().get::<TlsPeer>();
+    let leaf = peer.and_then(|peer| peer.leaf.as_ref());
+    info_span!(
+        "spire_call",
+        subsystem_name = "api",
+        service = service(path),
+        method = method(path),
+        request_id = %uuid::Uuid::new_v4(),
+        caller_addr = peer.map(|peer| display(peer.address)),
+        caller_id = leaf.map(|leaf| display(&leaf.id)),
+        authorized_as,
+        authorized_via,
+    )
+}
+
+/// As what a caller is let in, and by which word.
+pub(super) fn authorized(caller: &Caller, is_listed: bool) -> (&'static str, &'static str) {
+    match caller {
+        Caller::Local(_) => ("local", "transport"),
+        Caller::Anyone(_) => NOBODY,
+        Caller::Agent(_) => ("agent", "datastore"),
+        Caller::Downstream(_) => ("downstream", "entries"),
+        Caller::Admin(_) if is_listed => ("admin", "config"),
+        Caller::Admin(_) => ("admin", "entries"),
+    }
+}
+
+/// Who is let in, if at all, as somebody.
+pub(super) const NOBODY: (&str, &str) = ("nobody", "");
+
+/// Says that a call ends because its caller may not make it, or not any more.
+pub(crate) fn refusal(
+    path: &str,
+    (caller_id, caller_addr): (Option<&SpiffeId>, Option<SocketAddr>),
+    reason: Option<Reason>,
+) {
+    // SPIRE has a line of its own for each reason, beside the one for every refusal.
+    match reason {
+        Some(Reason::AgentBanned) => info!(name: "agent_refused_as_banned", "banned"),
+        Some(Reason::AgentExpired) => info!(name: "agent_refused_as_expired", "expired"),
+        Some(Reason::AgentNotActive) => info!(name: "agent_not_active", "not active"),
+        Some(Reason::AgentNotAttested) => info!(name: "agent_not_attested", "not attested"),
+        Some(Reason::Unknown | Reason::AgentMustReattest) | None => {}
+    }
+    info!(
+        name: "call_refused",
+        path,
+        caller_id = caller_id.map(display),
+        caller_addr = caller_addr.map(display),
+        reason = reason.map(|reason| reason.as_str_name()),
+        "refused a call"
+    );
+}
+
+/// `/spire.api.server.agent.v1.Agent/BanAgent` is of `agent.v1.Agent`.
+fn service(path: &str) -> &str {
+    let service = path.trim_start_matches('/').split('/').next();
+    let service = service.unwrap_or_default();
+    match service.strip_prefix("spire.api.server.").unwrap_or(service) {
+        "grpc.health.v1.Health" => "Health",
+        "logger.v1.Logger" => "Logger",
+        "debug.v1.Debug" => "Debug",
+        other => other,
+    }
+}
+
+fn method(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_and_methods_have_the_names_of_spires_log() {
+        for (path, expected) in [
+            (
+                "/spire.api.server.agent.v1.Agent/BanAgent",
+                ("agent.v1.Agent", "BanAgent"),
+            ),
+            (
+                "/spire.api.server.logger.v1.Logger/SetLogLevel",
+                ("Logger", "SetLogLevel"),
+            ),
+            ("/grpc.health.v1.Health/Check", ("Health", "Check")),
+        ] {
+            assert_eq!((service(path), method(path)), expected);
+        }
+    }
+}
