@@ -174,6 +174,7 @@ impl From<IssueError> for Status {
     fn from(error: IssueError) -> Self {
         match error {
             IssueError::NotReady => Self::unavailable(error.to_string()),
+            IssueError::NoJwtSvids => Self::internal(format!("failed to sign JWT-SVID: {error}")),
             IssueError::X509(
                 X509Error::PublicKey | X509Error::DnsName(_) | X509Error::Subject(_),
             ) => invalid(error.to_string()),

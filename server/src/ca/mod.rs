@@ -43,6 +43,9 @@ pub(crate) enum IssueError {
     /// start, and when the clock jumps.
     #[error("the server has no active authority yet; try again in a few seconds")]
     NotReady,
+    /// The configuration says `disable_jwt_svids`.
+    #[error("JWT key is not available for signing")]
+    NoJwtSvids,
     /// The certificate could not be made.
     #[error(transparent)]
     X509(#[from] X509Error),
@@ -52,6 +55,14 @@ pub(crate) enum IssueError {
     /// The signing thread died.
     #[error("signing was interrupted")]
     Interrupted,
+}
+
+/// Whether this server issues JWT-SVIDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JwtSvids {
+    Issued,
+    /// No JWT authority is made or used; one of before stays in the bundle until it ends.
+    Disabled,
 }
 
 /// Lifetimes of what the CA signs where the request does not say.
@@ -136,6 +147,7 @@ pub(crate) struct Ca {
     trust_domain: TrustDomain,
     lifetimes: Arc<Lifetimes>,
     jwt_issuer: Option<Arc<str>>,
+    jwt_svids: JwtSvids,
     authorities: watch::Receiver<Arc<Authorities>>,
     threads: Arc<Semaphore>,
 }
@@ -151,10 +163,14 @@ impl Ca {
         self.lifetimes.agent
     }
 
-    /// Whether there is an active authority of each kind.
+    /// Whether there is an active authority of each kind that is to sign.
     pub(crate) fn is_ready(&self) -> bool {
         let authorities = self.authorities.borrow();
-        authorities.x509.active.is_some() && authorities.jwt.active.is_some()
+        let jwt = match self.jwt_svids {
+            JwtSvids::Issued => authorities.jwt.active.is_some(),
+            JwtSvids::Disabled => true,
+        };
+        authorities.x509.active.is_some() && jwt
     }
 
     /// Signs an X509-SVID.
@@ -195,6 +211,9 @@ impl Ca {
         request: &JwtSvidRequest,
         now: SystemTime,
     ) -> Result<JwtSvid, IssueError> {
+        if self.jwt_svids == JwtSvids::Disabled {
+            return Err(IssueError::NoJwtSvids);
+        }
         let authority = {
             let authorities = self.authorities.borrow();
             usable(&authorities.jwt, now)?

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Authorities, Ca, CaSubject, JwtMaterial, KeyManager, KeyManagerError, Lifetimes, X509Error,
+    Authorities, Ca, CaSubject, JwtMaterial, JwtSvids, KeyManager, KeyManagerError, Lifetimes, X509Error,
     X509Material,
     journal::{Document, Present, jwt_key_id, x509_key_id},
     slots::{Authority, Lifetime, Slot, Slots, Step},
@@ -82,6 +82,7 @@ pub(crate) struct RotationSettings {
     pub(crate) ca_ttl: Duration,
     pub(crate) ca_key_type: KeyType,
     pub(crate) jwt_key_type: KeyType,
+    pub(crate) jwt_svids: JwtSvids,
     pub(crate) ca_subject: CaSubject,
     pub(crate) jwt_issuer: Option<String>,
     pub(crate) lifetimes: Lifetimes,
@@ -116,6 +117,7 @@ impl Rotation {
             trust_domain: settings.trust_domain.clone(),
             lifetimes: Arc::new(settings.lifetimes.clone()),
             jwt_issuer: settings.jwt_issuer.as_deref().map(Arc::from),
+            jwt_svids: settings.jwt_svids,
             authorities: follow,
             threads: Arc::new(Semaphore::new(cores)),
         };
@@ -127,6 +129,9 @@ impl Rotation {
             authorities,
             authority_set,
         };
+        if ca.jwt_svids == JwtSvids::Disabled {
+            info!("JWT-SVID profile is disabled");
+        }
         rotation.converge(now).await?;
         Ok((rotation, ca))
     }
@@ -170,6 +175,9 @@ impl Rotation {
                 Step::Activate => self.activate_x509(&current).await?,
                 Step::Nothing { .. } => break,
             }
+        }
+        if self.settings.jwt_svids == JwtSvids::Disabled {
+            return Ok(());
         }
         for _ in 0..MOST_STEPS {
             let current = Arc::clone(&self.authorities.borrow());

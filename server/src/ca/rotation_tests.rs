@@ -26,6 +26,7 @@ fn settings() -> RotationSettings {
         ca_ttl: HOUR * 24,
         ca_key_type: KeyType::EcP256,
         jwt_key_type: KeyType::EcP256,
+        jwt_svids: JwtSvids::Issued,
         ca_subject: CaSubject::default(),
         jwt_issuer: Some("https://issuer.example.org".to_owned()),
         lifetimes: Lifetimes {
@@ -38,10 +39,24 @@ fn settings() -> RotationSettings {
 }
 
 async fn rotation(world: &TestDirectory, keys: KeyManager, now: SystemTime) -> (Rotation, Ca) {
+    rotation_with(settings(), world, keys, now).await
+}
+
+async fn rotation_with(
+    settings: RotationSettings,
+    world: &TestDirectory,
+    keys: KeyManager,
+    now: SystemTime,
+) -> (Rotation, Ca) {
     let handles = (world.store.store.clone(), world.directory.clone());
-    Rotation::start(settings(), keys, handles, now)
-        .await
-        .unwrap()
+    Rotation::start(settings, keys, handles, now).await.unwrap()
+}
+
+fn without_jwt() -> RotationSettings {
+    RotationSettings {
+        jwt_svids: JwtSvids::Disabled,
+        ..settings()
+    }
 }
 
 fn disk(folder: &Path) -> KeyManager {
@@ -65,13 +80,21 @@ fn sign(ca: &Ca, now: SystemTime) -> Result<X509Svid, IssueError> {
 }
 
 fn sign_jwt(ca: &Ca, ttl: Option<Duration>, now: SystemTime) -> crate::ca::JwtSvid {
+    try_jwt(ca, ttl, now).unwrap()
+}
+
+fn try_jwt(
+    ca: &Ca,
+    ttl: Option<Duration>,
+    now: SystemTime,
+) -> Result<crate::ca::JwtSvid, IssueError> {
     let request = JwtSvidRequest {
         id: web(),
         audience: vec!["db".to_owned()],
         ttl,
         jti: Jti::Unique,
     };
-    ca.sign_jwt(&request, now).unwrap()
+    ca.sign_jwt(&request, now)
 }
 
 fn active(rotation: &Rotation) -> (String, String) {
@@ -320,4 +343,33 @@ async fn authorities_that_have_all_ended_are_followed_by_new_ones_even_if_a_cras
     keys.generate("x509-CA-A", KeyType::EcP256).unwrap();
     let (_rotation, ca) = rotation(&world, disk(folder.path()), later).await;
     sign(&ca, later).unwrap();
+}
+
+#[tokio::test]
+async fn without_jwt_svids_no_jwt_authority_is_made_and_nothing_is_signed_with_one_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = TestDirectory::new().await;
+    let jwt_authorities = |world: &TestDirectory| {
+        let bundle = world.directory.bundle(&settings().trust_domain).unwrap();
+        bundle.jwt_authorities.len()
+    };
+    let (mut off, ca) = rotation_with(without_jwt(), &world, disk(folder.path()), start()).await;
+    assert!(ca.is_ready());
+    assert_eq!(jwt_authorities(&world), 0);
+    off.converge(start() + HOUR * 20).await.unwrap();
+    assert_eq!(jwt_authorities(&world), 0);
+    sign(&ca, start() + HOUR * 20).unwrap();
+    let refused = try_jwt(&ca, None, start() + HOUR * 20).unwrap_err();
+    assert!(matches!(refused, IssueError::NoJwtSvids), "{refused}");
+    drop((off, ca));
+
+    let (on, ca) = rotation(&world, disk(folder.path()), start() + HOUR * 20).await;
+    assert_eq!(jwt_authorities(&world), 1);
+    try_jwt(&ca, None, start() + HOUR * 20).unwrap();
+    drop((on, ca));
+
+    let again = start() + HOUR * 21;
+    let (_off, ca) = rotation_with(without_jwt(), &world, disk(folder.path()), again).await;
+    let refused = try_jwt(&ca, None, again).unwrap_err();
+    assert!(matches!(refused, IssueError::NoJwtSvids), "{refused}");
 }

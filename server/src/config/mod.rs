@@ -30,7 +30,7 @@ pub(crate) use plugins::{AttestorSettings, KeyManagerSettings};
 
 use crate::{
     api::limit::{LimitSwitches, Switch},
-    ca::{CaSubject, Lifetimes, RotationSettings, longest_svid},
+    ca::{CaSubject, JwtSvids, Lifetimes, RotationSettings, longest_svid},
 };
 
 /// A configuration that the server can start with.
@@ -206,6 +206,10 @@ impl Reader<'_> {
             ca_ttl,
             ca_key_type: ca_key_type.unwrap_or(KeyType::EcP256),
             jwt_key_type: jwt_key_type.or(ca_key_type).unwrap_or(KeyType::EcP256),
+            jwt_svids: match server.disable_jwt_svids {
+                true => JwtSvids::Disabled,
+                false => JwtSvids::Issued,
+            },
             ca_subject: subject(server.ca_subject.as_ref()),
             jwt_issuer: server
                 .jwt_issuer

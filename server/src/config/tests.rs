@@ -45,6 +45,7 @@ server {
     log_format = "json"
     ca_ttl = "48h"
     ca_key_type = "ec-p384"
+    disable_jwt_svids = true
     default_x509_svid_ttl = "6h"
     agent_ttl = "2h"
     jwt_issuer = "https://oidc.example.org"
@@ -72,6 +73,7 @@ health_checks { listener_enabled = true, bind_port = "8080" }
     assert_eq!(config.log.format, Format::Json);
     assert_eq!(config.ca.ca_ttl, HOUR * 48);
     assert_eq!(config.ca.jwt_key_type, KeyType::EcP384);
+    assert_eq!(config.ca.jwt_svids, JwtSvids::Disabled);
     assert_eq!(config.ca.lifetimes.agent, HOUR * 2);
     assert_eq!(config.ca.ca_subject.organization, ["ACME"]);
     assert_eq!(config.limits.signing, Switch::Off);
