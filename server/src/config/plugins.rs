@@ -76,17 +76,17 @@ pub(super) fn key_manager(
     }
 }
 
-/// The node attestors; join tokens alone if none is configured.
+/// The node attestors. As in SPIRE, join tokens need no plugin: they are good wherever an
+/// administrator makes one.
 pub(super) fn attestors(document: &Document) -> Result<Vec<AttestorSettings>, ConfigError> {
-    let blocks = document.enabled_blocks("plugins.NodeAttestor")?;
-    if blocks.is_empty() {
-        return Ok(vec![AttestorSettings::JoinToken]);
+    let mut attestors = vec![AttestorSettings::JoinToken];
+    for block in document.enabled_blocks("plugins.NodeAttestor")? {
+        match block.label() {
+            "join_token" => {}
+            _ => attestors.push(AttestorSettings::X509Pop(x509pop(&block)?)),
+        }
     }
-    let attestor = |block: &Block<'_>| match block.label() {
-        "join_token" => Ok(AttestorSettings::JoinToken),
-        _ => x509pop(block).map(AttestorSettings::X509Pop),
-    };
-    blocks.iter().map(attestor).collect()
+    Ok(attestors)
 }
 
 fn x509pop(block: &Block<'_>) -> Result<X509PopSettings, ConfigError> {

@@ -105,6 +105,16 @@ fn defaults_are_those_of_spire() {
 }
 
 #[test]
+fn join_tokens_need_no_plugin() {
+    let pop = "NodeAttestor \"x509pop\" { plugin_data { ca_bundle_path = \"/ca.pem\" } }";
+    let config = load(&format!("{LEAST}plugins {{\n{pop}\n}}"));
+    let [AttestorSettings::JoinToken, AttestorSettings::X509Pop(_)] = config.attestors.as_slice()
+    else {
+        panic!("{:?}", config.attestors);
+    };
+}
+
+#[test]
 fn flags_override_the_file_in_both_spellings() {
     let args = [
         "--trustDomain",
