@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Authorities, Ca, CaSubject, JwtMaterial, JwtSvids, KeyManager, KeyManagerError, Lifetimes, X509Error,
-    X509Material,
+    Authorities, Ca, CaSubject, JwtMaterial, JwtSvids, KeyManager, KeyManagerError, Lifetimes,
+    X509Error, X509Material,
     journal::{Document, Present, jwt_key_id, x509_key_id},
     slots::{Authority, Lifetime, Slot, Slots, Step},
     whole_seconds,

@@ -115,12 +115,49 @@ async fn a_workload_may_call_only_what_is_open_to_everybody() {
                 continue;
             }
             let refused = call(&channel, path.clone()).await.unwrap_err();
-            assert_eq!(refused.code(), Code::PermissionDenied, "{name} {path}");
+            let local = LOCAL_SERVICES.iter().any(|own| path.as_str().contains(own));
+            let wanted = match local {
+                true => Code::Unimplemented,
+                false => Code::PermissionDenied,
+            };
+            assert_eq!(refused.code(), wanted, "{name} {path}");
         }
         let bundle = BundleClient::new(channel)
             .get_bundle(GetBundleRequest::default())
             .await;
         assert!(bundle.is_ok(), "{name}: {bundle:?}");
+    }
+    server.stop().await;
+}
+
+/// As in SPIRE, not served on the TCP port.
+const LOCAL_SERVICES: [&str; 3] = ["server.logger.v1.", "server.debug.v1.", "grpc.health.v1."];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_served_on_the_local_socket_alone_does_not_exist_on_the_port() {
+    let folder = TempDir::new().unwrap();
+    let settings = "admin_ids = [\"spiffe://example.org/workload\"]";
+    std::fs::write(folder.path().join("settings.conf"), settings).unwrap();
+    let server = Running::start_in(folder).await;
+    let admin = server.remote(Some(server.workload().await)).await;
+    let agent = server.attest(&server.token().await).await.unwrap();
+    let agent = server.remote(Some(agent.identity)).await;
+    for path in [
+        "/spire.api.server.logger.v1.Logger/GetLogger",
+        "/spire.api.server.debug.v1.Debug/GetInfo",
+        "/grpc.health.v1.Health/Check",
+    ] {
+        let path = http::uri::PathAndQuery::from_static(path);
+        for channel in [&admin, &agent, &server.remote(None).await] {
+            let refused = call(channel, path.clone()).await.unwrap_err();
+            assert_eq!(refused.code(), Code::Unimplemented, "{path}");
+        }
+        let served = call(&server.local(), path.clone()).await;
+        assert_ne!(
+            served.map_or_else(|status| status.code(), |()| Code::Ok),
+            Code::Unimplemented,
+            "{path}"
+        );
     }
     server.stop().await;
 }

@@ -14,7 +14,10 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, debug, warn};
 
-use super::{Caller, Denied, Granted, Promotion, Rules, TlsPeer, log, methods::known};
+use super::{
+    Caller, Denied, Granted, Promotion, Rules, TlsPeer, log,
+    methods::{known, only_local},
+};
 use crate::{api::status::permission_denied, clock, store::Store};
 
 /// Puts the rules in front of a service.
@@ -108,8 +111,9 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method = request.uri().path();
-        if !known(method) {
-            let status = Status::unimplemented(format!("there is no method {method}"));
+        let local = request.extensions().get::<Peer>().is_some();
+        if !known(method) || (only_local(method) && !local) {
+            let status = Status::unimplemented(format!("there is no method {method} here"));
             return Box::pin(async move { Ok(status.into_http()) });
         }
         let granted = match self.authorize.judge(&request) {

@@ -48,6 +48,11 @@ pub(crate) fn known(method: &str) -> bool {
     allowed(method) != NOBODY
 }
 
+/// Whether `method` is served on the local socket and nowhere else.
+pub(crate) fn only_local(method: &str) -> bool {
+    allowed(method) == LOCAL
+}
+
 /// To whom `method` (the path of the request) is open; nobody if it is unknown.
 pub(crate) fn allowed(method: &str) -> Allowed {
     let Some((service, name)) = method
