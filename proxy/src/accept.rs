@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
-use crate::standing;
+use crate::reauthorize;
 
 /// A port's socket.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Acceptor {
         H: Fn(TcpStream, SocketAddr, Slot) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
-        let waiting = standing::identity(identity.clone());
+        let waiting = reauthorize::identity(identity.clone());
         if shutdown.run_until_cancelled(waiting).await.is_none() {
             return;
         }

@@ -18,8 +18,8 @@ mod outbound;
 mod peer;
 mod policy;
 mod read_ahead;
+mod reauthorize;
 mod relay;
-mod standing;
 mod worker;
 mod workload_api;
 
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{Config, Inbound, Outbound, Protocol, RunFlags, Target};
-use self::{standing::Standing, worker::Worker};
+use self::{reauthorize::Sources, worker::Worker};
 
 /// Runs the proxy until `shutdown`.
 ///
@@ -42,7 +42,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let workers = workers(
         &config,
-        &Standing {
+        &Sources {
             identity,
             trust,
             policy,
@@ -65,12 +65,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 }
 
 /// Opens every port before any connection is carried.
-fn workers(config: &Config, standing: &Standing) -> anyhow::Result<Vec<Worker>> {
+fn workers(config: &Config, sources: &Sources) -> anyhow::Result<Vec<Worker>> {
     let mut workers: Vec<Worker> = (0..config.threads)
         .map(|_| Worker {
             inbound: Vec::new(),
             outbound: Vec::new(),
-            standing: standing.clone(),
+            sources: sources.clone(),
             max_connections: config.max_connections,
             drain_timeout: config.drain_timeout,
         })

@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::{
     config::{Inbound, Outbound},
     inbound, outbound,
-    standing::Standing,
+    reauthorize::Sources,
 };
 
 /// What one thread carries.
@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct Worker {
     pub(crate) inbound: Vec<(Inbound, StdListener)>,
     pub(crate) outbound: Vec<(Outbound, StdListener)>,
-    pub(crate) standing: Standing,
+    pub(crate) sources: Sources,
     pub(crate) max_connections: usize,
     pub(crate) drain_timeout: Duration,
 }
@@ -41,13 +41,12 @@ impl Worker {
         let tasks = TaskTracker::new();
         for (config, listener) in self.inbound {
             let listener = TcpListener::from_std(listener)?;
-            let port = inbound::Port::new(config, self.standing.clone(), &tasks, shutdown.clone())?;
+            let port = inbound::Port::new(config, self.sources.clone(), &tasks, shutdown.clone())?;
             tasks.spawn(port.run(listener, self.max_connections, tasks.clone()));
         }
         for (config, listener) in self.outbound {
             let listener = TcpListener::from_std(listener)?;
-            let port =
-                outbound::Port::new(config, self.standing.clone(), &tasks, shutdown.clone())?;
+            let port = outbound::Port::new(config, self.sources.clone(), &tasks, shutdown.clone())?;
             tasks.spawn(port.run(listener, self.max_connections, tasks.clone()));
         }
         shutdown.cancelled().await;

@@ -53,7 +53,7 @@ impl Port {
         let Authenticated {
             stream,
             peer,
-            standing,
+            sources,
         } = authenticated;
         let connection = Arc::new(Connection {
             peer_id: peer.leaf.id.to_string().into(),
@@ -63,7 +63,7 @@ impl Port {
             peer,
         });
         let objection = |policy: &WorkloadPolicy| connection.objection(policy);
-        let lost = standing.lost(&connection.peer, objection);
+        let lost = sources.lost(&connection.peer, objection);
         let answer = |request| Arc::clone(&connection).answer(request);
         if let Some(lost) = serve(stream, answer, connection.drain(), lost).await {
             warn!(
@@ -145,7 +145,7 @@ impl Connection {
     /// Judges a request; permitted, it is among those in flight.
     fn permit(&self, request: &mut Request<Incoming>) -> Result<Ticket, Refusal> {
         forward::normalize_path(request).map_err(Refusal::bad)?;
-        let policy = self.port.standing.policy();
+        let policy = self.port.sources.policy();
         let facts = Facts {
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -188,7 +188,7 @@ impl Connection {
 
     /// Tells the application who asks.
     fn introduce(&self, request: &mut Request<Incoming>) {
-        let own = self.port.standing.identity.borrow().clone();
+        let own = self.port.sources.identity.borrow().clone();
         let value: Option<HeaderValue> = own.and_then(|own| {
             headers::client_cert(own.id(), &self.certificate_hash, &self.peer.leaf.id)
         });

@@ -24,7 +24,7 @@ use crate::{
     http::pool::Pool,
     peer::Peer,
     read_ahead::ReadAhead,
-    standing::Standing,
+    reauthorize::Sources,
 };
 
 /// One inbound port on one thread.
@@ -35,7 +35,7 @@ pub(crate) struct Port {
     tls: Tls,
     /// How many there may be at a time.
     handshakes: ConnectionLimit,
-    standing: Standing,
+    sources: Sources,
     route: Route,
     pool: Arc<Pool>,
     shutdown: CancellationToken,
@@ -48,7 +48,7 @@ struct Authenticated {
     stream: Box<TlsStream<ReadAhead>>,
     peer: Peer,
     /// Since before the handshake, so that no change is missed.
-    standing: Standing,
+    sources: Sources,
 }
 
 impl Port {
@@ -58,7 +58,7 @@ impl Port {
     /// TLS that cannot be set up.
     pub(crate) fn new(
         config: Inbound,
-        standing: Standing,
+        sources: Sources,
         tasks: &TaskTracker,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Arc<Self>> {
@@ -67,14 +67,14 @@ impl Port {
         } else {
             &[]
         };
-        let (identity, trust) = (standing.identity.clone(), standing.trust.clone());
+        let (identity, trust) = (sources.identity.clone(), sources.trust.clone());
         let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
         let route = Route::Application(config.forward.clone());
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
             tls: Tls(tls.into()),
             handshakes: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
-            standing,
+            sources,
             pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
             route,
             config,
@@ -97,7 +97,7 @@ impl Port {
         };
         let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
         acceptor
-            .serve(&self.standing.identity, &self.shutdown, &tasks, handle)
+            .serve(&self.sources.identity, &self.shutdown, &tasks, handle)
             .await;
     }
 
@@ -126,17 +126,17 @@ impl Port {
         let _slot = slot
             .await
             .context("too many handshakes of others, or of its own address")?;
-        let standing = self.standing.as_of_now();
+        let sources = self.sources.as_of_now();
         let handshake = timeout(HANDSHAKE, self.tls.0.accept(ReadAhead::new(stream)));
         let stream = handshake
             .await
             .context("the handshake took too long")?
             .map_err(|error| anyhow!(tls::reason(&error)))?;
-        let peer = Peer::of(&stream, standing.trust_domain())?;
+        let peer = Peer::of(&stream, sources.trust_domain())?;
         Ok(Authenticated {
             stream: Box::new(stream),
             peer,
-            standing,
+            sources,
         })
     }
 }

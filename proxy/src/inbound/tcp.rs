@@ -11,8 +11,8 @@ use crate::{
     http::exchange::ACCESS_LOG,
     peer::Peer,
     read_ahead::ReadAhead,
+    reauthorize::Sources,
     relay::{Traffic, relay},
-    standing::Standing,
 };
 
 /// A connection that policy permits; only [`Port::authorize`] makes one.
@@ -20,7 +20,7 @@ use crate::{
 struct Authorized {
     stream: Box<TlsStream<ReadAhead>>,
     peer: Peer,
-    standing: Standing,
+    sources: Sources,
     permit: Permit,
 }
 
@@ -36,13 +36,13 @@ impl Port {
         let Authenticated {
             stream,
             peer,
-            standing,
+            sources,
         } = authenticated;
-        match standing.policy().decide(&self.question(&peer)) {
+        match sources.policy().decide(&self.question(&peer)) {
             Decision::Permit(permit) => Some(Authorized {
                 stream,
                 peer,
-                standing,
+                sources,
                 permit,
             }),
             Decision::Denied(denied) => {
@@ -62,13 +62,13 @@ impl Port {
         let Authorized {
             stream,
             peer,
-            standing,
+            sources,
             permit,
         } = authorized;
         let (started, traffic) = (Instant::now(), Traffic::default());
         let end = tokio::select! {
             end = self.pass(stream, &traffic) => end,
-            lost = standing.lost(&peer, |policy| self.objection(policy, &peer)) => {
+            lost = sources.lost(&peer, |policy| self.objection(policy, &peer)) => {
                 format!("cut: {lost}")
             }
             () = self.shutdown.cancelled() => "cut: the proxy is stopping".to_owned(),

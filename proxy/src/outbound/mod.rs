@@ -16,7 +16,7 @@ use crate::{
     config::{Outbound, Protocol},
     dial::Route,
     http::pool::Pool,
-    standing::{self, Standing},
+    reauthorize::{self, Sources},
 };
 
 /// One outbound port on one thread.
@@ -26,7 +26,7 @@ pub(crate) struct Port {
     /// Where it connects, for logs.
     destination: Arc<str>,
     config: Outbound,
-    standing: Standing,
+    sources: Sources,
     route: Route,
     pool: Arc<Pool>,
     shutdown: CancellationToken,
@@ -39,7 +39,7 @@ impl Port {
     /// TLS that cannot be set up.
     pub(crate) fn new(
         config: Outbound,
-        standing: Standing,
+        sources: Sources,
         tasks: &TaskTracker,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Arc<Self>> {
@@ -48,9 +48,9 @@ impl Port {
             Protocol::Http2 => &[b"h2"],
             Protocol::Tcp => &[],
         };
-        let identity = Some(standing.identity.clone());
+        let identity = Some(sources.identity.clone());
         let expect = Expect::Exactly(config.expect.clone());
-        let tls = tls::client_config(identity, standing.trust.clone(), expect, alpn)?;
+        let tls = tls::client_config(identity, sources.trust.clone(), expect, alpn)?;
         let route = Route::Peer {
             connect: config.connect.clone(),
             tls,
@@ -58,7 +58,7 @@ impl Port {
         Ok(Arc::new(Self {
             name: config.name.as_str().into(),
             destination: config.connect.as_str().into(),
-            standing,
+            sources,
             pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
             route,
             config,
@@ -82,7 +82,7 @@ impl Port {
         };
         let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
         acceptor
-            .serve(&self.standing.identity, &self.shutdown, &tasks, handle)
+            .serve(&self.sources.identity, &self.shutdown, &tasks, handle)
             .await;
     }
 
@@ -95,16 +95,16 @@ impl Port {
 
     /// New requests go over connections of the current identity and trust.
     async fn renew_connections(self: Arc<Self>) {
-        let Standing {
+        let Sources {
             mut identity,
             mut trust,
             ..
-        } = self.standing.clone();
+        } = self.sources.clone();
         let renewing = async {
             loop {
                 tokio::select! {
-                    () = standing::change(&mut identity) => {}
-                    () = standing::change(&mut trust) => {}
+                    () = reauthorize::change(&mut identity) => {}
+                    () = reauthorize::change(&mut trust) => {}
                 }
                 self.pool.renew();
             }
@@ -117,7 +117,7 @@ impl Port {
 
     /// Ready when the proxy's own identity is withdrawn: nothing may speak for it then.
     async fn withdrawn(&self) {
-        let mut identity = self.standing.identity.clone();
+        let mut identity = self.sources.identity.clone();
         if identity.wait_for(Option::is_none).await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 use crate::{clock, peer::Peer, policy::SharedPolicy};
 
-/// What connections stand on; every part is the latest.
+/// What connections are authorized by; every part is the latest.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct Sources {
     /// The proxy's identity, absent while it has none.
     pub(crate) identity: SharedIdentity,
     /// The authorities of every trust domain.
@@ -36,8 +36,8 @@ pub(crate) enum Lost {
     Denied(String),
 }
 
-impl Standing {
-    /// The standing from now on: what changes later is noticed by [`Self::lost`].
+impl Sources {
+    /// The sources from now on: what changes later is noticed by [`Self::lost`].
     pub(crate) fn as_of_now(&self) -> Self {
         let mut current = self.clone();
         current.identity.mark_unchanged();
