@@ -81,6 +81,15 @@ impl<'a> HttpPath<'a> {
         &self.normal
     }
 
+    /// The same path on its own.
+    pub fn into_owned(self) -> HttpPath<'static> {
+        HttpPath {
+            normal: Cow::Owned(self.normal.into_owned()),
+            plain: self.plain,
+            changed: self.changed,
+        }
+    }
+
     /// Whether the normal form differs from what came in.
     pub fn was_changed(&self) -> bool {
         self.changed

@@ -9,29 +9,35 @@ mod accept;
 mod buffer;
 mod clock;
 mod config;
-mod dial;
+mod destination;
+mod flow;
 mod http;
 mod identity;
 mod inbound;
 mod listen;
+mod listener;
+mod model;
 mod outbound;
 mod peer;
 mod policy;
 mod read_ahead;
 mod reauthorize;
 mod relay;
+#[cfg(test)]
+mod testing;
 mod worker;
 mod workload_api;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use signet_daemon::tasks::Tasks;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{Config, Inbound, Outbound, Protocol, RunFlags, Target};
-use self::{reauthorize::Sources, worker::Worker};
+use self::{model::SharedModel, reauthorize::Sources, worker::Worker};
 
 /// Runs the proxy until `shutdown`.
 ///
@@ -40,14 +46,14 @@ use self::{reauthorize::Sources, worker::Worker};
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
     let (policies, policy) = policy::Follower::start(&config)?;
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
-    let workers = workers(
-        &config,
-        &Sources {
-            identity,
-            trust,
-            policy,
-        },
-    )?;
+    let config = Arc::new(config);
+    let (_current, current) = watch::channel(Arc::clone(&config));
+    let (ports, model) = model::Follower::start(current)?;
+    let sources = Sources {
+        identity,
+        trust,
+        policy,
+    };
     info!(
         inbound = config.inbound.len(),
         outbound = config.outbound.len(),
@@ -58,42 +64,28 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(CUT));
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("policies", |stop| policies.run(stop));
-    let started = start(workers, &mut tasks);
+    tasks.spawn("ports", |stop| ports.run(stop));
+    let started = start(&config, &model, &sources, &mut tasks);
     let outcome = tasks.finish(started).await;
     info!("proxy stopped");
     outcome
 }
 
-/// Opens every port before any connection is carried.
-fn workers(config: &Config, sources: &Sources) -> anyhow::Result<Vec<Worker>> {
-    let mut workers: Vec<Worker> = (0..config.threads)
-        .map(|_| Worker {
-            inbound: Vec::new(),
-            outbound: Vec::new(),
+/// Starts the threads that carry connections.
+fn start(
+    config: &Config,
+    model: &SharedModel,
+    sources: &Sources,
+    tasks: &mut Tasks,
+) -> anyhow::Result<()> {
+    for number in 0..config.threads {
+        let worker = Worker {
+            number,
+            model: model.clone(),
             sources: sources.clone(),
             max_connections: config.max_connections,
             drain_timeout: config.drain_timeout,
-        })
-        .collect();
-    for port in &config.inbound {
-        let sockets = listen::open(port.listen, config.threads)
-            .with_context(|| format!("inbound `{}`", port.name))?;
-        for (worker, socket) in workers.iter_mut().zip(sockets) {
-            worker.inbound.push((port.clone(), socket));
-        }
-    }
-    for port in &config.outbound {
-        let sockets = listen::open(port.listen, config.threads)
-            .with_context(|| format!("outbound `{}`", port.name))?;
-        for (worker, socket) in workers.iter_mut().zip(sockets) {
-            worker.outbound.push((port.clone(), socket));
-        }
-    }
-    Ok(workers)
-}
-
-fn start(workers: Vec<Worker>, tasks: &mut Tasks) -> anyhow::Result<()> {
-    for (number, worker) in workers.into_iter().enumerate() {
+        };
         tasks
             .spawn_thread(&format!("proxy-{number}"), move |stop| worker.run(&stop))
             .context("a thread for connections cannot be started")?;

@@ -105,3 +105,104 @@ pub(crate) async fn change<T>(receiver: &mut watch::Receiver<T>) {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, pin::pin, time::Duration};
+
+    use signet_identity::{bundle::Bundle, trust::Trust};
+    use signet_mesh::{Policies, Workload};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::testing::peer;
+
+    /// The sources of a connection, and who changes them.
+    struct Stage {
+        identity: watch::Sender<Option<Arc<signet_identity::tls::Identity>>>,
+        trust: watch::Sender<Arc<Trust>>,
+        policy: watch::Sender<Arc<WorkloadPolicy>>,
+        sources: Sources,
+        peer: Peer,
+        authority: Bundle,
+    }
+
+    fn policy() -> Arc<WorkloadPolicy> {
+        let workload = Workload {
+            namespace: "shop".to_owned(),
+            labels: BTreeMap::new(),
+        };
+        Arc::new(
+            Policies::parse(&[])
+                .unwrap()
+                .for_workload(&workload, "root"),
+        )
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let (peer, authority) = peer();
+            let (identity, own) = watch::channel(None);
+            let (trust, trusted) = watch::channel(Arc::new(Trust::new([&authority])));
+            let (policy, rules) = watch::channel(policy());
+            Self {
+                identity,
+                trust,
+                policy,
+                sources: Sources {
+                    identity: own,
+                    trust: trusted,
+                    policy: rules,
+                },
+                peer,
+                authority,
+            }
+        }
+
+        /// Why the connection is lost after `change`, if it is within an hour.
+        async fn lost(&self, denied: Option<&str>, change: impl FnOnce(&Self)) -> Option<String> {
+            let sources = self.sources.as_of_now();
+            let mut lost = pin!(sources.lost(&self.peer, |_| denied.map(str::to_owned)));
+            let hour = Duration::from_secs(3600);
+            assert!(
+                timeout(hour, lost.as_mut()).await.is_err(),
+                "nothing changed"
+            );
+            change(self);
+            timeout(hour, lost).await.ok().map(|lost| lost.to_string())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_policy_that_objects_ends_a_connection_and_one_that_does_not_leaves_it() {
+        let stage = Stage::new();
+        let change = |stage: &Stage| drop(stage.policy.send_replace(policy()));
+        assert_eq!(stage.lost(None, change).await, None);
+        let lost = stage.lost(Some("no rule allows it"), change).await;
+        assert_eq!(lost.as_deref(), Some("no rule allows it"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_authority_that_is_withdrawn_ends_the_connections_of_its_peers() {
+        let stage = Stage::new();
+        let same = |stage: &Stage| {
+            stage
+                .trust
+                .send_replace(Arc::new(Trust::new([&stage.authority])));
+        };
+        assert_eq!(stage.lost(None, same).await, None);
+        let nothing = Bundle::empty("example.org".parse().unwrap());
+        let lost = stage.lost(None, |stage| {
+            stage.trust.send_replace(Arc::new(Trust::new([&nothing])));
+        });
+        assert_eq!(lost.await.as_deref(), Some("the peer is no longer trusted"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_proxy_without_identity_speaks_for_nobody() {
+        let stage = Stage::new();
+        let lost = stage.lost(None, |stage| drop(stage.identity.send_replace(None)));
+        let why = "the proxy's own identity is withdrawn";
+        assert_eq!(lost.await.as_deref(), Some(why));
+    }
+}

@@ -2,44 +2,40 @@
 
 use std::{
     future::poll_fn,
-    io,
+    io, mem,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::sleep,
 };
 
-use crate::buffer::Buffer;
+use crate::{buffer::Buffer, flow::Traffic};
 
-/// Bytes of one connection, as its client sees them.
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    received: AtomicU64,
-    sent: AtomicU64,
-}
-
-impl Traffic {
-    /// Bytes that came from the client.
-    pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that went to the client.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
+/// Why bytes no longer pass.
+#[derive(Debug, Error)]
+pub(crate) enum Broken {
+    #[error("the client's side")]
+    Client(#[source] io::Error),
+    #[error("the server's side")]
+    Server(#[source] io::Error),
+    #[error("idle for too long")]
+    Silent,
 }
 
 /// Copies until both sides have ended, one fails, or nothing moved for an hour.
 ///
 /// # Errors
-/// The failure of either side; [`io::ErrorKind::TimedOut`] for silence.
-pub(crate) async fn relay<C, S>(mut client: C, mut server: S, traffic: &Traffic) -> io::Result<()>
+/// The failure of either side, or the silence of both.
+pub(crate) async fn relay<C, S>(
+    mut client: C,
+    mut server: S,
+    traffic: &Traffic,
+) -> Result<(), Broken>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
@@ -47,9 +43,17 @@ where
     let (mut up, mut down) = (Way::new(), Way::new());
     let copying = poll_fn(|context| {
         let upward = up.poll(context, &mut client, &mut server);
-        add(&traffic.received, &mut up.read);
+        traffic.add_received(mem::take(&mut up.read));
         let downward = down.poll(context, &mut server, &mut client);
-        add(&traffic.sent, &mut down.written);
+        traffic.add_sent(mem::take(&mut down.written));
+        let upward = upward.map_err(|fault| match fault {
+            Fault::Sender(error) => Broken::Client(error),
+            Fault::Receiver(error) => Broken::Server(error),
+        });
+        let downward = downward.map_err(|fault| match fault {
+            Fault::Sender(error) => Broken::Server(error),
+            Fault::Receiver(error) => Broken::Client(error),
+        });
         match (upward?, downward?) {
             (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
             (Poll::Pending, _) | (_, Poll::Pending) => Poll::Pending,
@@ -57,7 +61,7 @@ where
     });
     tokio::select! {
         outcome = copying => outcome,
-        () = silence(traffic) => Err(io::Error::new(io::ErrorKind::TimedOut, "idle for too long")),
+        () = silence(traffic) => Err(Broken::Silent),
     }
 }
 
@@ -73,6 +77,13 @@ async fn silence(traffic: &Traffic) {
     }
 }
 
+/// Which end of a direction failed.
+#[derive(Debug)]
+enum Fault {
+    Sender(io::Error),
+    Receiver(io::Error),
+}
+
 /// One of the two directions.
 #[derive(Debug)]
 struct Way {
@@ -81,8 +92,8 @@ struct Way {
     /// Why the sender ended, if it did not do so in order.
     fault: Option<io::Error>,
     /// Bytes since they were last counted.
-    read: u64,
-    written: u64,
+    read: usize,
+    written: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +121,7 @@ impl Way {
         context: &mut Context<'_>,
         from: &mut F,
         to: &mut T,
-    ) -> Poll<io::Result<()>>
+    ) -> Poll<Result<(), Fault>>
     where
         F: AsyncRead + Unpin,
         T: AsyncWrite + Unpin,
@@ -118,25 +129,28 @@ impl Way {
         loop {
             let silent = self.fill(context, from);
             while !self.buffer.pending().is_empty() {
-                let written = ready!(self.buffer.poll_drain(context, Pin::new(to)))?;
+                let written = ready!(self.buffer.poll_drain(context, Pin::new(to)))
+                    .map_err(Fault::Receiver)?;
                 if written == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    let error = io::ErrorKind::WriteZero.into();
+                    return Poll::Ready(Err(Fault::Receiver(error)));
                 }
-                self.written += wide(written);
+                self.written += written;
             }
             match self.state {
                 State::Open if silent => {
                     // What a TLS stream could not write at once goes out now.
-                    ready!(Pin::new(to).poll_flush(context))?;
+                    ready!(Pin::new(to).poll_flush(context)).map_err(Fault::Receiver)?;
                     return Poll::Pending;
                 }
                 State::Open => {}
                 State::Ending => {
-                    ready!(Pin::new(&mut *to).poll_flush(context))?;
+                    ready!(Pin::new(&mut *to).poll_flush(context)).map_err(Fault::Receiver)?;
                     if let Some(fault) = self.fault.take() {
-                        return Poll::Ready(Err(fault));
+                        return Poll::Ready(Err(Fault::Sender(fault)));
                     }
-                    ready!(Pin::new(&mut *to).poll_shutdown(context))?;
+                    let shutdown = ready!(Pin::new(&mut *to).poll_shutdown(context));
+                    shutdown.map_err(Fault::Receiver)?;
                     self.state = State::Ended;
                 }
                 State::Ended => return Poll::Ready(Ok(())),
@@ -149,7 +163,7 @@ impl Way {
         while matches!(self.state, State::Open) && !self.buffer.is_full() {
             match self.buffer.poll_fill(context, Pin::new(from)) {
                 Poll::Ready(Ok(0)) => self.state = State::Ending,
-                Poll::Ready(Ok(read)) => self.read += wide(read),
+                Poll::Ready(Ok(read)) => self.read += read,
                 Poll::Ready(Err(fault)) => {
                     self.fault = Some(fault);
                     self.state = State::Ending;
@@ -159,14 +173,6 @@ impl Way {
         }
         false
     }
-}
-
-fn add(counter: &AtomicU64, bytes: &mut u64) {
-    counter.fetch_add(std::mem::take(bytes), Ordering::Relaxed);
-}
-
-fn wide(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// A TLS record's payload. Sealing several at a time costs more: they leave the nearest cache.
@@ -242,7 +248,10 @@ mod tests {
             relay(client_end, server, &traffic),
             client.read_to_string(&mut received)
         );
-        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let fault = outcome.unwrap_err();
+        assert!(
+            matches!(&fault, Broken::Server(error) if error.kind() == io::ErrorKind::UnexpectedEof)
+        );
         read.unwrap();
         assert_eq!(received, "last words");
         assert_eq!(traffic.sent(), 10);
@@ -253,6 +262,6 @@ mod tests {
         let (_client, client_end) = duplex(64);
         let (_server, server_end) = duplex(64);
         let outcome = relay(client_end, server_end, &Traffic::default()).await;
-        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(matches!(outcome, Err(Broken::Silent)));
     }
 }

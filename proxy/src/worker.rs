@@ -1,27 +1,80 @@
-//! A thread that carries connections: accept, handshake and forwarding of a connection
-//! stay on it.
+//! A thread that carries connections: accept, handshake and forwarding of a connection stay on it.
+//! Its ports are those of the model in force.
 
-use std::{net::TcpListener as StdListener, time::Duration};
+use std::{collections::HashMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::{net::TcpListener, runtime, time::timeout};
+use tokio::{
+    net::TcpListener,
+    runtime,
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use crate::{
-    config::{Inbound, Outbound},
-    inbound, outbound,
+    inbound,
+    listener::{Ends, Listener},
+    model::{Model, Open, PortConfig, SharedModel},
+    outbound,
     reauthorize::Sources,
 };
 
-/// What one thread carries.
+/// What one thread is to carry.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    pub(crate) inbound: Vec<(Inbound, StdListener)>,
-    pub(crate) outbound: Vec<(Outbound, StdListener)>,
+    /// Which of the sockets of each port are its own.
+    pub(crate) number: usize,
+    pub(crate) model: SharedModel,
     pub(crate) sources: Sources,
+    /// Connections of one port at a time.
     pub(crate) max_connections: usize,
+    /// For what is under way when the proxy stops, or a port is removed.
     pub(crate) drain_timeout: Duration,
+}
+
+/// What the ports of a thread share.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    pub(crate) sources: Sources,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A port of either direction on one thread.
+pub(crate) trait Port: fmt::Debug + Send + Sync + Sized + 'static {
+    /// Its part of the configuration.
+    type Config: PortConfig;
+
+    /// A port that is not running yet.
+    ///
+    /// # Errors
+    /// TLS that cannot be set up.
+    fn new(open: &Open<Self::Config>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>>;
+
+    /// Whether the two differ in nothing but where they lead.
+    fn is_same(old: &Self::Config, new: &Self::Config) -> bool;
+
+    /// Leads new connections and requests to another destination.
+    ///
+    /// # Errors
+    /// TLS that cannot be set up.
+    fn lead(&self, open: &Open<Self::Config>, thread: &Thread) -> anyhow::Result<()>;
+
+    /// Accepts connections, at most `limit` at a time, until it is to drain.
+    fn run(self: Arc<Self>, socket: TcpListener, limit: usize) -> impl Future<Output = ()> + Send;
+
+    /// What it is made of.
+    fn listener(&self) -> &Arc<Listener>;
+}
+
+/// The ports of one direction.
+#[derive(Debug)]
+struct Ports<P: Port>(HashMap<String, Running<P>>);
+
+#[derive(Debug)]
+struct Running<P: Port> {
+    config: P::Config,
+    port: Arc<P>,
 }
 
 impl Worker {
@@ -37,23 +90,110 @@ impl Worker {
         runtime.block_on(self.carry(shutdown))
     }
 
-    async fn carry(self, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let tasks = TaskTracker::new();
-        for (config, listener) in self.inbound {
-            let listener = TcpListener::from_std(listener)?;
-            let port = inbound::Port::new(config, self.sources.clone(), &tasks, shutdown.clone())?;
-            tasks.spawn(port.run(listener, self.max_connections, tasks.clone()));
+    async fn carry(mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let thread = Thread {
+            sources: self.sources.clone(),
+            tasks: TaskTracker::new(),
+        };
+        let mut inbound = Ports::<inbound::Port>(HashMap::new());
+        let mut outbound = Ports::<outbound::Port>(HashMap::new());
+        let mut first = true;
+        loop {
+            let model: Arc<Model> = Arc::clone(&self.model.borrow_and_update());
+            let followed = inbound
+                .follow(&model.inbound, &self, &thread, shutdown)
+                .and_then(|()| outbound.follow(&model.outbound, &self, &thread, shutdown));
+            match followed {
+                Err(error) if first => return Err(error),
+                Err(error) => error!(error = format!("{error:#}"), "a port is not as configured"),
+                Ok(()) => {}
+            }
+            first = false;
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                changed = self.model.changed() => if changed.is_err() {
+                    // Whoever could change the model is stopping.
+                    shutdown.cancelled().await;
+                    break;
+                },
+            }
         }
-        for (config, listener) in self.outbound {
-            let listener = TcpListener::from_std(listener)?;
-            let port = outbound::Port::new(config, self.sources.clone(), &tasks, shutdown.clone())?;
-            tasks.spawn(port.run(listener, self.max_connections, tasks.clone()));
-        }
-        shutdown.cancelled().await;
-        tasks.close();
-        if timeout(self.drain_timeout, tasks.wait()).await.is_err() {
-            warn!(connections = tasks.len(), "not finished in time, cut");
+        thread.tasks.close();
+        if timeout(self.drain_timeout, thread.tasks.wait())
+            .await
+            .is_err()
+        {
+            let connections = thread.tasks.len();
+            warn!(connections, "not finished in time, cut");
         }
         Ok(())
+    }
+}
+
+impl<P: Port> Ports<P> {
+    /// Starts what is new, leads elsewhere what leads elsewhere, and removes the rest.
+    fn follow(
+        &mut self,
+        wanted: &[Open<P::Config>],
+        worker: &Worker,
+        thread: &Thread,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let stays = |running: &Running<P>| {
+            let same = |open: &&Open<P::Config>| open.config.name() == running.config.name();
+            let open = wanted.iter().find(same);
+            open.is_some_and(|open| P::is_same(&running.config, &open.config))
+        };
+        let gone = self.0.extract_if(|_, running| !stays(running));
+        for (_, removed) in gone {
+            removed.remove(worker.drain_timeout, &thread.tasks);
+        }
+        for open in wanted {
+            match self.0.get_mut(open.config.name()) {
+                Some(running) if running.config == open.config => {}
+                Some(running) => {
+                    running.port.lead(open, thread)?;
+                    running.config = open.config.clone();
+                }
+                None => {
+                    let running = Running::start(open, worker, thread, shutdown)?;
+                    self.0.insert(open.config.name().to_owned(), running);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<P: Port> Running<P> {
+    fn start(
+        open: &Open<P::Config>,
+        worker: &Worker,
+        thread: &Thread,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let socket = open.sockets.get(worker.number);
+        let socket = socket.context("a thread without a socket of its own")?;
+        let socket = TcpListener::from_std(socket.try_clone()?)?;
+        let port = P::new(open, thread, Ends::new(shutdown))?;
+        let running = Arc::clone(&port).run(socket, worker.max_connections);
+        thread.tasks.spawn(running);
+        Ok(Self {
+            config: open.config.clone(),
+            port,
+        })
+    }
+
+    /// Lets what is under way finish for a while.
+    fn remove(self, drain_timeout: Duration, tasks: &TaskTracker) {
+        let ends = self.port.listener().ends.clone();
+        info!(port = self.config.name(), "the port is removed");
+        ends.drain.cancel();
+        tasks.spawn(async move {
+            ends.shutdown
+                .run_until_cancelled(sleep(drain_timeout))
+                .await;
+            ends.cut.cancel();
+        });
     }
 }

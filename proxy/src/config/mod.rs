@@ -70,7 +70,7 @@ pub struct Config {
 }
 
 /// A port that other proxies connect to, over mTLS.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
     /// Name in logs.
     pub name: String,
@@ -85,7 +85,7 @@ pub struct Inbound {
 }
 
 /// A local port whose connections go, over mTLS, to one destination.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbound {
     /// Name in logs.
     pub name: String,

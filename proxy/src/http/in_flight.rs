@@ -6,8 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use http::{HeaderMap, HeaderValue, Method, Uri};
+use http::HeaderMap;
 use signet_mesh::Permit;
+
+use super::request::Asks;
 
 /// The requests in flight on one connection.
 #[derive(Clone, Debug, Default)]
@@ -16,9 +18,8 @@ pub(crate) struct InFlight(Arc<Mutex<State>>);
 /// What policy decides a request by.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) host: HeaderValue,
+    pub(crate) asks: Arc<Asks>,
+    /// None if no policy reads them.
     pub(crate) headers: HeaderMap,
 }
 
@@ -71,5 +72,64 @@ impl InFlight {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.requests.lock().requests.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Method};
+    use signet_mesh::{Decision, HttpPath, Policies, Request, Workload};
+
+    use super::*;
+
+    /// What a workload without policies gives.
+    fn permit() -> Permit {
+        let workload = Workload {
+            namespace: "shop".to_owned(),
+            labels: BTreeMap::new(),
+        };
+        let policy = Policies::parse(&[])
+            .unwrap()
+            .for_workload(&workload, "root");
+        let request = Request {
+            trust_domain: None,
+            source: None,
+            source_ip: [127, 0, 0, 1].into(),
+            destination_ip: [127, 0, 0, 1].into(),
+            destination_port: 80,
+            sni: None,
+            http: None,
+        };
+        match policy.decide(&request) {
+            Decision::Permit(permit) => permit,
+            Decision::Denied(denied) => panic!("{denied}"),
+        }
+    }
+
+    fn facts(path: &'static str) -> Facts {
+        Facts {
+            asks: Arc::new(Asks {
+                method: Method::GET,
+                path: HttpPath::parse(path).unwrap(),
+                host: HeaderValue::from_static("shop"),
+            }),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_request_is_asked_about_for_as_long_as_its_ticket_lives() {
+        let requests = InFlight::default();
+        let objection = |facts: &Facts| {
+            let path = facts.asks.path.as_str();
+            (path == "/secret").then(|| path.to_owned())
+        };
+        let open = requests.add(permit(), facts("/open"));
+        let secret = requests.add(permit(), facts("/secret"));
+        assert_eq!(requests.find(objection).as_deref(), Some("/secret"));
+        drop(secret);
+        assert_eq!(requests.find(objection), None);
+        drop(open);
+        assert!(requests.lock().requests.is_empty());
     }
 }

@@ -1,92 +1,77 @@
 //! Replies that the proxy gives itself: every one says why, and names the request.
 
-use std::fmt::Display;
-
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
 use super::headers::X_REQUEST_ID;
+use crate::flow::{Downstream, End, Upstream};
 
-/// Why the proxy answers instead of the application.
+/// In which terms a client wants to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// The request cannot be judged or carried.
-    BadRequest,
-    /// Policy forbids it.
-    Denied,
-    /// What it asks is not supported.
-    NotSupported,
-    /// The next hop cannot be had.
-    Unavailable,
-    /// The next hop does not answer.
-    Timeout,
+pub(crate) enum Kind {
+    /// A gRPC call, whose outcome is a gRPC status.
+    Grpc,
+    /// Anything else.
+    Http,
 }
 
-impl Reason {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::Denied => StatusCode::FORBIDDEN,
-            Self::NotSupported => StatusCode::NOT_IMPLEMENTED,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+impl Kind {
+    /// What the headers of a request say.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let kind = headers.get(header::CONTENT_TYPE);
+        match kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+            true => Self::Grpc,
+            false => Self::Http,
         }
-    }
-
-    /// The code of gRPC for it (grpc/doc/statuscodes).
-    fn grpc_status(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::BadRequest => "3",
-            Self::Denied => "7",
-            Self::NotSupported => "12",
-            Self::Unavailable => "14",
-            Self::Timeout => "4",
-        })
     }
 }
 
 /// A reply in the caller's terms: a gRPC status for gRPC, text for everything else.
-pub(crate) fn reply(
-    reason: Reason,
-    why: &dyn Display,
-    request_id: &HeaderValue,
-    is_grpc: bool,
-) -> Response<Full<Bytes>> {
-    let mut response = if is_grpc {
-        grpc(reason, why)
-    } else {
-        text(reason, why, request_id)
+pub(crate) fn reply(end: &End, kind: Kind, id: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+    let mut response = match kind {
+        Kind::Grpc => grpc(end),
+        Kind::Http => text(end, id),
     };
-    response
-        .headers_mut()
-        .insert(X_REQUEST_ID, request_id.clone());
+    if let Some(id) = id {
+        response.headers_mut().insert(X_REQUEST_ID, id.clone());
+    }
     response
 }
 
-fn text(reason: Reason, why: &dyn Display, id: &HeaderValue) -> Response<Full<Bytes>> {
-    let id = id.to_str().unwrap_or("-");
-    let mut response = Response::new(Full::from(format!("{why}\nrequest id: {id}\n")));
-    *response.status_mut() = reason.status();
+/// The status of HTTP for it, and that of gRPC (grpc/doc/statuscodes).
+fn status(end: &End) -> (StatusCode, &'static str) {
+    match end {
+        End::Downstream(Downstream::NotSupported(_)) => (StatusCode::NOT_IMPLEMENTED, "12"),
+        End::Downstream(_) => (StatusCode::BAD_REQUEST, "3"),
+        End::Policy(_) => (StatusCode::FORBIDDEN, "7"),
+        End::Upstream(Upstream::Timeout(_)) => (StatusCode::GATEWAY_TIMEOUT, "4"),
+        End::Upstream(_) | End::Shutdown(_) | End::Complete => {
+            (StatusCode::SERVICE_UNAVAILABLE, "14")
+        }
+    }
+}
+
+fn text(end: &End, id: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or("-");
+    let mut response = Response::new(Full::from(format!("{}\nrequest id: {id}\n", end.why())));
+    *response.status_mut() = status(end).0;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
 
-fn grpc(reason: Reason, why: &dyn Display) -> Response<Full<Bytes>> {
+fn grpc(end: &End) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),
     );
-    headers.insert("grpc-status", reason.grpc_status());
+    headers.insert("grpc-status", HeaderValue::from_static(status(end).1));
     // The message is percent-encoded on the wire; what is not plain ASCII is left out.
-    let message: String = why
-        .to_string()
-        .chars()
-        .filter(|c| matches!(c, ' '..='~') && *c != '%')
-        .collect();
+    let plain = |c: &char| matches!(c, ' '..='~') && *c != '%';
+    let message: String = end.why().chars().filter(plain).collect();
     if let Ok(message) = HeaderValue::try_from(message) {
         headers.insert("grpc-message", message);
     }
@@ -98,12 +83,17 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
+    use crate::flow::Policy;
 
     const ID: HeaderValue = HeaderValue::from_static("r-1");
 
+    fn denied() -> End {
+        End::Policy(Policy::Denied("no rule allows it".into()))
+    }
+
     #[tokio::test]
     async fn a_refusal_says_why_and_names_the_request() {
-        let response = reply(Reason::Denied, &"no rule allows it", &ID, false);
+        let response = reply(&denied(), Kind::Http, Some(&ID));
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         assert_eq!(response.headers()[X_REQUEST_ID], "r-1");
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -112,7 +102,7 @@ mod tests {
 
     #[test]
     fn grpc_is_answered_as_grpc() {
-        let response = reply(Reason::Denied, &"no rule allows it", &ID, true);
+        let response = reply(&denied(), Kind::Grpc, Some(&ID));
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["grpc-status"], "7");
         assert_eq!(response.headers()["grpc-message"], "no rule allows it");

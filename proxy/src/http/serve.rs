@@ -14,13 +14,12 @@ use super::body::Outgoing;
 
 /// Serves requests with `answer`. When `drain` is ready, running requests end and no new
 /// one begins; when `lost` is ready, everything on the connection is cut.
-pub(crate) async fn serve<I, A, F, L>(
+pub(crate) async fn serve<I, A, F>(
     io: I,
     answer: A,
     drain: impl Future<Output = ()>,
-    lost: impl Future<Output = L>,
-) -> Option<L>
-where
+    lost: impl Future<Output = ()>,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Outgoing>> + Send + 'static,
@@ -36,8 +35,8 @@ where
     loop {
         tokio::select! {
             // How a connection ends is its clients' affair; each request has its own line.
-            _ended = connection.as_mut() => return None,
-            reason = lost.as_mut() => return Some(reason),
+            _ended = connection.as_mut() => return,
+            () = lost.as_mut() => return,
             () = drain.as_mut(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
@@ -71,3 +70,85 @@ const HEADER_BYTES: usize = 64 * 1024;
 const HTTP2_HEADER_BYTES: u32 = 64 * 1024;
 const STREAMS: u32 = 256;
 const WINDOW: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use http::header;
+    use http_body_util::Full;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        sync::oneshot,
+        time::{Instant, sleep},
+    };
+
+    use super::*;
+    use crate::{flow::Flow, http::body::Body, testing::who};
+
+    /// Answers with `hello` after `pause`.
+    async fn hello(pause: Duration) -> Response<Outgoing> {
+        sleep(pause).await;
+        let flow = Flow::connection(who(), Instant::now());
+        let body = Body::Whole(Full::from("hello"));
+        Response::new(Outgoing::new(body, None, None, flow))
+    }
+
+    async fn rest(client: &mut DuplexStream) -> String {
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_drains_answers_what_it_has_and_closes() {
+        let (mut client, server) = duplex(4096);
+        client.write_all(GET).await.unwrap();
+        let second = Duration::from_secs(1);
+        let answer = |_| hello(second * 2);
+        let served = serve(server, answer, sleep(second), pending());
+        let (told, ()) = tokio::join!(rest(&mut client), served);
+        assert!(
+            told.starts_with("HTTP/1.1 200") && told.ends_with("hello"),
+            "{told}"
+        );
+        assert!(told.contains(header::CONNECTION.as_str()), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_lost_is_cut_in_the_middle_of_a_request() {
+        let (mut client, server) = duplex(4096);
+        client.write_all(GET).await.unwrap();
+        let (lose, lost) = oneshot::channel::<()>();
+        let answer = |_| hello(Duration::from_secs(60));
+        let losing = async {
+            sleep(Duration::from_secs(1)).await;
+            lose.send(()).unwrap();
+        };
+        let lost = async { lost.await.unwrap_or(()) };
+        let served = serve(server, answer, pending(), lost);
+        let ((), (), told) = tokio::join!(losing, served, rest(&mut client));
+        assert_eq!(told, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_never_ends_its_head_is_sent_away_after_a_minute() {
+        let (mut client, server) = duplex(4096);
+        client.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+        let started = Instant::now();
+        let slow = async {
+            // One byte now and then is no progress.
+            while client.write_all(b"a").await.is_ok() {
+                sleep(Duration::from_secs(5)).await;
+            }
+        };
+        let served = serve(server, |_| hello(Duration::ZERO), pending(), pending());
+        tokio::select! {
+            () = served => {}
+            () = slow => {}
+        }
+        assert!(started.elapsed() <= HEADERS * 2, "{:?}", started.elapsed());
+    }
+}

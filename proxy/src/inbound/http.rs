@@ -1,26 +1,26 @@
 //! Inbound HTTP: one decision per request, asked again while it runs.
 
-use std::{fmt::Display, future::Future, sync::Arc, time::Instant};
+use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use signet_mesh::{Decision, Http, HttpPath, Permit, WorkloadPolicy};
-use tokio::time::sleep;
-use tracing::warn;
+use signet_mesh::{Decision, Http, Permit, WorkloadPolicy};
+use tokio::time::{Instant, sleep};
 
 use super::{Authenticated, Port};
 use crate::{
     clock,
+    flow::{End, Flow, Policy, Shutdown, Who},
     http::{
         body::Outgoing,
-        exchange::{Exchange, Outcome},
-        forward::{self, refuse},
-        headers::{self, X_FORWARDED_CLIENT_CERT},
+        forward::{Right, forward, refuse},
+        headers,
         in_flight::{Facts, InFlight, Ticket},
-        reply::Reason,
+        request::HttpRequest,
         serve::serve,
     },
     peer::Peer,
+    reauthorize::Sources,
 };
 
 /// An inbound HTTP connection: what its requests share.
@@ -28,56 +28,48 @@ use crate::{
 struct Connection {
     port: Arc<Port>,
     peer: Peer,
-    peer_id: Arc<str>,
+    who: Who,
+    started: Instant,
     certificate_hash: String,
     in_flight: InFlight,
 }
 
-/// A request that must not go on, and why.
-struct Refusal {
-    reason: Reason,
-    why: String,
-}
-
-impl Refusal {
-    fn bad(why: impl Display) -> Self {
-        Self {
-            reason: Reason::BadRequest,
-            why: why.to_string(),
-        }
-    }
-}
-
 impl Port {
-    pub(super) async fn carry_http(self: Arc<Self>, authenticated: Authenticated) {
+    pub(super) async fn carry_http(self: Arc<Self>, authenticated: Authenticated, who: Who) {
         let Authenticated {
             stream,
             peer,
             sources,
         } = authenticated;
         let connection = Arc::new(Connection {
-            peer_id: peer.leaf.id.to_string().into(),
             certificate_hash: peer.certificate_hash(),
             in_flight: InFlight::default(),
-            port: Arc::clone(&self),
+            started: Instant::now(),
+            port: self,
             peer,
+            who,
         });
-        let objection = |policy: &WorkloadPolicy| connection.objection(policy);
-        let lost = sources.lost(&connection.peer, objection);
         let answer = |request| Arc::clone(&connection).answer(request);
-        if let Some(lost) = serve(stream, answer, connection.drain(), lost).await {
-            warn!(
-                port = &*self.name,
-                peer = &*connection.peer_id,
-                "connection cut: {lost}"
-            );
-        }
+        let lost = connection.lost(sources.clone());
+        serve(stream, answer, connection.drain(), lost).await;
     }
 }
 
 impl Connection {
-    /// Ready when the proxy stops or the client's SVID has expired: an identity that is
-    /// renewed comes back on a new connection.
+    /// Ready when everything on the connection has to end, which is said of each request on it and
+    /// of itself.
+    async fn lost(&self, sources: Sources) {
+        let objection = |policy: &WorkloadPolicy| self.objection(policy);
+        let end = tokio::select! {
+            lost = sources.lost(&self.peer, objection) => lost.into(),
+            () = self.port.listener.ends.cut.cancelled() => End::Shutdown(Shutdown::Stopping),
+        };
+        self.who.cut.set(end);
+        drop(Flow::connection(self.who.clone(), self.started));
+    }
+
+    /// Ready when the port drains or the client's SVID has expired: an identity that is renewed
+    /// comes back on a new connection.
     fn drain(&self) -> impl Future<Output = ()> {
         let left = self
             .peer
@@ -85,76 +77,42 @@ impl Connection {
             .not_after
             .duration_since(clock::now())
             .unwrap_or_default();
-        let stopping = self.port.shutdown.clone();
+        let draining = self.port.listener.ends.drain.clone();
         async move {
             tokio::select! {
                 () = sleep(left) => {}
-                () = stopping.cancelled() => {}
+                () = draining.cancelled() => {}
             }
         }
     }
 
-    async fn answer(self: Arc<Self>, mut request: Request<Incoming>) -> Response<Outgoing> {
-        // Whatever the header claims comes from outside.
-        request.headers_mut().remove(X_FORWARDED_CLIENT_CERT);
-        let exchange = self.exchange(&mut request);
-        if let Some(why) = forward::unsupported(&request) {
-            let why = why.to_owned();
-            return refuse(
-                Reason::NotSupported,
-                why,
-                forward::is_grpc(&request),
-                exchange,
-            );
-        }
-        match self.permit(&mut request) {
-            Ok(ticket) => self.forward(request, ticket, exchange).await,
-            Err(refusal) => {
-                let is_grpc = forward::is_grpc(&request);
-                refuse(refusal.reason, refusal.why, is_grpc, exchange)
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Outgoing> {
+        let (flow, read) = HttpRequest::read(request, self.who.clone());
+        let mut request = match read {
+            Ok(request) => request,
+            Err(unreadable) => return refuse(unreadable.end, unreadable.kind, flow),
+        };
+        match self.permit(&request) {
+            Ok(ticket) => {
+                if let Some(client_cert) = self.client_cert() {
+                    request.introduce(client_cert);
+                }
+                let destination = self.port.listener.destination();
+                let right = Right::Permitted(ticket);
+                forward(request, right, destination.endpoint(), flow).await
             }
-        }
-    }
-
-    /// The ticket is the proof that policy permits the request.
-    async fn forward(
-        &self,
-        mut request: Request<Incoming>,
-        ticket: Ticket,
-        mut exchange: Exchange,
-    ) -> Response<Outgoing> {
-        exchange.ticket = Some(ticket);
-        self.introduce(&mut request);
-        forward::forward(request, &self.port.pool, exchange).await
-    }
-
-    fn exchange(&self, request: &mut Request<Incoming>) -> Exchange {
-        Exchange {
-            port: Arc::clone(&self.port.name),
-            peer: Arc::clone(&self.peer_id),
-            client: self.peer.address,
-            request_id: headers::request_id(request.headers_mut()),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            started: Instant::now(),
-            outcome: Outcome::default(),
-            ticket: None,
+            Err(denied) => refuse(End::Policy(denied), request.kind(), flow),
         }
     }
 
     /// Judges a request; permitted, it is among those in flight.
-    fn permit(&self, request: &mut Request<Incoming>) -> Result<Ticket, Refusal> {
-        forward::normalize_path(request).map_err(Refusal::bad)?;
-        let policy = self.port.sources.policy();
+    fn permit(&self, request: &HttpRequest) -> Result<Ticket, Policy> {
+        let policy = self.port.listener.sources.policy();
         let facts = Facts {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            host: forward::host(request)
-                .ok_or_else(|| Refusal::bad("the request names no host"))?,
-            headers: if policy.reads_headers() {
-                request.headers().clone()
-            } else {
-                HeaderMap::new()
+            asks: Arc::clone(request.asks()),
+            headers: match policy.reads_headers() {
+                true => request.headers().clone(),
+                false => HeaderMap::new(),
             },
         };
         let permit = self.judge(&policy, &facts)?;
@@ -163,37 +121,30 @@ impl Connection {
         Ok(self.in_flight.add(permit, facts))
     }
 
-    fn judge(&self, policy: &WorkloadPolicy, facts: &Facts) -> Result<Permit, Refusal> {
-        let path = HttpPath::parse(facts.uri.path()).map_err(Refusal::bad)?;
+    fn judge(&self, policy: &WorkloadPolicy, facts: &Facts) -> Result<Permit, Policy> {
         let mut question = self.port.question(&self.peer);
         question.http = Some(Http {
-            method: facts.method.as_str(),
-            path: &path,
-            host: facts.host.to_str().unwrap_or_default(),
+            method: facts.asks.method.as_str(),
+            path: &facts.asks.path,
+            host: facts.asks.host.to_str().unwrap_or_default(),
             headers: &facts.headers,
         });
         match policy.decide(&question) {
             Decision::Permit(permit) => Ok(permit),
-            Decision::Denied(denied) => Err(Refusal {
-                reason: Reason::Denied,
-                why: denied.public_reason(),
-            }),
+            Decision::Denied(denied) => Err(Policy::Denied(denied.public_reason().into())),
         }
     }
 
     fn objection(&self, policy: &WorkloadPolicy) -> Option<String> {
-        self.in_flight
-            .find(|facts| self.judge(policy, facts).err().map(|refusal| refusal.why))
+        self.in_flight.find(|facts| {
+            let denied = self.judge(policy, facts).err()?;
+            Some(End::Policy(denied).why().to_owned())
+        })
     }
 
-    /// Tells the application who asks.
-    fn introduce(&self, request: &mut Request<Incoming>) {
-        let own = self.port.sources.identity.borrow().clone();
-        let value: Option<HeaderValue> = own.and_then(|own| {
-            headers::client_cert(own.id(), &self.certificate_hash, &self.peer.leaf.id)
-        });
-        if let Some(value) = value {
-            request.headers_mut().insert(X_FORWARDED_CLIENT_CERT, value);
-        }
+    /// What tells the application who asks.
+    fn client_cert(&self) -> Option<HeaderValue> {
+        let own = self.port.listener.sources.identity.borrow().clone()?;
+        headers::client_cert(own.id(), &self.certificate_hash, &self.peer.leaf.id)
     }
 }

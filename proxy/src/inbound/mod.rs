@@ -11,34 +11,33 @@ use signet_daemon::socket::{ConnectionLimit, Slot, Source};
 use signet_identity::tls::{self, Clients};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::warn;
 
 use crate::{
-    accept::Acceptor,
+    accept::accept,
     config::{Inbound, Protocol},
-    dial::Route,
-    http::pool::Pool,
+    destination::{Destination, Route},
+    flow::{Downstream, End, Flow, Other},
+    listener::{Ends, Listener},
+    model::Open,
     peer::Peer,
     read_ahead::ReadAhead,
     reauthorize::Sources,
+    worker::{self, Thread},
 };
 
 /// One inbound port on one thread.
 #[derive(Debug)]
 pub(crate) struct Port {
-    name: Arc<str>,
-    config: Inbound,
+    listener: Arc<Listener>,
+    protocol: Protocol,
+    /// The port number that policies see.
+    policy_port: u16,
     tls: Tls,
     /// How many there may be at a time.
     handshakes: ConnectionLimit,
-    sources: Sources,
-    route: Route,
-    pool: Arc<Pool>,
-    shutdown: CancellationToken,
 }
 
 /// A connection whose client has proven a SPIFFE ID.
@@ -51,69 +50,76 @@ struct Authenticated {
     sources: Sources,
 }
 
-impl Port {
-    /// A port of the configuration; connections to the application run on `tasks`.
-    ///
-    /// # Errors
-    /// TLS that cannot be set up.
-    pub(crate) fn new(
-        config: Inbound,
-        sources: Sources,
-        tasks: &TaskTracker,
-        shutdown: CancellationToken,
-    ) -> anyhow::Result<Arc<Self>> {
+impl worker::Port for Port {
+    type Config = Inbound;
+
+    fn new(open: &Open<Inbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {
+        let config = &open.config;
         let alpn: &[&[u8]] = if config.protocol.is_http() {
             &[b"h2", b"http/1.1"]
         } else {
             &[]
         };
+        let sources = thread.sources.clone();
         let (identity, trust) = (sources.identity.clone(), sources.trust.clone());
         let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
-        let route = Route::Application(config.forward.clone());
+        let (destination, tasks) = (destination(open, thread), thread.tasks.clone());
+        let listener = Listener::new(&config.name, sources, destination, tasks, ends);
         Ok(Arc::new(Self {
-            name: config.name.as_str().into(),
+            listener: Arc::new(listener),
+            protocol: config.protocol,
+            policy_port: config.policy_port,
             tls: Tls(tls.into()),
             handshakes: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
-            sources,
-            pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
-            route,
-            config,
-            shutdown,
         }))
     }
 
-    /// Accepts from the first identity on until shutdown.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        listener: TcpListener,
-        limit: usize,
-        tasks: TaskTracker,
-    ) {
-        // Of one address, half of the connections that have not shown who they are.
-        let acceptor = Acceptor {
-            name: Arc::clone(&self.name),
-            listener,
-            limit: ConnectionLimit::new(limit, limit.div_ceil(2)),
-        };
-        let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
-        acceptor
-            .serve(&self.sources.identity, &self.shutdown, &tasks, handle)
-            .await;
+    fn is_same(old: &Inbound, new: &Inbound) -> bool {
+        old.listen == new.listen
+            && old.protocol == new.protocol
+            && old.policy_port == new.policy_port
     }
 
+    fn lead(&self, open: &Open<Inbound>, thread: &Thread) -> anyhow::Result<()> {
+        self.listener.put(destination(open, thread));
+        Ok(())
+    }
+
+    /// Accepts from the first identity on until it is to drain.
+    async fn run(self: Arc<Self>, socket: TcpListener, limit: usize) {
+        // Of one address, half of the connections that have not shown who they are.
+        let limit = ConnectionLimit::new(limit, limit.div_ceil(2));
+        let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
+        accept(&self.listener, socket, limit, handle).await;
+    }
+
+    fn listener(&self) -> &Arc<Listener> {
+        &self.listener
+    }
+}
+
+impl Port {
     async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr, mut slot: Slot) {
+        let started = Instant::now();
+        let who = |other| self.listener.who(client, other);
         // What a handshake needs goes when it ends; the connection lives on.
-        match Box::pin(self.authenticate(stream, client)).await {
-            Ok(authenticated) => {
-                slot.authenticated();
-                match self.config.protocol {
-                    Protocol::Tcp => self.carry_tcp(authenticated).await,
-                    Protocol::Http | Protocol::Http2 => self.carry_http(authenticated).await,
-                }
-            }
+        let authenticated = match Box::pin(self.authenticate(stream, client)).await {
+            Ok(authenticated) => authenticated,
             Err(error) => {
-                warn!(port = &*self.name, %client, "connection refused, not authenticated: {error:#}");
+                let why = format!("{error:#}").into();
+                let end = End::Downstream(Downstream::NotAuthenticated(why));
+                Flow::connection(who(Other::Unknown), started).end(end);
+                return;
             }
+        };
+        slot.authenticated();
+        let who = who(Other::Peer(authenticated.peer.leaf.id.to_string().into()));
+        match self.protocol {
+            Protocol::Tcp => {
+                let flow = Flow::connection(who, started);
+                self.carry_tcp(authenticated, flow).await;
+            }
+            Protocol::Http | Protocol::Http2 => self.carry_http(authenticated, who).await,
         }
     }
 
@@ -126,7 +132,7 @@ impl Port {
         let _slot = slot
             .await
             .context("too many handshakes of others, or of its own address")?;
-        let sources = self.sources.as_of_now();
+        let sources = self.listener.sources.as_of_now();
         let handshake = timeout(HANDSHAKE, self.tls.0.accept(ReadAhead::new(stream)));
         let stream = handshake
             .await
@@ -139,6 +145,12 @@ impl Port {
             sources,
         })
     }
+}
+
+fn destination(open: &Open<Inbound>, thread: &Thread) -> Destination {
+    let route = Route::Application(open.config.forward.clone());
+    let (protocol, health) = (open.config.protocol, Arc::clone(&open.health));
+    Destination::new(route, protocol, health, thread.tasks.clone())
 }
 
 struct Tls(TlsAcceptor);

@@ -1,18 +1,15 @@
 //! Inbound TCP: one decision per connection, asked again while it lives.
 
-use std::time::Instant;
-
 use signet_mesh::{Decision, Permit, Request, WorkloadPolicy};
 use tokio_rustls::server::TlsStream;
-use tracing::{info, warn};
 
 use super::{Authenticated, Port};
 use crate::{
-    http::exchange::ACCESS_LOG,
+    flow::{End, Flow, Policy, Shutdown, Traffic},
     peer::Peer,
     read_ahead::ReadAhead,
     reauthorize::Sources,
-    relay::{Traffic, relay},
+    relay::relay,
 };
 
 /// A connection that policy permits; only [`Port::authorize`] makes one.
@@ -25,75 +22,51 @@ struct Authorized {
 }
 
 impl Port {
-    pub(super) async fn carry_tcp(&self, authenticated: Authenticated) {
-        if let Some(authorized) = self.authorize(authenticated) {
-            self.forward_tcp(authorized).await;
-        }
+    pub(super) async fn carry_tcp(&self, authenticated: Authenticated, mut flow: Flow) {
+        let end = match self.authorize(authenticated) {
+            Ok(authorized) => self.forward_tcp(authorized, &mut flow).await,
+            Err(denied) => End::Policy(denied),
+        };
+        flow.end(end);
     }
 
     /// What policy denies is closed here, and told with its reason.
-    fn authorize(&self, authenticated: Authenticated) -> Option<Authorized> {
+    fn authorize(&self, authenticated: Authenticated) -> Result<Authorized, Policy> {
         let Authenticated {
             stream,
             peer,
             sources,
         } = authenticated;
         match sources.policy().decide(&self.question(&peer)) {
-            Decision::Permit(permit) => Some(Authorized {
+            Decision::Permit(permit) => Ok(Authorized {
                 stream,
                 peer,
                 sources,
                 permit,
             }),
-            Decision::Denied(denied) => {
-                warn!(
-                    target: ACCESS_LOG,
-                    port = &*self.name,
-                    peer = %peer.leaf.id,
-                    client = %peer.address,
-                    "connection denied: {denied}"
-                );
-                None
-            }
+            Decision::Denied(denied) => Err(Policy::Denied(denied.to_string().into())),
         }
     }
 
-    async fn forward_tcp(&self, authorized: Authorized) {
+    async fn forward_tcp(&self, authorized: Authorized, flow: &mut Flow) -> End {
         let Authorized {
             stream,
             peer,
             sources,
             permit,
         } = authorized;
-        let (started, traffic) = (Instant::now(), Traffic::default());
-        let end = tokio::select! {
-            end = self.pass(stream, &traffic) => end,
-            lost = sources.lost(&peer, |policy| self.objection(policy, &peer)) => {
-                format!("cut: {lost}")
-            }
-            () = self.shutdown.cancelled() => "cut: the proxy is stopping".to_owned(),
-        };
-        info!(
-            target: ACCESS_LOG,
-            port = &*self.name,
-            peer = %peer.leaf.id,
-            client = %peer.address,
-            permitted_by = %permit,
-            bytes_received = traffic.received(),
-            bytes_sent = traffic.sent(),
-            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "connection {end}"
-        );
+        flow.permitted(&permit);
+        tokio::select! {
+            end = self.pass(stream, flow.traffic()) => end,
+            lost = sources.lost(&peer, |policy| self.objection(policy, &peer)) => lost.into(),
+            () = self.listener.ends.stopping() => End::Shutdown(Shutdown::Stopping),
+        }
     }
 
-    async fn pass(&self, stream: Box<TlsStream<ReadAhead>>, traffic: &Traffic) -> String {
-        let application = match self.route.dial().await {
-            Ok(application) => application,
-            Err(error) => return format!("failed: {:#}", anyhow::Error::from(error)),
-        };
-        match relay(stream, application, traffic).await {
-            Ok(()) => "ended".to_owned(),
-            Err(error) => format!("broken: {error}"),
+    async fn pass(&self, stream: Box<TlsStream<ReadAhead>>, traffic: &Traffic) -> End {
+        match self.listener.destination().endpoint().dial().await {
+            Ok(application) => relay(stream, application, traffic).await.into(),
+            Err(error) => error.into(),
         }
     }
 
@@ -111,7 +84,7 @@ impl Port {
             source: Some(&peer.leaf.id),
             source_ip: peer.address.ip(),
             destination_ip: peer.local.ip(),
-            destination_port: self.config.policy_port,
+            destination_port: self.policy_port,
             sni: peer.sni.as_deref(),
             http: None,
         }

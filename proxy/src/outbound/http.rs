@@ -1,58 +1,45 @@
 //! Outbound HTTP: requests of a local application to the destination.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::net::TcpStream;
-use tracing::warn;
+use tokio::{net::TcpStream, time::Instant};
 
 use super::Port;
-use crate::http::{
-    body::Outgoing,
-    exchange::{Exchange, Outcome},
-    forward::{self, forward, refuse},
-    headers::{self, X_FORWARDED_CLIENT_CERT},
-    reply::Reason,
-    serve::serve,
+use crate::{
+    flow::{End, Flow, Shutdown, Who},
+    http::{
+        body::Outgoing,
+        forward::{Right, forward, refuse},
+        request::HttpRequest,
+        serve::serve,
+    },
 };
 
 impl Port {
-    pub(super) async fn carry_http(self: Arc<Self>, stream: TcpStream, client: SocketAddr) {
-        let answer = |request| Arc::clone(&self).answer(request, client);
-        let cut = serve(stream, answer, self.shutdown.cancelled(), self.withdrawn()).await;
-        if cut.is_some() {
-            warn!(port = &*self.name, %client, "connection cut: the proxy's own identity is withdrawn");
-        }
+    pub(super) async fn carry_http(self: Arc<Self>, stream: TcpStream, who: Who) {
+        let started = Instant::now();
+        let answer = |request| Arc::clone(&self).answer(request, who.clone());
+        let lost = async {
+            let end = tokio::select! {
+                () = self.listener.withdrawn() => Shutdown::Identity,
+                () = self.listener.ends.cut.cancelled() => Shutdown::Stopping,
+            };
+            who.cut.set(End::Shutdown(end));
+            drop(Flow::connection(who.clone(), started));
+        };
+        serve(stream, answer, self.listener.ends.drain.cancelled(), lost).await;
     }
 
-    async fn answer(
-        self: Arc<Self>,
-        mut request: Request<Incoming>,
-        client: SocketAddr,
-    ) -> Response<Outgoing> {
-        // The identity of the connection speaks for the application; its headers do not.
-        request.headers_mut().remove(X_FORWARDED_CLIENT_CERT);
-        let exchange = Exchange {
-            port: Arc::clone(&self.name),
-            peer: Arc::clone(&self.destination),
-            client,
-            request_id: headers::request_id(request.headers_mut()),
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            started: Instant::now(),
-            outcome: Outcome::default(),
-            ticket: None,
-        };
-        if let Some(why) = forward::unsupported(&request) {
-            let why = why.to_owned();
-            return refuse(
-                Reason::NotSupported,
-                why,
-                forward::is_grpc(&request),
-                exchange,
-            );
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, who: Who) -> Response<Outgoing> {
+        let (flow, read) = HttpRequest::read(request, who);
+        match read {
+            Ok(request) => {
+                let destination = self.listener.destination();
+                forward(request, Right::Outbound, destination.endpoint(), flow).await
+            }
+            Err(unreadable) => refuse(unreadable.end, unreadable.kind, flow),
         }
-        forward(request, &self.pool, exchange).await
     }
 }

@@ -8,118 +8,93 @@ use std::{net::SocketAddr, sync::Arc};
 
 use signet_daemon::socket::{ConnectionLimit, Slot};
 use signet_identity::tls::{self, Expect};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
 
 use crate::{
-    accept::Acceptor,
+    accept::accept,
     config::{Outbound, Protocol},
-    dial::Route,
-    http::pool::Pool,
-    reauthorize::{self, Sources},
+    destination::{Destination, Route},
+    flow::{Flow, Other},
+    listener::{Ends, Listener},
+    model::Open,
+    worker::{self, Thread},
 };
 
 /// One outbound port on one thread.
 #[derive(Debug)]
 pub(crate) struct Port {
-    name: Arc<str>,
-    /// Where it connects, for logs.
-    destination: Arc<str>,
-    config: Outbound,
-    sources: Sources,
-    route: Route,
-    pool: Arc<Pool>,
-    shutdown: CancellationToken,
+    listener: Arc<Listener>,
+    protocol: Protocol,
 }
 
-impl Port {
-    /// A port of the configuration; connections to the destination run on `tasks`.
-    ///
-    /// # Errors
-    /// TLS that cannot be set up.
-    pub(crate) fn new(
-        config: Outbound,
-        sources: Sources,
-        tasks: &TaskTracker,
-        shutdown: CancellationToken,
-    ) -> anyhow::Result<Arc<Self>> {
-        let alpn: &[&[u8]] = match config.protocol {
-            Protocol::Http => &[b"http/1.1"],
-            Protocol::Http2 => &[b"h2"],
-            Protocol::Tcp => &[],
-        };
-        let identity = Some(sources.identity.clone());
-        let expect = Expect::Exactly(config.expect.clone());
-        let tls = tls::client_config(identity, sources.trust.clone(), expect, alpn)?;
-        let route = Route::Peer {
-            connect: config.connect.clone(),
-            tls,
-        };
+impl worker::Port for Port {
+    type Config = Outbound;
+
+    fn new(open: &Open<Outbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {
+        let (config, destination) = (&open.config, destination(open, thread)?);
+        let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
+        let listener = Listener::new(&config.name, sources, destination, tasks, ends);
         Ok(Arc::new(Self {
-            name: config.name.as_str().into(),
-            destination: config.connect.as_str().into(),
-            sources,
-            pool: Pool::new(route.clone(), config.protocol, tasks.clone()),
-            route,
-            config,
-            shutdown,
+            listener: Arc::new(listener),
+            protocol: config.protocol,
         }))
     }
 
-    /// Accepts from the first identity on until shutdown.
-    pub(crate) async fn run(
-        self: Arc<Self>,
-        listener: TcpListener,
-        limit: usize,
-        tasks: TaskTracker,
-    ) {
-        tasks.spawn(Arc::clone(&self).renew_connections());
+    fn is_same(old: &Outbound, new: &Outbound) -> bool {
+        old.listen == new.listen && old.protocol == new.protocol
+    }
+
+    fn lead(&self, open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<()> {
+        self.listener.put(destination(open, thread)?);
+        Ok(())
+    }
+
+    /// Accepts from the first identity on until it is to drain.
+    async fn run(self: Arc<Self>, socket: TcpListener, limit: usize) {
+        let renewing = Arc::clone(&self.listener).renew_connections();
+        self.listener.tasks.spawn(renewing);
         // Clients are on this machine and have one address; so it may have all.
-        let acceptor = Acceptor {
-            name: Arc::clone(&self.name),
-            listener,
-            limit: ConnectionLimit::new(limit, limit),
-        };
+        let limit = ConnectionLimit::new(limit, limit);
         let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
-        acceptor
-            .serve(&self.sources.identity, &self.shutdown, &tasks, handle)
-            .await;
+        accept(&self.listener, socket, limit, handle).await;
     }
 
+    fn listener(&self) -> &Arc<Listener> {
+        &self.listener
+    }
+}
+
+impl Port {
     async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr, _slot: Slot) {
-        match self.config.protocol {
-            Protocol::Tcp => self.carry_tcp(stream, client).await,
-            Protocol::Http | Protocol::Http2 => self.carry_http(stream, client).await,
-        }
-    }
-
-    /// New requests go over connections of the current identity and trust.
-    async fn renew_connections(self: Arc<Self>) {
-        let Sources {
-            mut identity,
-            mut trust,
-            ..
-        } = self.sources.clone();
-        let renewing = async {
-            loop {
-                tokio::select! {
-                    () = reauthorize::change(&mut identity) => {}
-                    () = reauthorize::change(&mut trust) => {}
-                }
-                self.pool.renew();
+        let destination = Other::Destination(self.listener.destination().name());
+        let who = self.listener.who(client, destination);
+        match self.protocol {
+            Protocol::Tcp => {
+                let flow = Flow::connection(who, Instant::now());
+                self.carry_tcp(stream, flow).await;
             }
-        };
-        self.shutdown
-            .run_until_cancelled(renewing)
-            .await
-            .unwrap_or(());
-    }
-
-    /// Ready when the proxy's own identity is withdrawn: nothing may speak for it then.
-    async fn withdrawn(&self) {
-        let mut identity = self.sources.identity.clone();
-        if identity.wait_for(Option::is_none).await.is_err() {
-            std::future::pending::<()>().await;
+            Protocol::Http | Protocol::Http2 => self.carry_http(stream, who).await,
         }
     }
+}
+
+fn destination(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Destination> {
+    let config = &open.config;
+    let alpn: &[&[u8]] = match config.protocol {
+        Protocol::Http => &[b"http/1.1"],
+        Protocol::Http2 => &[b"h2"],
+        Protocol::Tcp => &[],
+    };
+    let identity = Some(thread.sources.identity.clone());
+    let expect = Expect::Exactly(config.expect.clone());
+    let tls = tls::client_config(identity, thread.sources.trust.clone(), expect, alpn)?;
+    let route = Route::Peer {
+        connect: config.connect.clone(),
+        tls,
+    };
+    let (health, tasks) = (Arc::clone(&open.health), thread.tasks.clone());
+    Ok(Destination::new(route, config.protocol, health, tasks))
 }

@@ -7,7 +7,7 @@
 use std::{
     mem,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -17,13 +17,11 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    config::Protocol,
-    dial::{DialError, Route},
-};
+use super::{DialError, endpoint::Line};
+use crate::{config::Protocol, http::body::Body};
 
 /// Why there is no response.
 #[derive(Debug, Error)]
@@ -41,7 +39,7 @@ pub(crate) enum SendError {
 /// Connections to one next hop.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    route: Route,
+    line: Arc<Line>,
     protocol: Protocol,
     tasks: TaskTracker,
     kept: Mutex<Kept>,
@@ -51,8 +49,8 @@ pub(crate) struct Pool {
 struct Kept {
     /// Raised when everything kept becomes void; older connections do not come back.
     generation: u64,
-    idle: Vec<(http1::SendRequest<Incoming>, Instant)>,
-    shared: Option<http2::SendRequest<Incoming>>,
+    idle: Vec<(http1::SendRequest<Body>, Instant)>,
+    shared: Option<http2::SendRequest<Body>>,
 }
 
 /// An HTTP/1.1 connection in use, and where it goes back to.
@@ -60,17 +58,21 @@ struct Kept {
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     generation: u64,
-    sender: http1::SendRequest<Incoming>,
+    sender: http1::SendRequest<Body>,
 }
 
 /// A response, and the connection to give back after its body.
-pub(crate) type Answer = (Response<Incoming>, Option<Lease>);
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) lease: Option<Lease>,
+}
 
 impl Pool {
     /// An empty pool; connections run on `tasks`.
-    pub(crate) fn new(route: Route, protocol: Protocol, tasks: TaskTracker) -> Arc<Self> {
+    pub(super) fn new(line: Arc<Line>, protocol: Protocol, tasks: TaskTracker) -> Arc<Self> {
         Arc::new(Self {
-            route,
+            line,
             protocol,
             tasks,
             kept: Mutex::default(),
@@ -83,8 +85,8 @@ impl Pool {
     }
 
     /// The next hop, for logs.
-    pub(crate) fn place(&self) -> String {
-        self.route.place()
+    fn place(&self) -> String {
+        self.line.place()
     }
 
     /// Voids what is kept: connections made with an identity or trust that is past.
@@ -102,7 +104,7 @@ impl Pool {
     /// No connection, a broken one, or no response in time.
     pub(crate) async fn send(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Body>,
     ) -> Result<Answer, SendError> {
         let sending = async {
             match self.protocol {
@@ -117,13 +119,10 @@ impl Pool {
             })?
     }
 
-    async fn send_http1(
-        self: &Arc<Self>,
-        mut request: Request<Incoming>,
-    ) -> Result<Answer, SendError> {
+    async fn send_http1(self: &Arc<Self>, mut request: Request<Body>) -> Result<Answer, SendError> {
         while let Some(mut lease) = self.take_idle() {
             match lease.sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, Some(lease))),
+                Ok(response) => return Ok(Answer::leased(response, lease)),
                 Err(mut failure) => {
                     request = self
                         .unsent(&mut failure)
@@ -134,16 +133,13 @@ impl Pool {
         let mut lease = self.connect_http1().await?;
         let sent = lease.sender.try_send_request(request).await;
         let response = sent.map_err(|failure| self.broken(failure))?;
-        Ok((response, Some(lease)))
+        Ok(Answer::leased(response, lease))
     }
 
-    async fn send_http2(
-        self: &Arc<Self>,
-        mut request: Request<Incoming>,
-    ) -> Result<Answer, SendError> {
+    async fn send_http2(self: &Arc<Self>, mut request: Request<Body>) -> Result<Answer, SendError> {
         if let Some(mut sender) = self.shared() {
             match sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, None)),
+                Ok(response) => return Ok(Answer::shared(response)),
                 Err(mut failure) => {
                     request = self
                         .unsent(&mut failure)
@@ -154,12 +150,12 @@ impl Pool {
         let mut sender = self.connect_http2().await?;
         let sent = sender.try_send_request(request).await;
         let response = sent.map_err(|failure| self.broken(failure))?;
-        Ok((response, None))
+        Ok(Answer::shared(response))
     }
 
     async fn connect_http1(self: &Arc<Self>) -> Result<Lease, SendError> {
         let generation = self.lock().generation;
-        let stream = TokioIo::new(self.route.dial().await?);
+        let stream = TokioIo::new(self.line.dial().await?);
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source))?;
         self.carry(connection)?;
@@ -170,9 +166,9 @@ impl Pool {
         })
     }
 
-    async fn connect_http2(&self) -> Result<http2::SendRequest<Incoming>, SendError> {
+    async fn connect_http2(&self) -> Result<http2::SendRequest<Body>, SendError> {
         let generation = self.lock().generation;
-        let stream = TokioIo::new(self.route.dial().await?);
+        let stream = TokioIo::new(self.line.dial().await?);
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
@@ -219,7 +215,7 @@ impl Pool {
         None
     }
 
-    fn shared(&self) -> Option<http2::SendRequest<Incoming>> {
+    fn shared(&self) -> Option<http2::SendRequest<Body>> {
         let mut kept = self.lock();
         if kept
             .shared
@@ -231,11 +227,11 @@ impl Pool {
         kept.shared.clone()
     }
 
-    fn unsent(&self, failure: &mut TrySendError<Request<Incoming>>) -> Option<Request<Incoming>> {
+    fn unsent(&self, failure: &mut TrySendError<Request<Body>>) -> Option<Request<Body>> {
         failure.take_message()
     }
 
-    fn broken(&self, failure: TrySendError<Request<Incoming>>) -> SendError {
+    fn broken(&self, failure: TrySendError<Request<Body>>) -> SendError {
         self.broken_by(failure.into_error())
     }
 
@@ -248,6 +244,22 @@ impl Pool {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answer {
+    fn leased(response: Response<Incoming>, lease: Lease) -> Self {
+        Self {
+            response,
+            lease: Some(lease),
+        }
+    }
+
+    fn shared(response: Response<Incoming>) -> Self {
+        Self {
+            response,
+            lease: None,
+        }
     }
 }
 
@@ -276,3 +288,134 @@ const IDLE: Duration = Duration::from_secs(60);
 const MOST_IDLE: usize = 128;
 const PING: Duration = Duration::from_secs(30);
 const WINDOW: u32 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::SocketAddr,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use http_body_util::{BodyExt as _, Full};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+        time::{advance, pause},
+    };
+
+    use super::*;
+    use crate::{
+        config::Target,
+        destination::{Health, Route},
+    };
+
+    /// An application that answers `hello`, and counts the connections that come to it.
+    struct Application {
+        address: SocketAddr,
+        met: Arc<AtomicU32>,
+    }
+
+    impl Application {
+        /// `answers` is how many answers a connection has before it closes.
+        async fn start(tasks: &TaskTracker, answers: u32) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let met = Arc::new(AtomicU32::new(0));
+            let (count, spawner) = (Arc::clone(&met), tasks.clone());
+            tasks.spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    spawner.spawn(hello(stream, answers));
+                }
+            });
+            Self { address, met }
+        }
+
+        fn pool(&self, tasks: &TaskTracker) -> Arc<Pool> {
+            let line = Line {
+                route: Route::Application(Target::Tcp(self.address)),
+                health: Arc::new(Health::new("web")),
+            };
+            Pool::new(Arc::new(line), Protocol::Http, tasks.clone())
+        }
+
+        fn met(&self) -> u32 {
+            self.met.load(Ordering::Relaxed)
+        }
+    }
+
+    async fn hello(mut stream: TcpStream, answers: u32) {
+        let mut request = [0; 1024];
+        for _ in 0..answers {
+            if !matches!(stream.read(&mut request).await, Ok(1..)) {
+                return;
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+            stream.write_all(answer).await.unwrap();
+        }
+    }
+
+    async fn ask(pool: &Arc<Pool>) {
+        let request = Request::get("/").header("host", "a");
+        let request = request.body(Body::Whole(Full::default())).unwrap();
+        let answer = pool.send(request).await.unwrap();
+        let body = answer.response.into_body().collect().await.unwrap();
+        assert_eq!(body.to_bytes(), "hello");
+        let lease = answer.lease.unwrap();
+        // The connection is ready again when its task has seen the end of the answer.
+        while !lease.sender.is_ready() && !lease.sender.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        lease.give_back();
+    }
+
+    #[tokio::test]
+    async fn a_connection_serves_one_request_after_another_until_it_was_idle_for_a_minute() {
+        let tasks = TaskTracker::new();
+        let application = Application::start(&tasks, 9).await;
+        let pool = application.pool(&tasks);
+        ask(&pool).await;
+        ask(&pool).await;
+        assert_eq!(application.met(), 1);
+        pause();
+        advance(IDLE).await;
+        assert!(pool.take_idle().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_meanwhile_costs_no_request() {
+        let tasks = TaskTracker::new();
+        let application = Application::start(&tasks, 1).await;
+        let pool = application.pool(&tasks);
+        for _ in 0..3 {
+            ask(&pool).await;
+        }
+        assert_eq!(application.met(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_before_a_renewal_is_not_used_after_it() {
+        let tasks = TaskTracker::new();
+        let application = Application::start(&tasks, 9).await;
+        let pool = application.pool(&tasks);
+        ask(&pool).await;
+        let lent = pool.take_idle().unwrap();
+        pool.renew();
+        lent.give_back();
+        assert!(pool.take_idle().is_none());
+        ask(&pool).await;
+        assert_eq!(application.met(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_stops_opens_nothing_more() {
+        let tasks = TaskTracker::new();
+        let application = Application::start(&tasks, 9).await;
+        let pool = application.pool(&tasks);
+        tasks.close();
+        let request = Request::get("/").header("host", "a");
+        let request = request.body(Body::Whole(Full::default())).unwrap();
+        let refused = pool.send(request).await.unwrap_err();
+        assert!(matches!(refused, SendError::Stopping), "{refused}");
+    }
+}

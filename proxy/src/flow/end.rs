@@ -1,0 +1,199 @@
+//! How a flow ends: whose fault it was, and Envoy's flag for it (`%RESPONSE_FLAGS%`).
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    destination::{DialError, SendError},
+    reauthorize::Lost,
+    relay::Broken,
+};
+
+/// How a connection or a request ended.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// As both sides wanted.
+    Complete,
+    /// By the client.
+    Downstream(Downstream),
+    /// By what the proxy enforces.
+    Policy(Policy),
+    /// By the next hop.
+    Upstream(Upstream),
+    /// By the proxy itself.
+    Shutdown(Shutdown),
+}
+
+/// What a client did, or did not do.
+#[derive(Clone, Debug)]
+pub(crate) enum Downstream {
+    /// It has let go before the end.
+    Gone,
+    /// It has not proven a SPIFFE ID.
+    NotAuthenticated(Arc<str>),
+    /// Its request cannot be judged or carried.
+    Malformed(Arc<str>),
+    /// It asked for something that is not supported.
+    NotSupported(&'static str),
+    /// Its connection broke.
+    Broken(Arc<str>),
+    /// Neither side has said anything for too long.
+    Silent,
+}
+
+/// What the proxy enforces.
+#[derive(Clone, Debug)]
+pub(crate) enum Policy {
+    /// No rule permits it.
+    Denied(Arc<str>),
+    /// A change ended what was permitted, or trusted, before.
+    Withdrawn(Arc<str>),
+}
+
+/// What the next hop did, or did not do.
+#[derive(Clone, Debug)]
+pub(crate) enum Upstream {
+    /// There is no connection to be had.
+    Unreachable(Arc<str>),
+    /// It broke the connection.
+    Broken(Arc<str>),
+    /// It did not answer in time.
+    Timeout(Arc<str>),
+}
+
+/// Why the proxy cannot go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shutdown {
+    /// It was told to stop, or its port is removed.
+    Stopping,
+    /// Its own identity is withdrawn.
+    Identity,
+}
+
+impl End {
+    /// Envoy's flag; it has none for what went well, nor for what its own RBAC denies.
+    pub(super) fn flag(&self) -> &'static str {
+        match self {
+            Self::Complete | Self::Policy(_) => "-",
+            Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "DC",
+            Self::Downstream(
+                Downstream::NotAuthenticated(_)
+                | Downstream::Malformed(_)
+                | Downstream::NotSupported(_),
+            ) => "DPE",
+            Self::Downstream(Downstream::Silent) => "SI",
+            Self::Upstream(Upstream::Unreachable(_)) => "UF",
+            Self::Upstream(Upstream::Broken(_)) => "UC",
+            Self::Upstream(Upstream::Timeout(_)) => "UT",
+            Self::Shutdown(_) => "LR",
+        }
+    }
+
+    /// Whether nothing was carried because somebody had no right to it.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Downstream(Downstream::NotAuthenticated(_)) | Self::Policy(_) => true,
+            Self::Complete | Self::Downstream(_) | Self::Upstream(_) | Self::Shutdown(_) => false,
+        }
+    }
+
+    /// The reason alone, as a client may be told it.
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Complete => "complete",
+            Self::Downstream(Downstream::Gone) => "it has let go",
+            Self::Downstream(Downstream::NotSupported(why)) => why,
+            Self::Downstream(Downstream::Silent) => "idle for too long",
+            Self::Downstream(
+                Downstream::NotAuthenticated(why)
+                | Downstream::Malformed(why)
+                | Downstream::Broken(why),
+            )
+            | Self::Policy(Policy::Denied(why) | Policy::Withdrawn(why))
+            | Self::Upstream(
+                Upstream::Unreachable(why) | Upstream::Broken(why) | Upstream::Timeout(why),
+            ) => why,
+            Self::Shutdown(Shutdown::Stopping) => "the proxy is stopping",
+            Self::Shutdown(Shutdown::Identity) => "the proxy's own identity is withdrawn",
+        }
+    }
+
+    /// A request that has no single meaning.
+    pub(crate) fn malformed(why: impl fmt::Display) -> Self {
+        Self::Downstream(Downstream::Malformed(why.to_string().into()))
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self {
+            Self::Complete => return f.write_str("ended"),
+            Self::Downstream(Downstream::NotAuthenticated(_)) => "refused, not authenticated",
+            Self::Downstream(Downstream::Malformed(_) | Downstream::NotSupported(_)) => "refused",
+            Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "broken by the client",
+            Self::Policy(Policy::Denied(_)) => "denied",
+            Self::Downstream(Downstream::Silent)
+            | Self::Policy(Policy::Withdrawn(_))
+            | Self::Shutdown(_) => "cut",
+            Self::Upstream(Upstream::Unreachable(_) | Upstream::Timeout(_)) => "failed",
+            Self::Upstream(Upstream::Broken(_)) => "broken",
+        };
+        write!(f, "{how}: {}", self.why())
+    }
+}
+
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Identity => Self::Shutdown(Shutdown::Identity),
+            Lost::Peer(_) | Lost::Denied(_) => {
+                Self::Policy(Policy::Withdrawn(lost.to_string().into()))
+            }
+        }
+    }
+}
+
+impl From<DialError> for End {
+    fn from(error: DialError) -> Self {
+        Self::Upstream(Upstream::Unreachable(whole(&error)))
+    }
+}
+
+impl From<SendError> for End {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Dial(error) => error.into(),
+            SendError::Stopping => Self::Shutdown(Shutdown::Stopping),
+            SendError::Broken { .. } => Self::Upstream(Upstream::Broken(whole(&error))),
+            SendError::Timeout { .. } => Self::Upstream(Upstream::Timeout(whole(&error))),
+        }
+    }
+}
+
+impl From<Result<(), Broken>> for End {
+    fn from(outcome: Result<(), Broken>) -> Self {
+        match outcome {
+            Ok(()) => Self::Complete,
+            Err(Broken::Client(error)) => {
+                Self::Downstream(Downstream::Broken(error.to_string().into()))
+            }
+            Err(Broken::Server(error)) => {
+                Self::Upstream(Upstream::Broken(error.to_string().into()))
+            }
+            Err(Broken::Silent) => Self::Downstream(Downstream::Silent),
+        }
+    }
+}
+
+/// An error with its causes, each said once.
+fn whole(error: &dyn std::error::Error) -> Arc<str> {
+    let mut why = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !why.ends_with(&text) {
+            why = format!("{why}: {text}");
+        }
+        source = cause.source();
+    }
+    why.into()
+}

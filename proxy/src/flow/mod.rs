@@ -1,0 +1,318 @@
+//! The record of one connection or request: who, what, how many bytes, when, and how it ended. The
+//! access log is written from it, in one place, when it is dropped.
+
+mod end;
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use http::{HeaderValue, Method, StatusCode, Uri};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+pub(crate) use end::{Downstream, End, Policy, Shutdown, Upstream};
+
+/// What is known of a connection or a request.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    who: Who,
+    what: What,
+    started: Instant,
+    /// When the head of the response was there.
+    answered: Option<Instant>,
+    status: Option<StatusCode>,
+    traffic: Arc<Traffic>,
+    /// What permitted it.
+    permitted_by: Option<String>,
+    end: Option<End>,
+}
+
+/// Whose connection it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    /// The port's name.
+    pub(crate) port: Arc<str>,
+    pub(crate) client: SocketAddr,
+    pub(crate) other: Other,
+    /// Why the whole connection was cut, once it is.
+    pub(crate) cut: Cut,
+}
+
+/// Who is known by more than an address.
+#[derive(Clone, Debug)]
+pub(crate) enum Other {
+    /// Nobody has shown an identity.
+    Unknown,
+    /// The client, by its SPIFFE ID.
+    Peer(Arc<str>),
+    /// Where a local application's bytes go.
+    Destination(Arc<str>),
+}
+
+/// Why a connection was cut: the end of all that was under way on it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cut(Arc<OnceLock<End>>);
+
+#[derive(Debug)]
+enum What {
+    Connection,
+    Request {
+        method: Method,
+        uri: Uri,
+        id: HeaderValue,
+    },
+}
+
+/// Bytes of a flow, as its client sees them.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Flow {
+    /// A connection that began at `started`.
+    pub(crate) fn connection(who: Who, started: Instant) -> Self {
+        Self::new(who, What::Connection, started)
+    }
+
+    /// A request that begins now, by the `id` that its headers have.
+    pub(crate) fn request<B>(who: Who, request: &http::Request<B>, id: HeaderValue) -> Self {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Self::new(who, What::Request { method, uri, id }, Instant::now())
+    }
+
+    fn new(who: Who, what: What, started: Instant) -> Self {
+        Self {
+            who,
+            what,
+            started,
+            answered: None,
+            status: None,
+            traffic: Arc::default(),
+            permitted_by: None,
+            end: None,
+        }
+    }
+
+    /// The request's id, if it is one.
+    pub(crate) fn request_id(&self) -> Option<&HeaderValue> {
+        match &self.what {
+            What::Connection => None,
+            What::Request { id, .. } => Some(id),
+        }
+    }
+
+    /// Where the bytes are counted.
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// Notes what permitted it.
+    pub(crate) fn permitted(&mut self, by: &dyn fmt::Display) {
+        if tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO) {
+            self.permitted_by = Some(by.to_string());
+        }
+    }
+
+    /// Notes the head of the response.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        self.answered = Some(Instant::now());
+    }
+
+    /// Ends it; what ended it first is what it ended by.
+    pub(crate) fn end(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    fn write(&self, end: &End) {
+        macro_rules! line {
+            ($level:ident, $text:expr) => {
+                $level!(
+                    target: ACCESS_LOG,
+                    port = &*self.who.port,
+                    peer = self.who.other.peer(),
+                    client = %self.who.client,
+                    destination = self.who.other.destination(),
+                    status = self.status.map(|status| status.as_u16()),
+                    permitted_by = self.permitted_by.as_deref(),
+                    reason = self.reason(end),
+                    response_flags = end.flag(),
+                    bytes_received = self.traffic.received(),
+                    bytes_sent = self.traffic.sent(),
+                    duration_ms = self.milliseconds(Some(Instant::now())),
+                    upstream_ms = self.milliseconds(self.answered),
+                    request_id = self.request_id().map(|id| id.to_str().unwrap_or("-")),
+                    "{}",
+                    $text
+                )
+            };
+        }
+        match &self.what {
+            What::Request { method, uri, .. } => {
+                line!(info, format_args!("{method} {}", uri.path()));
+            }
+            What::Connection if end.is_refusal() => {
+                line!(warn, format_args!("connection {end}"));
+            }
+            What::Connection => line!(info, format_args!("connection {end}")),
+        }
+    }
+
+    /// A connection's line says it in its message.
+    fn reason<'e>(&self, end: &'e End) -> Option<&'e str> {
+        match (&self.what, end) {
+            (What::Connection, _) | (What::Request { .. }, End::Complete) => None,
+            (What::Request { .. }, end) => Some(end.why()),
+        }
+    }
+
+    fn milliseconds(&self, until: Option<Instant>) -> Option<u64> {
+        let took = until?.duration_since(self.started).as_millis();
+        Some(u64::try_from(took).unwrap_or(u64::MAX))
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        let cut = self.who.cut.0.get();
+        match self.end.as_ref().or(cut) {
+            Some(end) => self.write(end),
+            // Nobody ended it: whoever it was for has let go of it.
+            None => self.write(&End::Downstream(Downstream::Gone)),
+        }
+    }
+}
+
+impl Other {
+    fn peer(&self) -> Option<&str> {
+        match self {
+            Self::Peer(id) => Some(id),
+            Self::Unknown | Self::Destination(_) => None,
+        }
+    }
+
+    fn destination(&self) -> Option<&str> {
+        match self {
+            Self::Destination(name) => Some(name),
+            Self::Unknown | Self::Peer(_) => None,
+        }
+    }
+}
+
+impl Cut {
+    /// Ends, by `end`, all that is under way on the connection; the first one counts.
+    pub(crate) fn set(&self, end: End) {
+        // A second reason would come too late to cut anything.
+        let _ = self.0.set(end);
+    }
+}
+
+impl Traffic {
+    /// Counts bytes that came from the client.
+    pub(crate) fn add_received(&self, bytes: usize) {
+        self.received.fetch_add(wide(bytes), Ordering::Relaxed);
+    }
+
+    /// Counts bytes that went to the client.
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        self.sent.fetch_add(wide(bytes), Ordering::Relaxed);
+    }
+
+    /// Bytes that came from the client.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that went to the client.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// The target of access log lines.
+const ACCESS_LOG: &str = "signet_proxy::access";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{lines, who};
+
+    fn request() -> Flow {
+        let request = http::Request::get("/hello?who").body(()).unwrap();
+        Flow::request(who(), &request, HeaderValue::from_static("r-1"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_has_one_line_with_who_what_bytes_times_and_its_end() {
+        let (told, ()) = lines(async {
+            let mut flow = request();
+            flow.who.other = Other::Peer("spiffe://example.org/web".into());
+            flow.permitted(&"policy shop/orders");
+            tokio::time::sleep(std::time::Duration::from_millis(7)).await;
+            flow.answered(StatusCode::OK);
+            flow.traffic().add_sent(5);
+            flow.end(End::Complete);
+        })
+        .await;
+        assert_eq!(told.lines().count(), 1, "{told}");
+        for part in [
+            "GET /hello port=\"web\" peer=\"spiffe://example.org/web\" client=127.0.0.1:9 status=200",
+            "permitted_by=\"policy shop/orders\" response_flags=\"-\" bytes_received=0 bytes_sent=5",
+            "duration_ms=7 upstream_ms=7 request_id=\"r-1\"",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_ended_a_flow_first_is_what_it_ended_by() {
+        let (told, ()) = lines(async {
+            let mut flow = request();
+            flow.end(End::Upstream(Upstream::Timeout("no answer".into())));
+            flow.end(End::Complete);
+        })
+        .await;
+        assert!(
+            told.contains("reason=\"no answer\" response_flags=\"UT\""),
+            "{told}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_cut_ends_whatever_is_under_way_on_the_connection() {
+        let (told, ()) = lines(async {
+            let flow = request();
+            flow.who
+                .cut
+                .set(End::Policy(Policy::Withdrawn("denied now".into())));
+            drop(flow);
+        })
+        .await;
+        assert!(told.contains("reason=\"denied now\""), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_refused_is_a_warning() {
+        let (told, ()) = lines(async {
+            let mut flow = Flow::connection(who(), Instant::now());
+            flow.end(End::Policy(Policy::Denied("no rule".into())));
+        })
+        .await;
+        assert!(
+            told.contains("WARN") && told.contains("connection denied: no rule"),
+            "{told}"
+        );
+    }
+}

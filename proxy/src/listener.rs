@@ -1,0 +1,121 @@
+//! What ports of both directions are made of: a name, the sources they decide by, the destination
+//! in force, and how they end.
+
+use std::{future::pending, sync::Arc};
+
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    destination::Destination,
+    flow::{Cut, Other, Who},
+    reauthorize::{Sources, change},
+};
+
+/// What every port has, on one thread.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) name: Arc<str>,
+    pub(crate) sources: Sources,
+    /// What connections and everything that they cause runs on.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) ends: Ends,
+    destination: watch::Sender<Arc<Destination>>,
+}
+
+/// How a port ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Ends {
+    /// The proxy stops.
+    pub(crate) shutdown: CancellationToken,
+    /// Nothing new is accepted, and what is under way may end.
+    pub(crate) drain: CancellationToken,
+    /// The port is removed, and the time to drain is over.
+    pub(crate) cut: CancellationToken,
+}
+
+impl Listener {
+    /// A listener that leads to `destination` until another one is [`put`](Self::put).
+    pub(crate) fn new(
+        name: &str,
+        sources: Sources,
+        destination: Destination,
+        tasks: TaskTracker,
+        ends: Ends,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            sources,
+            tasks,
+            ends,
+            destination: watch::Sender::new(Arc::new(destination)),
+        }
+    }
+
+    /// The destination in force.
+    pub(crate) fn destination(&self) -> Arc<Destination> {
+        Arc::clone(&self.destination.borrow())
+    }
+
+    /// From now on, new connections and requests go there.
+    pub(crate) fn put(&self, destination: Destination) {
+        self.destination.send_replace(Arc::new(destination));
+    }
+
+    /// Who a new connection of `client` is, as far as is known.
+    pub(crate) fn who(&self, client: std::net::SocketAddr, other: Other) -> Who {
+        Who {
+            port: Arc::clone(&self.name),
+            client,
+            other,
+            cut: Cut::default(),
+        }
+    }
+
+    /// New requests go over connections of the current identity and trust.
+    pub(crate) async fn renew_connections(self: Arc<Self>) {
+        let Sources {
+            mut identity,
+            mut trust,
+            ..
+        } = self.sources.clone();
+        let renewing = async {
+            loop {
+                tokio::select! {
+                    () = change(&mut identity) => {}
+                    () = change(&mut trust) => {}
+                }
+                self.destination().renew();
+            }
+        };
+        let drain = &self.ends.drain;
+        drain.run_until_cancelled(renewing).await.unwrap_or(());
+    }
+
+    /// Ready when the proxy's own identity is withdrawn: nothing may speak for it then.
+    pub(crate) async fn withdrawn(&self) {
+        let mut identity = self.sources.identity.clone();
+        if identity.wait_for(Option::is_none).await.is_err() {
+            pending::<()>().await;
+        }
+    }
+}
+
+impl Ends {
+    /// Those of one more port of a thread that ends with `shutdown`.
+    pub(crate) fn new(shutdown: &CancellationToken) -> Self {
+        Self {
+            shutdown: shutdown.clone(),
+            drain: shutdown.child_token(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Ready when bytes have to stop: they have no end of their own.
+    pub(crate) async fn stopping(&self) {
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = self.cut.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The ports that the proxy has, and where each of them leads: opened from the configuration, and
+//! again from the one that replaces it.
+
+use std::{
+    fmt,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::{
+    config::{Config, Inbound, Outbound},
+    destination::Health,
+    listen,
+    reauthorize::change,
+};
+
+/// The model in force; every thread follows it.
+pub(crate) type SharedModel = watch::Receiver<Arc<Model>>;
+
+/// All ports, open.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) inbound: Vec<Open<Inbound>>,
+    pub(crate) outbound: Vec<Open<Outbound>>,
+}
+
+/// A port whose sockets are open.
+#[derive(Debug)]
+pub(crate) struct Open<C> {
+    pub(crate) config: C,
+    /// One for each thread.
+    pub(crate) sockets: Arc<Vec<TcpListener>>,
+    /// Of its destination.
+    pub(crate) health: Arc<Health>,
+}
+
+/// What a port's configuration says of every port.
+pub(crate) trait PortConfig: fmt::Debug + Clone + PartialEq {
+    /// `inbound` or `outbound`.
+    const DIRECTION: &'static str;
+
+    /// The name in logs.
+    fn name(&self) -> &str;
+
+    /// Where it listens.
+    fn listen(&self) -> SocketAddr;
+}
+
+/// Brings the model in line with the configuration.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    config: watch::Receiver<Arc<Config>>,
+    model: watch::Sender<Arc<Model>>,
+}
+
+impl Follower {
+    /// Opens every port.
+    ///
+    /// # Errors
+    /// An address that cannot be listened on, with the port's name.
+    pub(crate) fn start(
+        mut config: watch::Receiver<Arc<Config>>,
+    ) -> anyhow::Result<(Self, SharedModel)> {
+        let first = Arc::clone(&config.borrow_and_update());
+        let model = Model::open(&first, None)?;
+        let (model, shared) = watch::channel(Arc::new(model));
+        Ok((Self { config, model }, shared))
+    }
+
+    /// Follows the configuration until `shutdown`. One whose ports cannot be opened changes none.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let following = async {
+            loop {
+                change(&mut self.config).await;
+                self.follow();
+            }
+        };
+        shutdown.run_until_cancelled(following).await.unwrap_or(())
+    }
+
+    fn follow(&mut self) {
+        let config = Arc::clone(&self.config.borrow_and_update());
+        let before = Arc::clone(&self.model.borrow());
+        match Model::open(&config, Some(&before)) {
+            Ok(model) if model.is_same_as(&before) => {}
+            Ok(model) => {
+                info!(
+                    inbound = model.inbound.len(),
+                    outbound = model.outbound.len(),
+                    "the ports are those of the configuration that was read again"
+                );
+                self.model.send_replace(Arc::new(model));
+            }
+            Err(error) => error!(
+                error = format!("{error:#}"),
+                "the ports stay as they were: one that the configuration asks for cannot be opened"
+            ),
+        }
+    }
+}
+
+impl Model {
+    /// Opens what `before` has not open already.
+    fn open(config: &Config, before: Option<&Self>) -> anyhow::Result<Self> {
+        let sockets = |listen| before.and_then(|before| before.sockets(listen));
+        Ok(Self {
+            inbound: open(
+                &config.inbound,
+                before.map(|before| &before.inbound),
+                sockets,
+                config.threads,
+            )?,
+            outbound: open(
+                &config.outbound,
+                before.map(|before| &before.outbound),
+                sockets,
+                config.threads,
+            )?,
+        })
+    }
+
+    /// The sockets that listen on this address already, for whichever port.
+    fn sockets(&self, listen: SocketAddr) -> Option<Arc<Vec<TcpListener>>> {
+        let inbound = self
+            .inbound
+            .iter()
+            .map(|open| (open.config.listen, &open.sockets));
+        let outbound = self
+            .outbound
+            .iter()
+            .map(|open| (open.config.listen, &open.sockets));
+        inbound
+            .chain(outbound)
+            .find(|(other, _)| *other == listen && listen.port() != 0)
+            .map(|(_, sockets)| Arc::clone(sockets))
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        same(&self.inbound, &other.inbound) && same(&self.outbound, &other.outbound)
+    }
+}
+
+fn open<C: PortConfig>(
+    configs: &[C],
+    before: Option<&Vec<Open<C>>>,
+    sockets: impl Fn(SocketAddr) -> Option<Arc<Vec<TcpListener>>>,
+    threads: usize,
+) -> anyhow::Result<Vec<Open<C>>> {
+    let open = |config: &C| {
+        let same = before.and_then(|before| before.iter().find(|open| open.config == *config));
+        let held = same
+            .map(|open| Arc::clone(&open.sockets))
+            .or_else(|| sockets(config.listen()));
+        let sockets = match held {
+            Some(held) => held,
+            None => Arc::new(
+                listen::open(config.listen(), threads)
+                    .with_context(|| format!("{} `{}`", C::DIRECTION, config.name()))?,
+            ),
+        };
+        Ok(Open {
+            config: config.clone(),
+            sockets,
+            health: match same {
+                Some(open) => Arc::clone(&open.health),
+                None => Arc::new(Health::new(config.name())),
+            },
+        })
+    };
+    configs.iter().map(open).collect()
+}
+
+fn same<C: PortConfig>(a: &[Open<C>], b: &[Open<C>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.config == b.config)
+}
+
+impl PortConfig for Inbound {
+    const DIRECTION: &'static str = "inbound";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+}
+
+impl PortConfig for Outbound {
+    const DIRECTION: &'static str = "outbound";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Protocol, RunFlags, Target};
+
+    /// A configuration with these ports, each `name=address`.
+    fn config(ports: &[(&str, SocketAddr)]) -> Arc<Config> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("proxy.yaml");
+        let port = |(name, listen): &(&str, SocketAddr)| {
+            format!(
+                "  - {{ name: {name}, listen: '{listen}', protocol: TCP, connect: 'a.test:1', \
+                 expect: ['spiffe://example.org/a'] }}\n"
+            )
+        };
+        let ports: String = ports.iter().map(port).collect();
+        let text = format!("workloadApi: unix:///run/agent.sock\noutbound:\n{ports}");
+        std::fs::write(&path, text).unwrap();
+        let flags = RunFlags {
+            config: path,
+            socket_path: None,
+            log_level: None,
+            log_format: None,
+            log_file: None,
+        };
+        Arc::new(Config::load(&flags).unwrap())
+    }
+
+    fn free() -> SocketAddr {
+        let unused = TcpListener::bind("127.0.0.1:0").unwrap();
+        unused.local_addr().unwrap()
+    }
+
+    fn names(model: &SharedModel) -> Vec<String> {
+        let model = model.borrow();
+        model
+            .outbound
+            .iter()
+            .map(|open| open.config.name.clone())
+            .collect()
+    }
+
+    #[test]
+    fn ports_come_and_go_with_the_configuration_and_those_that_stay_keep_their_sockets() {
+        let (a, b, c) = (free(), free(), free());
+        let (sender, current) = watch::channel(config(&[("a", a), ("b", b)]));
+        let (mut follower, model) = Follower::start(current).unwrap();
+        let first = Arc::clone(&model.borrow().outbound[0].sockets);
+        sender.send_replace(config(&[("a", a), ("c", c)]));
+        follower.follow();
+        assert_eq!(names(&model), ["a", "c"]);
+        assert!(Arc::ptr_eq(&first, &model.borrow().outbound[0].sockets));
+        TcpListener::bind(b).expect("the removed port is free again");
+    }
+
+    #[test]
+    fn a_port_that_cannot_be_opened_leaves_all_as_they_were() {
+        let (a, held) = (free(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (sender, current) = watch::channel(config(&[("a", a)]));
+        let (mut follower, model) = Follower::start(current).unwrap();
+        sender.send_replace(config(&[("b", free()), ("c", held.local_addr().unwrap())]));
+        follower.follow();
+        assert_eq!(names(&model), ["a"]);
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_announced() {
+        let first = config(&[("a", free())]);
+        let (sender, current) = watch::channel(Arc::clone(&first));
+        let (mut follower, mut model) = Follower::start(current).unwrap();
+        model.mark_unchanged();
+        sender.send_replace(first);
+        follower.follow();
+        assert!(!model.has_changed().unwrap());
+    }
+
+    #[test]
+    fn a_port_that_only_leads_elsewhere_is_the_same_port() {
+        let port = |connect: u16, policy_port| Inbound {
+            name: "web".to_owned(),
+            listen: "127.0.0.1:80".parse().unwrap(),
+            protocol: Protocol::Http,
+            forward: Target::Tcp(SocketAddr::from(([127, 0, 0, 1], connect))),
+            policy_port,
+        };
+        let is_same = <crate::inbound::Port as crate::worker::Port>::is_same;
+        assert!(is_same(&port(1, 80), &port(2, 80)));
+        assert!(!is_same(&port(1, 80), &port(1, 81)));
+    }
+}
