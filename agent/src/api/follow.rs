@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cache::{Subscription, WorkloadUpdate},
-    workload::{AttestError, Turn, Workload, is_alive},
+    workload::{AttestError, Permit, Workload, is_alive},
 };
 
 /// The state of one stream.
@@ -30,7 +30,7 @@ pub(super) struct Follow<M, V> {
     /// What they mean to this stream.
     pub(super) view: V,
     /// The place it takes among its user's streams.
-    pub(super) _turn: Turn,
+    pub(super) _permit: Permit,
     /// Ends it.
     pub(super) shutdown: CancellationToken,
     /// The last thing said.

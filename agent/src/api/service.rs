@@ -29,7 +29,7 @@ use super::{
 use crate::{
     cache::{Cache, WorkloadUpdate},
     clock,
-    workload::{Attestors, Turns, Workload},
+    workload::{Attestors, Limiter, Workload},
 };
 
 /// What the operator decides about the Workload API.
@@ -50,7 +50,7 @@ pub(super) struct Service {
     attestors: Attestors,
     verifiers: Verifiers,
     foreign_claims: BTreeSet<String>,
-    streams: Turns,
+    streams: Limiter,
     explainer: Explainer,
     shutdown: CancellationToken,
 }
@@ -72,7 +72,7 @@ impl Service {
             attestors,
             verifiers,
             foreign_claims: settings.allowed_foreign_jwt_claims,
-            streams: Turns::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
+            streams: Limiter::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
             explainer: Explainer::default(),
             shutdown,
         }
@@ -116,8 +116,8 @@ impl Service {
         V: Fn(&WorkloadUpdate, Patience) -> Step<M> + Send + 'static,
     {
         let workload = self.caller(rpc, request).await?;
-        let turn = self.streams.take_now(workload.peer().uid);
-        let turn = turn.ok_or(Refusal::TooManyStreams)?;
+        let permit = self.streams.take_now(workload.peer().uid);
+        let permit = permit.ok_or(Refusal::TooManyStreams)?;
         let subscription = self.cache.subscribe(workload.selectors());
         let first = view(&subscription.receiver.borrow(), Patience::ForSome);
         if matches!(first, Step::Deny) {
@@ -127,7 +127,7 @@ impl Service {
             workload,
             subscription,
             view,
-            _turn: turn,
+            _permit: permit,
             shutdown: self.shutdown.clone(),
             last: None,
         };

@@ -8,7 +8,7 @@ mod digests;
 mod facts;
 mod names;
 mod process;
-mod turns;
+mod limiter;
 mod unix;
 
 use std::{
@@ -25,7 +25,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 pub(crate) use names::Number;
 pub(crate) use process::{is_alive, peer as process_peer};
-pub(crate) use turns::{Turn, Turns};
+pub(crate) use limiter::{Permit, Limiter};
 pub(crate) use unix::{Discovery, Unix};
 
 use process::Process;
@@ -118,7 +118,7 @@ impl Attestors {
         Self {
             shared: Arc::new(Shared {
                 attestors,
-                turns: Turns::new(MOST_AT_ONCE, MOST_AT_ONCE_PER_USER),
+                limiter: Limiter::new(MOST_AT_ONCE, MOST_AT_ONCE_PER_USER),
             }),
         }
     }
@@ -129,19 +129,19 @@ impl Attestors {
         peer: &Peer,
         now: SystemTime,
     ) -> Result<Workload, AttestError> {
-        timeout(DEADLINE, self.attest_in_turn(peer, now))
+        timeout(DEADLINE, self.attest_with_permit(peer, now))
             .await
             .unwrap_or(Err(AttestError::Late))
     }
 
-    async fn attest_in_turn(&self, peer: &Peer, now: SystemTime) -> Result<Workload, AttestError> {
-        let taken = self.shared.turns.take(peer.uid).await;
-        let turn = taken.map_err(|_closed| AttestError::BrokenOff)?;
+    async fn attest_with_permit(&self, peer: &Peer, now: SystemTime) -> Result<Workload, AttestError> {
+        let taken = self.shared.limiter.take(peer.uid).await;
+        let permit = taken.map_err(|_closed| AttestError::BrokenOff)?;
         let (shared, peer) = (Arc::clone(&self.shared), peer.clone());
-        // Files and name services may be slow. A thread that hangs keeps its turn, so that the
+        // Files and name services may be slow. A thread that hangs keeps its permit, so that the
         // number of hanging threads is bounded too, for each user.
         let attested = spawn_blocking(move || {
-            let _turn: Turn = turn;
+            let _permit: Permit = permit;
             shared.attest(peer, now)
         });
         attested.await.unwrap_or(Err(AttestError::BrokenOff))
@@ -163,7 +163,7 @@ impl Workload {
 #[derive(Debug)]
 struct Shared {
     attestors: Vec<WorkloadAttestor>,
-    turns: Turns,
+    limiter: Limiter,
 }
 
 impl Shared {

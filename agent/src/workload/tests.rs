@@ -334,13 +334,13 @@ async fn a_peer_of_another_pid_namespace_is_refused_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_turn_that_never_comes_ends_with_the_deadline() {
+async fn a_permit_that_never_comes_ends_with_the_deadline() {
     let door = door();
     let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
     let stream = door.socket.accept().await;
     let attestors = with_path();
-    let turns: Vec<_> = (0..MOST_AT_ONCE_PER_USER)
-        .map(|_| attestors.shared.turns.take_now(stream.peer().uid).unwrap())
+    let permits: Vec<_> = (0..MOST_AT_ONCE_PER_USER)
+        .map(|_| attestors.shared.limiter.take_now(stream.peer().uid).unwrap())
         .collect();
     tokio::time::pause();
     let error = attestors
@@ -348,7 +348,7 @@ async fn a_turn_that_never_comes_ends_with_the_deadline() {
         .await
         .unwrap_err();
     assert!(matches!(error, AttestError::Late), "{error}");
-    drop(turns);
+    drop(permits);
 }
 
 const ROLE: &str = "SIGNET_TEST_ROLE";

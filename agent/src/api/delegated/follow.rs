@@ -12,7 +12,7 @@ use tonic::Status;
 use crate::{
     api::{follow::Messages, status::Refusal},
     cache::Subscription,
-    workload::{AttestError, Turn, Workload, is_alive},
+    workload::{AttestError, Permit, Workload, is_alive},
 };
 
 /// A caller that may act for other workloads of this node.
@@ -65,7 +65,7 @@ pub(super) struct Follow<S, M, V> {
     /// What a snapshot of the source means; nothing yet, or a message.
     pub(super) view: V,
     /// The place it takes among its user's streams.
-    pub(super) _turn: Turn,
+    pub(super) _permit: Permit,
     pub(super) shutdown: CancellationToken,
     pub(super) last: Option<M>,
 }

@@ -27,7 +27,7 @@ use crate::{
     api::{follow::Messages, status::Refusal},
     cache::{Cache, Subscription},
     clock,
-    workload::{Attestors, Turns, process_peer},
+    workload::{Attestors, Limiter, process_peer},
 };
 
 /// The DelegatedIdentity API of one agent.
@@ -36,7 +36,7 @@ pub(super) struct Service {
     cache: Cache,
     attestors: Attestors,
     authorized: Arc<BTreeSet<SpiffeId>>,
-    streams: Turns,
+    streams: Limiter,
     shutdown: CancellationToken,
 }
 
@@ -51,7 +51,7 @@ impl Service {
             cache,
             attestors,
             authorized: Arc::new(authorized),
-            streams: Turns::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
+            streams: Limiter::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
             shutdown,
         }
     }
@@ -99,13 +99,13 @@ impl Service {
         M: Clone + PartialEq + Send + 'static,
         V: Fn(&S) -> Option<M> + Send + 'static,
     {
-        let turn = self.streams.take_now(delegate.workload().peer().uid);
+        let permit = self.streams.take_now(delegate.workload().peer().uid);
         let follow = Follow {
             delegate,
             source,
             _subject: subject,
             view,
-            _turn: turn.ok_or(Refusal::TooManyStreams)?,
+            _permit: permit.ok_or(Refusal::TooManyStreams)?,
             shutdown: self.shutdown.clone(),
             last: None,
         };

@@ -10,7 +10,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// A number of places for all, and a smaller number for each user.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct Limiter {
     all: Arc<Semaphore>,
     each: usize,
     users: Mutex<HashMap<u32, Arc<Semaphore>>>,
@@ -18,12 +18,12 @@ pub(crate) struct Turns {
 
 /// One occupied place; dropping it frees the place.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Permit {
     _of_user: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-impl Turns {
+impl Limiter {
     /// `all` places, of which one user may have `each`.
     pub(crate) fn new(all: usize, each: usize) -> Self {
         Self {
@@ -34,19 +34,19 @@ impl Turns {
     }
 
     /// A place now, or none.
-    pub(crate) fn take_now(&self, uid: u32) -> Option<Turn> {
-        Some(Turn {
+    pub(crate) fn take_now(&self, uid: u32) -> Option<Permit> {
+        Some(Permit {
             _of_user: self.user(uid).try_acquire_owned().ok()?,
             _of_all: Arc::clone(&self.all).try_acquire_owned().ok()?,
         })
     }
 
     /// A place as soon as there is one, first come first served. The caller sets the deadline.
-    pub(crate) async fn take(&self, uid: u32) -> Result<Turn, AcquireError> {
+    pub(crate) async fn take(&self, uid: u32) -> Result<Permit, AcquireError> {
         // The user's own place comes first: while one waits for it, nobody else is kept waiting.
         let of_user = self.user(uid).acquire_owned().await?;
         let of_all = Arc::clone(&self.all).acquire_owned().await?;
-        Ok(Turn {
+        Ok(Permit {
             _of_user: of_user,
             _of_all: of_all,
         })
@@ -74,43 +74,43 @@ mod tests {
 
     #[test]
     fn one_user_cannot_take_the_places_of_another() {
-        let turns = Turns::new(10, 2);
-        let held: Vec<_> = (0..2).map(|_| turns.take_now(7).unwrap()).collect();
-        assert!(turns.take_now(7).is_none());
-        assert!(turns.take_now(8).is_some());
+        let limiter = Limiter::new(10, 2);
+        let held: Vec<_> = (0..2).map(|_| limiter.take_now(7).unwrap()).collect();
+        assert!(limiter.take_now(7).is_none());
+        assert!(limiter.take_now(8).is_some());
         drop(held);
-        assert!(turns.take_now(7).is_some());
+        assert!(limiter.take_now(7).is_some());
     }
 
     #[test]
     fn all_users_together_stay_under_the_total() {
-        let turns = Turns::new(2, 2);
-        let _first = turns.take_now(1).unwrap();
-        let _second = turns.take_now(2).unwrap();
-        assert!(turns.take_now(3).is_none());
+        let limiter = Limiter::new(2, 2);
+        let _first = limiter.take_now(1).unwrap();
+        let _second = limiter.take_now(2).unwrap();
+        assert!(limiter.take_now(3).is_none());
     }
 
     #[test]
     fn idle_users_are_forgotten() {
-        let turns = Turns::new(10, 2);
-        let kept = turns.take_now(0).unwrap();
+        let limiter = Limiter::new(10, 2);
+        let kept = limiter.take_now(0).unwrap();
         for uid in 1..2000 {
-            drop(turns.take_now(uid));
+            drop(limiter.take_now(uid));
         }
-        let _second = turns.take_now(0).unwrap();
+        let _second = limiter.take_now(0).unwrap();
         assert!(
-            turns.take_now(0).is_none(),
+            limiter.take_now(0).is_none(),
             "a user with places taken is remembered"
         );
-        assert!(turns.users.lock().unwrap().len() <= REMEMBERED_USERS);
+        assert!(limiter.users.lock().unwrap().len() <= REMEMBERED_USERS);
         drop(kept);
     }
 
     #[tokio::test]
     async fn who_waits_gets_the_next_free_place() {
-        let turns = Turns::new(1, 1);
-        let held = turns.take_now(1).unwrap();
-        let waiting = turns.take(1);
+        let limiter = Limiter::new(1, 1);
+        let held = limiter.take_now(1).unwrap();
+        let waiting = limiter.take(1);
         tokio::pin!(waiting);
         tokio::select! {
             biased;
