@@ -14,7 +14,7 @@ use tracing::info;
 
 use super::{
     status::Refusal,
-    views::{Patience, Step},
+    workload::views::{Patience, Step},
 };
 use crate::{
     cache::{Subscription, WorkloadUpdate},

@@ -4,11 +4,9 @@
 //! is believed (SPIFFE Workload Endpoint §5). The order of the steps closes the reuse of PIDs, see
 //! `process.rs`.
 
-mod digests;
 mod facts;
-mod names;
-mod process;
 mod limiter;
+mod process;
 mod unix;
 
 use std::{
@@ -23,10 +21,9 @@ use signet_daemon::socket::Peer;
 use signet_identity::selector::{Selector, SelectorError, Selectors};
 use tokio::{task::spawn_blocking, time::timeout};
 
-pub(crate) use names::Number;
+pub(crate) use limiter::{Limiter, Permit};
 pub(crate) use process::{is_alive, peer as process_peer};
-pub(crate) use limiter::{Permit, Limiter};
-pub(crate) use unix::{Discovery, Unix};
+pub(crate) use unix::{Discovery, Number, Unix};
 
 use process::Process;
 
@@ -134,7 +131,11 @@ impl Attestors {
             .unwrap_or(Err(AttestError::Late))
     }
 
-    async fn attest_with_permit(&self, peer: &Peer, now: SystemTime) -> Result<Workload, AttestError> {
+    async fn attest_with_permit(
+        &self,
+        peer: &Peer,
+        now: SystemTime,
+    ) -> Result<Workload, AttestError> {
         let taken = self.shared.limiter.take(peer.uid).await;
         let permit = taken.map_err(|_closed| AttestError::BrokenOff)?;
         let (shared, peer) = (Arc::clone(&self.shared), peer.clone());

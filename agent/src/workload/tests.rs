@@ -340,7 +340,13 @@ async fn a_permit_that_never_comes_ends_with_the_deadline() {
     let stream = door.socket.accept().await;
     let attestors = with_path();
     let permits: Vec<_> = (0..MOST_AT_ONCE_PER_USER)
-        .map(|_| attestors.shared.limiter.take_now(stream.peer().uid).unwrap())
+        .map(|_| {
+            attestors
+                .shared
+                .limiter
+                .take_now(stream.peer().uid)
+                .unwrap()
+        })
         .collect();
     tokio::time::pause();
     let error = attestors

@@ -18,8 +18,8 @@ use tonic::{Code, Streaming, transport::Channel};
 use super::serve_delegates;
 use crate::{
     api::{
-        probe,
-        tests::{cache_with, end, entry, next, selectors, sign_in},
+        testing::{cache_with, end, entry, next, selectors, sign_in},
+        workload::probe,
     },
     cache::{Cache, Change},
     workload::{Attestors, Discovery, Unix, WorkloadAttestor},

@@ -3,16 +3,18 @@
 //! Selectors: `uid`, `user`, `gid`, `group`, `supplementary_gid`, `supplementary_group`, and, with
 //! `discover_workload_path`, `path` and `sha256`.
 
+mod digests;
+mod names;
+
 use std::time::SystemTime;
 
 use signet_identity::selector::Selector;
 
-use super::{
-    AttestError,
-    digests::Digests,
-    names::{Names, Number},
-    process::Process,
-};
+pub(crate) use names::Number;
+
+use super::{AttestError, process::Process};
+use digests::Digests;
+use names::Names;
 
 /// Attests by what the kernel tells of a process.
 #[derive(Debug)]

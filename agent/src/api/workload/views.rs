@@ -17,7 +17,7 @@ use crate::cache::{WorkloadBundle, WorkloadIdentity, WorkloadUpdate};
 
 /// What to do about a snapshot.
 #[derive(Debug, PartialEq)]
-pub(super) enum Step<M> {
+pub(in crate::api) enum Step<M> {
     /// Say this, unless it was the last thing said.
     Send(M),
     /// There is an identity, but it is being signed.
@@ -28,7 +28,7 @@ pub(super) enum Step<M> {
 
 /// How long to hold out for a whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(in crate::api) enum Patience {
     /// Until every SVID is signed.
     ForAll,
     /// Until one is.

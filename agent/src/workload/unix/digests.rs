@@ -18,7 +18,7 @@ use std::{
 
 use rustls::crypto::hash::{Context, Hash, HashAlgorithm};
 
-use super::AttestError;
+use crate::workload::AttestError;
 
 /// Remembered hashes.
 #[derive(Debug, Default)]

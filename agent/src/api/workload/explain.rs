@@ -142,7 +142,7 @@ const SHOWN: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::tests::{entry, selectors};
+    use crate::api::testing::{entry, selectors};
 
     fn needing(number: u8, texts: &[&str]) -> Arc<Entry> {
         Arc::new(Entry {

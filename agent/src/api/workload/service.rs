@@ -22,11 +22,13 @@ use tracing::{debug, warn};
 use super::{
     claims,
     explain::{self, Explainer},
-    follow::{Follow, Messages},
-    status::Refusal,
     views::{self, Patience, Step, Verifiers},
 };
 use crate::{
+    api::{
+        follow::{Follow, Messages},
+        status::Refusal,
+    },
     cache::{Cache, WorkloadUpdate},
     clock,
     workload::{Attestors, Limiter, Workload},

@@ -55,7 +55,7 @@ async fn ask(channel: Channel) -> Result<(), ProbeError> {
     }
 }
 
-pub(super) async fn connect(path: &Path) -> Result<Channel, tonic::transport::Error> {
+pub(in crate::api) async fn connect(path: &Path) -> Result<Channel, tonic::transport::Error> {
     let path = path.to_owned();
     // A Unix socket has no host, HTTP/2 wants one.
     let endpoint = Endpoint::from_static("http://localhost");
