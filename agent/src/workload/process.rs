@@ -10,13 +10,13 @@
 use std::{
     fs::File,
     io::{self, Read as _},
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     sync::Arc,
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, openat, readlinkat, statat},
+    fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat, statat},
     io::Errno,
     process::{Pid, PidfdFlags, pidfd_open},
 };
@@ -40,6 +40,12 @@ pub(crate) struct Process {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Executable {
     pub(crate) path: String,
+    file: FileId,
+}
+
+/// Which file, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
     device: u64,
     inode: u64,
 }
@@ -70,17 +76,37 @@ impl Process {
     pub(crate) fn executable(&self) -> Result<Executable, AttestError> {
         let failed = |error: Errno| unreadable(self.peer.pid, "exe", error.into());
         let path = readlinkat(&self.directory, "exe", Vec::new()).map_err(failed)?;
-        let stat = statat(&self.directory, "exe", AtFlags::empty()).map_err(failed)?;
+        let file = FileId::at(&self.directory, "exe").map_err(failed)?;
         // A file that was replaced while it runs keeps the kernel's suffix " (deleted)": cutting
         // it off would let a file of that literal name pass for the other.
         let path = path
             .into_string()
             .map_err(|error| AttestError::PathNotText(error.into_cstring()))?;
-        Ok(Executable {
-            path,
-            device: stat.st_dev,
-            inode: stat.st_ino,
-        })
+        Ok(Executable { path, file })
+    }
+
+    /// Whether `executable` stands at its path where an administrator has laid out the files.
+    ///
+    /// The kernel prints the path within the mounts that the program was started from, and these
+    /// are anybody's who may make a user namespace: there, any file can be mounted over any path.
+    /// So the path counts if the agent finds this very file at it, or if the process does in a
+    /// root of its own that only an administrator can have given it (a container).
+    pub(crate) fn is_at_its_path(&self, executable: &Executable) -> bool {
+        let path = executable.path.trim_start_matches('/');
+        let stands_in = |root: rustix::io::Result<OwnedFd>| {
+            root.and_then(|root| FileId::at(&root, path)) == Ok(executable.file)
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        stands_in(rustix::fs::open("/", flags, Mode::empty()))
+            // Asked last: who has entered another user namespace cannot come back, so one who is
+            // in the agent's now had no rights over its root before.
+            || stands_in(openat(&self.directory, "root", flags, Mode::empty()))
+                && self.is_in_the_agents_user_namespace()
+    }
+
+    fn is_in_the_agents_user_namespace(&self) -> bool {
+        let theirs = FileId::at(&self.directory, "ns/user");
+        theirs.is_ok() && theirs == FileId::at(CWD, "/proc/self/ns/user")
     }
 
     /// Opens the file that the process runs, whatever happened to its path since.
@@ -136,6 +162,16 @@ pub(crate) fn is_alive(peer: &Peer) -> bool {
     // A pidfd becomes readable when its process ends; a zombie has ended.
     let mut waiting = [PollFd::new(peer.pidfd.as_fd(), PollFlags::POLLIN)];
     matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(0))
+}
+
+impl FileId {
+    fn at(directory: impl AsFd, path: &str) -> rustix::io::Result<Self> {
+        let stat = statat(directory, path, AtFlags::empty())?;
+        Ok(Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        })
+    }
 }
 
 fn directory(pid: u32) -> Result<OwnedFd, AttestError> {

@@ -10,7 +10,7 @@ use std::{
         fd::AsFd as _,
         unix::{net::UnixStream as StdStream, process::CommandExt as _},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -48,10 +48,39 @@ struct Actor {
 }
 
 impl Door {
+    /// A file beside the socket.
+    fn file(&self, name: &str) -> PathBuf {
+        let path = self.path.with_file_name(name);
+        fs::write(&path, "what an operator has put there").unwrap();
+        path
+    }
+
     /// Starts a child in a role and accepts its connection.
     async fn actor(&self, role: &str) -> (Actor, PeerStream) {
-        let mut process = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "workload::tests::child", "--nocapture"])
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(CHILD);
+        self.start(command, role).await
+    }
+
+    /// The same, but the child is mounted over `path` in mounts that `unshare` makes.
+    async fn mounted(&self, unshare: &[&str], path: &Path) -> Option<(Actor, PeerStream)> {
+        let can = Command::new("unshare").args(unshare).arg("true").status();
+        if !can.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: this machine does not let the test unshare {unshare:?}");
+            return None;
+        }
+        let mount = "mount --bind \"$0\" \"$1\" && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(unshare).args(["sh", "-c", mount]);
+        command
+            .arg(env::current_exe().unwrap())
+            .arg(path)
+            .args(CHILD);
+        Some(self.start(command, "wait").await)
+    }
+
+    async fn start(&self, mut command: Command, role: &str) -> (Actor, PeerStream) {
+        let mut process = command
             .env(ROLE, role)
             .env(DOOR, &self.path)
             .stdin(Stdio::piped())
@@ -301,6 +330,63 @@ async fn a_process_that_became_another_program_is_attested_as_that() {
 }
 
 #[tokio::test]
+async fn a_path_that_a_user_has_mounted_over_is_no_selector() {
+    let door = door();
+    let trusted = door.file("trusted");
+    let unprivileged = ["--user", "--map-root-user", "--mount"];
+    let Some((_child, stream)) = door.mounted(&unprivileged, &trusted).await else {
+        return;
+    };
+    let attestors = attestors(Discovery::PathAndHash { limit: None });
+    let workload = attestors.attest(stream.peer(), clock::now()).await.unwrap();
+    let selectors = texts(&workload);
+    let of_path = |text: &&String| text.contains(":path:");
+    assert_eq!(selectors.iter().find(of_path), None);
+    // It still is who it is, and runs what it runs.
+    assert!(selectors.contains(&format!("unix:uid:{}", nix::unistd::geteuid())));
+    let program = fs::read(env::current_exe().unwrap()).unwrap();
+    let hash = hex::encode(signet_identity::crypto::sha256(&program));
+    assert!(selectors.contains(&format!("unix:sha256:{hash}")));
+}
+
+#[tokio::test]
+async fn a_path_in_mounts_that_an_administrator_made_is_the_selector() {
+    let door = door();
+    let inside = door.file("inside");
+    let Some((_child, stream)) = door.mounted(&["--mount"], &inside).await else {
+        return;
+    };
+    let workload = with_path()
+        .attest(stream.peer(), clock::now())
+        .await
+        .unwrap();
+    let path = format!("unix:path:{}", inside.display());
+    assert!(texts(&workload).contains(&path), "{:?}", texts(&workload));
+}
+
+#[tokio::test]
+async fn a_file_that_was_replaced_while_it_runs_has_no_path() {
+    let door = door();
+    let path = door.path.with_file_name("old");
+    // By another process: a fork of this one could hold the file open for writing.
+    let mut copy = Command::new("cp");
+    copy.arg(env::current_exe().unwrap()).arg(&path);
+    assert!(copy.status().unwrap().success());
+    let mut command = Command::new(&path);
+    command.args(CHILD);
+    let (_child, stream) = door.start(command, "wait").await;
+    fs::remove_file(&path).unwrap();
+    // What the kernel would print, at a path that anybody can choose.
+    let marked = format!("{} (deleted)", path.display());
+    fs::write(marked, "another").unwrap();
+    let workload = with_path()
+        .attest(stream.peer(), clock::now())
+        .await
+        .unwrap();
+    assert!(!texts(&workload).iter().any(|text| text.contains(":path:")));
+}
+
+#[tokio::test]
 async fn a_process_that_became_another_user_must_connect_anew() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("skipped: only root can become somebody else");
@@ -357,5 +443,6 @@ async fn a_permit_that_never_comes_ends_with_the_deadline() {
     drop(permits);
 }
 
+const CHILD: [&str; 3] = ["--exact", "workload::tests::child", "--nocapture"];
 const ROLE: &str = "SIGNET_TEST_ROLE";
 const DOOR: &str = "SIGNET_TEST_DOOR";

@@ -9,6 +9,7 @@ mod names;
 use std::time::SystemTime;
 
 use signet_identity::selector::Selector;
+use tracing::debug;
 
 pub(crate) use names::Number;
 
@@ -133,7 +134,16 @@ impl Unix {
             Discovery::PathAndHash { limit } => Some(limit),
         };
         let executable = process.executable()?;
-        let mut facts = vec![format!("path:{}", executable.path)];
+        let mut facts = Vec::with_capacity(2);
+        if process.is_at_its_path(&executable) {
+            facts.push(format!("path:{}", executable.path));
+        } else {
+            debug!(
+                path = executable.path,
+                "no selector for a path at which neither the agent nor an administrator's \
+                 container has the file that runs"
+            );
+        }
         if let Some(limit) = limit {
             let hash = self.digests.of(&process.open_executable()?, limit, now)?;
             facts.push(format!("sha256:{hash}"));
