@@ -1,32 +1,72 @@
-//! One stream of the Workload API: says what a snapshot means to its caller, and again whenever
-//! that changes.
+//! One stream of either API: says what a snapshot means to its listener, and again whenever that
+//! changes, as long as the listener may be told.
 //!
 //! A slow reader holds back nobody and hoards nothing: the next message is made when the last one
 //! has been taken, from the newest snapshot.
 
-use std::{future, time::Duration};
+use std::{
+    future::{self, Future},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch::{self, error::RecvError},
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::info;
 
-use super::{
-    status::Refusal,
-    workload::views::{Patience, Step},
-};
+use super::status::Refusal;
 use crate::{
-    cache::{Subscription, WorkloadUpdate},
+    cache::Subscription,
     workload::{AttestError, Permit, Workload, is_alive},
 };
 
+/// What to do about a snapshot.
+#[derive(Debug, PartialEq)]
+pub(super) enum Step<M> {
+    /// Say this, unless it was the last thing said.
+    Send(M),
+    /// There is an identity, but it is being signed.
+    Wait,
+    /// There is no identity for this workload.
+    Deny,
+}
+
+/// How long to hold out for a whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Until every SVID is signed.
+    ForAll,
+    /// Until one is.
+    ForSome,
+}
+
+/// Whom a stream speaks to.
+pub(super) trait Listener: Send + 'static {
+    /// How long it is kept waiting for an SVID that is not signed; without end if `None`.
+    const WAITS: Option<Duration>;
+
+    /// The process at the other end.
+    fn workload(&self) -> &Workload;
+
+    /// Whether it may still be told anything.
+    fn is_entitled(&self) -> Result<(), Refusal>;
+
+    /// Wakes when that may be another matter.
+    fn changed(&mut self) -> impl Future<Output = Result<(), RecvError>> + Send;
+}
+
 /// The state of one stream.
-pub(super) struct Follow<M, V> {
-    /// Whom it speaks to.
-    pub(super) workload: Workload,
+pub(super) struct Follow<L, S, M, V> {
+    pub(super) listener: L,
     /// Where the snapshots come from.
-    pub(super) subscription: Subscription,
+    pub(super) source: watch::Receiver<Arc<S>>,
+    /// Keeps the source alive, if somebody must.
+    pub(super) _subject: Option<Subscription>,
     /// What they mean to this stream.
     pub(super) view: V,
     /// The place it takes among its user's streams.
@@ -40,10 +80,12 @@ pub(super) struct Follow<M, V> {
 /// The messages of a stream; after an error it is over.
 pub(super) type Messages<M> = BoxStream<'static, Result<M, Status>>;
 
-impl<M, V> Follow<M, V>
+impl<L, S, M, V> Follow<L, S, M, V>
 where
+    L: Listener,
+    S: Send + Sync + 'static,
     M: Clone + PartialEq + Send + 'static,
-    V: Fn(&WorkloadUpdate, Patience) -> Step<M> + Send + 'static,
+    V: Fn(&S, Patience) -> Step<M> + Send + 'static,
 {
     /// As a stream that tonic can send.
     pub(super) fn into_stream(self) -> Messages<M> {
@@ -60,8 +102,9 @@ where
     async fn next(&mut self) -> Result<M, Refusal> {
         let mut waiting_since: Option<Instant> = None;
         loop {
-            let update = self.subscription.receiver.borrow_and_update().clone();
-            match (self.view)(&update, self.patience(waiting_since)) {
+            self.listener.is_entitled()?;
+            let snapshot = self.source.borrow_and_update().clone();
+            match (self.view)(&snapshot, self.patience(waiting_since)) {
                 Step::Send(message) if self.last.as_ref() != Some(&message) => {
                     return self.say(message);
                 }
@@ -73,15 +116,16 @@ where
         }
     }
 
-    /// Waits until there may be something new to say.
+    /// Waits until there may be something new to say, or nothing any more.
     async fn change(&mut self, waiting_since: Option<Instant>) -> Result<(), Refusal> {
         tokio::select! {
             () = self.shutdown.cancelled() => Err(Refusal::Stopping),
-            changed = self.subscription.receiver.changed() => {
+            changed = self.source.changed() => changed.map_err(|_cache_dropped| Refusal::Stopping),
+            changed = self.listener.changed() => {
                 changed.map_err(|_cache_dropped| Refusal::Stopping)
             }
             () = settled(waiting_since) => Ok(()),
-            () = ended(waiting_since) => Err(Refusal::NotSigned),
+            () = ended(waiting_since.zip(L::WAITS)) => Err(Refusal::NotSigned),
         }
     }
 
@@ -96,7 +140,7 @@ where
 
     fn say(&mut self, message: M) -> Result<M, Refusal> {
         // Whoever inherited the connection of a process that has ended is somebody else.
-        if !is_alive(self.workload.peer()) {
+        if !is_alive(self.listener.workload().peer()) {
             return Err(Refusal::NotAttested(AttestError::Gone));
         }
         self.last = Some(message.clone());
@@ -104,7 +148,7 @@ where
     }
 
     fn withdrawn(&self) -> Refusal {
-        let pid = self.workload.peer().pid;
+        let pid = self.listener.workload().peer().pid;
         info!(%pid, "the identity of process {pid} was withdrawn");
         Refusal::NoIdentity
     }
@@ -117,15 +161,12 @@ async fn settled(waiting_since: Option<Instant>) {
     }
 }
 
-async fn ended(waiting_since: Option<Instant>) {
-    match waiting_since {
-        Some(since) => sleep_until(since + GIVE_UP).await,
+async fn ended(waits: Option<(Instant, Duration)>) {
+    match waits {
+        Some((since, how_long)) => sleep_until(since + how_long).await,
         None => future::pending().await,
     }
 }
 
 /// How long the first answer waits for all of several SVIDs.
 const SETTLE: Duration = Duration::from_secs(2);
-
-/// How long a caller whose SVID is not signed is kept waiting.
-const GIVE_UP: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@
 //! It is authorized by an identity of its own, on every message: the delegate that loses it is
 //! told so, and gets nothing any more. Identities with rights at the server are never given away.
 
-mod follow;
+mod delegate;
 mod service;
 mod views;
 

@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tracing::warn;
 
-use super::{
-    follow::{Delegate, Follow},
-    views,
-};
+use super::{delegate::Delegate, views};
 use crate::{
-    api::{follow::Messages, status::Refusal},
+    api::{
+        follow::{Follow, Listener as _, Messages, Patience, Step},
+        status::Refusal,
+    },
     cache::{Cache, Subscription},
     clock,
     workload::{Attestors, Limiter, process_peer},
@@ -97,11 +97,11 @@ impl Service {
     where
         S: Send + Sync + 'static,
         M: Clone + PartialEq + Send + 'static,
-        V: Fn(&S) -> Option<M> + Send + 'static,
+        V: Fn(&S, Patience) -> Step<M> + Send + 'static,
     {
         let permit = self.streams.take_now(delegate.workload().peer().uid);
         let follow = Follow {
-            delegate,
+            listener: delegate,
             source,
             _subject: subject,
             view,

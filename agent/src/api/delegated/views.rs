@@ -17,20 +17,24 @@ use signet_proto::spire::api::{
 };
 
 use crate::{
+    api::follow::{Patience, Step},
     cache::{Bundles, WorkloadBundle, WorkloadIdentity, WorkloadUpdate},
     upstream::JwtSvid,
 };
 
 /// `SubscribeToX509SVIDs`; nothing yet while no SVID is signed. A workload without an identity
 /// has an empty list.
-pub(super) fn x509_svids(update: &WorkloadUpdate) -> Option<SubscribeToX509sviDsResponse> {
+pub(super) fn x509_svids(
+    update: &WorkloadUpdate,
+    _: Patience,
+) -> Step<SubscribeToX509sviDsResponse> {
     let entries = update.entries.iter().filter(|entry| may_be_given(entry));
     let identities = update.identities.iter();
     let given: Vec<&Arc<WorkloadIdentity>> = identities
         .filter(|identity| may_be_given(&identity.entry))
         .collect();
     if given.is_empty() && entries.count() > 0 {
-        return None;
+        return Step::Wait;
     }
     let federated: BTreeSet<String> = given
         .iter()
@@ -38,7 +42,7 @@ pub(super) fn x509_svids(update: &WorkloadUpdate) -> Option<SubscribeToX509sviDs
         .filter(|domain| update.bundles.federated.contains_key(*domain))
         .map(|domain| domain.id_string())
         .collect();
-    Some(SubscribeToX509sviDsResponse {
+    Step::Send(SubscribeToX509sviDsResponse {
         x509_svids: given
             .into_iter()
             .map(|identity| x509_svid(identity))
@@ -48,15 +52,15 @@ pub(super) fn x509_svids(update: &WorkloadUpdate) -> Option<SubscribeToX509sviDs
 }
 
 /// `SubscribeToX509Bundles`: every bundle of this node.
-pub(super) fn x509_bundles(bundles: &Bundles) -> Option<SubscribeToX509BundlesResponse> {
-    Some(SubscribeToX509BundlesResponse {
+pub(super) fn x509_bundles(bundles: &Bundles, _: Patience) -> Step<SubscribeToX509BundlesResponse> {
+    Step::Send(SubscribeToX509BundlesResponse {
         ca_certificates: by_domain(bundles, WorkloadBundle::x509_der),
     })
 }
 
 /// `SubscribeToJWTBundles`: every bundle of this node.
-pub(super) fn jwt_bundles(bundles: &Bundles) -> Option<SubscribeToJwtBundlesResponse> {
-    Some(SubscribeToJwtBundlesResponse {
+pub(super) fn jwt_bundles(bundles: &Bundles, _: Patience) -> Step<SubscribeToJwtBundlesResponse> {
+    Step::Send(SubscribeToJwtBundlesResponse {
         bundles: by_domain(bundles, WorkloadBundle::jwks),
     })
 }

@@ -7,7 +7,7 @@ mod header;
 pub(super) mod probe;
 mod reflection;
 mod service;
-pub(super) mod views;
+mod views;
 
 use signet_daemon::socket::UnixSocket;
 use signet_proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;

@@ -1,7 +1,7 @@
 //! The RPCs of the Workload API. Each attests its caller anew: a process may have become another
 //! program since its last call.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 use signet_daemon::socket::Peer;
@@ -14,7 +14,7 @@ use signet_proto::{
         X509Svid, X509SvidRequest, X509SvidResponse, spiffe_workload_api_server::SpiffeWorkloadApi,
     },
 };
-use tokio::time::timeout;
+use tokio::{sync::watch::error::RecvError, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tracing::{debug, warn};
@@ -22,11 +22,11 @@ use tracing::{debug, warn};
 use super::{
     claims,
     explain::{self, Explainer},
-    views::{self, Patience, Step, Verifiers},
+    views::{self, Verifiers},
 };
 use crate::{
     api::{
-        follow::{Follow, Messages},
+        follow::{Follow, Listener, Messages, Patience, Step},
         status::Refusal,
     },
     cache::{Cache, WorkloadUpdate},
@@ -126,8 +126,9 @@ impl Service {
             return Err(self.deny(rpc, &workload).into());
         }
         let follow = Follow {
-            workload,
-            subscription,
+            listener: workload,
+            source: subscription.receiver.clone(),
+            _subject: Some(subscription),
             view,
             _permit: permit,
             shutdown: self.shutdown.clone(),
@@ -317,6 +318,23 @@ fn log_fetched(pid: Option<u32>, message: &X509SvidResponse) {
     }
 }
 
+/// Its own entries say, with each snapshot, what a workload may be told.
+impl Listener for Workload {
+    const WAITS: Option<Duration> = Some(GIVE_UP);
+
+    fn workload(&self) -> &Workload {
+        self
+    }
+
+    fn is_entitled(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn changed(&mut self) -> Result<(), RecvError> {
+        future::pending().await
+    }
+}
+
 /// The one ID asked for, if it is one.
 fn requested_id(request: &JwtSvidRequest) -> Result<Option<SpiffeId>, Refusal> {
     if request.spiffe_id.is_empty() {
@@ -340,3 +358,6 @@ const MOST_STREAMS_PER_USER: usize = 16_384;
 
 /// SPIRE's: several identities are fetched at once, each with a deadline of its own.
 const JWT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a caller whose SVID is not signed is kept waiting.
+const GIVE_UP: Duration = Duration::from_secs(30);

@@ -13,27 +13,10 @@ use signet_identity::{TrustDomain, entry::Entry};
 use signet_proto::workload::{JwtBundlesResponse, X509BundlesResponse, X509Svid, X509SvidResponse};
 use zeroize::Zeroizing;
 
-use crate::cache::{WorkloadBundle, WorkloadIdentity, WorkloadUpdate};
-
-/// What to do about a snapshot.
-#[derive(Debug, PartialEq)]
-pub(in crate::api) enum Step<M> {
-    /// Say this, unless it was the last thing said.
-    Send(M),
-    /// There is an identity, but it is being signed.
-    Wait,
-    /// There is no identity for this workload.
-    Deny,
-}
-
-/// How long to hold out for a whole answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::api) enum Patience {
-    /// Until every SVID is signed.
-    ForAll,
-    /// Until one is.
-    ForSome,
-}
+use crate::{
+    api::follow::{Patience, Step},
+    cache::{WorkloadBundle, WorkloadIdentity, WorkloadUpdate},
+};
 
 /// Who may see bundles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
