@@ -16,10 +16,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::future::try_join_all;
 use nix::errno::Errno;
 use signet_daemon::socket::Peer;
 use signet_identity::selector::{Selector, SelectorError, Selectors};
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
 
 pub(crate) use limiter::{Limiter, Permit};
 pub(crate) use process::{is_alive, peer as process_peer};
@@ -139,11 +140,14 @@ impl Attestors {
         let taken = self.shared.limiter.take(peer.uid).await;
         let permit = taken.map_err(|_closed| AttestError::BrokenOff)?;
         let (shared, peer) = (Arc::clone(&self.shared), peer.clone());
-        // Files and name services may be slow. A thread that hangs keeps its permit, so that the
-        // number of hanging threads is bounded too, for each user.
+        let runtime = Handle::current();
+        // Files and name services may be slow, so an attestor may block here as well as wait. A
+        // thread that hangs keeps its permit, so that the number of hanging threads is bounded
+        // too, for each user.
         let attested = spawn_blocking(move || {
             let _permit: Permit = permit;
-            shared.attest(peer, now)
+            let attested = runtime.block_on(timeout(DEADLINE, shared.attest(peer, now)));
+            attested.unwrap_or(Err(AttestError::Late))
         });
         attested.await.unwrap_or(Err(AttestError::BrokenOff))
     }
@@ -167,9 +171,22 @@ struct Shared {
     limiter: Limiter,
 }
 
+impl WorkloadAttestor {
+    /// The selectors that this attestor knows of. It has a thread of its own, which it may block.
+    async fn attest(
+        &self,
+        process: &Process,
+        now: SystemTime,
+    ) -> Result<Vec<Selector>, AttestError> {
+        match self {
+            Self::Unix(unix) => unix.attest(process, now),
+        }
+    }
+}
+
 impl Shared {
-    fn attest(&self, peer: Peer, now: SystemTime) -> Result<Workload, AttestError> {
-        match self.selectors(&peer, now) {
+    async fn attest(&self, peer: Peer, now: SystemTime) -> Result<Workload, AttestError> {
+        match self.selectors(&peer, now).await {
             Ok(selectors) => Ok(Workload { peer, selectors }),
             // A process that is gone cannot be read, and then the failed read is not the news.
             Err(_reading) if !is_alive(&peer) => Err(AttestError::Gone),
@@ -177,18 +194,14 @@ impl Shared {
         }
     }
 
-    fn selectors(&self, peer: &Peer, now: SystemTime) -> Result<Selectors, AttestError> {
+    async fn selectors(&self, peer: &Peer, now: SystemTime) -> Result<Selectors, AttestError> {
         let process = Process::open(peer)?;
-        let mut selectors: Vec<Selector> = Vec::new();
-        for attestor in &self.attestors {
-            // Whole or not at all: a workload that lacks selectors for a moment would be told
-            // that it has no identity, and drop the one it holds.
-            selectors.extend(match attestor {
-                WorkloadAttestor::Unix(unix) => unix.attest(&process, now)?,
-            });
-        }
+        let attestors = self.attestors.iter();
+        // Whole or not at all: a workload that lacks selectors for a moment would be told that it
+        // has no identity, and drop the one it holds.
+        let selectors = try_join_all(attestors.map(|one| one.attest(&process, now))).await?;
         process.confirm()?;
-        Ok(selectors.into_iter().collect())
+        Ok(selectors.into_iter().flatten().collect())
     }
 }
 
