@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod file;
+pub mod guard;
 pub mod health;
 pub mod http;
 pub mod log;

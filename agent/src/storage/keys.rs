@@ -8,7 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use signet_daemon::file;
+use signet_daemon::{file, guard::check_no_stranger};
 use signet_identity::key::{KeyType, PrivateKey};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -29,6 +29,7 @@ impl KeyFile {
     /// Reads the file in `directory`, if there is one.
     pub(super) fn open(directory: &Path) -> Result<Self, StorageError> {
         let path = directory.join("keys.json");
+        check_no_stranger(&path)?;
         file::sweep(&path)?;
         let keys = Mutex::new(read::<Keys>(&path)?.unwrap_or_default());
         Ok(Self { path, keys })

@@ -14,7 +14,10 @@ use std::{
 
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use signet_daemon::file::{self, FileError};
+use signet_daemon::{
+    file::{self, FileError},
+    guard::{GuardError, check_no_stranger},
+};
 use signet_identity::{
     TrustDomain,
     bundle::Bundle,
@@ -62,6 +65,8 @@ pub(crate) enum StorageError {
     Read(PathBuf, #[source] io::Error),
     #[error(transparent)]
     Write(#[from] FileError),
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     #[error("removing {0}")]
     Remove(PathBuf, #[source] io::Error),
     #[error("making the key of the cache on disk")]
@@ -112,6 +117,7 @@ impl Storage {
         if let KeyManager::Disk(directory) = &keys {
             file::create_private_directory(directory)?;
         }
+        check_no_stranger(&data_dir.join("agent-data.json"))?;
         let cache_path = data_dir.join("agent-cache.sealed");
         let Some(lock) = file::lock(&data_dir.join("agent.lock"))? else {
             return Err(StorageError::InUse(data_dir.to_owned()));
@@ -372,6 +378,24 @@ mod tests {
         fs::write(&path, "{\"trust_domain\":").unwrap();
         let error = open(directory.path()).unwrap_err().to_string();
         assert!(error.contains("agent-data.json is damaged"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_a_stranger_has_laid_out_is_not_read() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: only root can make a stranger's files");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        for name in ["keys.json", "agent-data.json"] {
+            let path = directory.path().join(name);
+            fs::write(&path, "{\"trust_domain\":\"example.org\",\"keys\":{}}").unwrap();
+            std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+            let error = open(directory.path()).unwrap_err();
+            assert!(matches!(&error, StorageError::Guard(_)), "{error}");
+            fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

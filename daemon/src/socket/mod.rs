@@ -19,7 +19,10 @@ pub use peer::{Peer, PeerStream};
 pub use tcp::bind_tcp;
 pub use unix::UnixSocket;
 
-use crate::file::{FileError, remedy};
+use crate::{
+    file::{FileError, remedy},
+    guard::GuardError,
+};
 
 /// A socket that could not be opened for listening.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,9 @@ pub enum BindError {
     /// The directory or the lock file of the socket could not be made.
     #[error(transparent)]
     Directory(#[from] FileError),
+    /// Somebody else may have laid out the path.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The system refused the path.
     #[error("cannot listen on the socket {}: {}", .path.display(), remedy(.source))]
     Path {

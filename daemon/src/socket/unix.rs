@@ -5,12 +5,18 @@ use std::{
     ffi::OsString,
     fs::Permissions,
     io::{self, ErrorKind},
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
 use futures_util::{Stream, stream::unfold};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::{
+    fs::{Mode, OFlags},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+};
 use tokio::net::UnixListener;
 use tracing::debug;
 
@@ -18,7 +24,10 @@ use super::{
     Acceptor, BACKLOG, BindError, ConnectionLimit, LONGEST_PATH, Listen, MOST_ON_SOCKET,
     MOST_PER_USER, PeerStream, Source,
 };
-use crate::file::{self, Lock, create_directory, directory_of};
+use crate::{
+    file::{self, Lock, create_directory, directory_of},
+    guard::check_no_stranger,
+};
 
 /// A Unix socket that this process listens on. Dropping it removes the socket file.
 #[derive(Debug)]
@@ -36,6 +45,7 @@ impl UnixSocket {
             return Err(BindError::PathTooLong(path.to_owned()));
         }
         create_directory(directory_of(path), directory_mode(mode))?;
+        check_no_stranger(path)?;
         let Some(lock) = file::lock(&lock_path(path))? else {
             return Err(BindError::SocketInUse(path.to_owned()));
         };
@@ -49,7 +59,7 @@ impl UnixSocket {
         let claim = Claim::of(path, lock).map_err(failed)?;
         // Until `listen`, every attempt to connect is refused; so nobody slips in before the mode
         // is right.
-        std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+        set_mode(path, mode).map_err(failed)?;
         let listener = socket.listen(BACKLOG).map_err(failed)?;
         let limit = ConnectionLimit::new(MOST_ON_SOCKET, MOST_PER_USER);
         Ok(Self {
@@ -135,6 +145,20 @@ impl Drop for Claim {
             let _ = std::fs::remove_file(&self.path);
         }
     }
+}
+
+/// Sets the mode of what stands at `path` itself: a link put in its place would lead to any file.
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let file = rustix::fs::open(
+        path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
+    if !std::fs::metadata(&itself)?.file_type().is_socket() {
+        return Err(io::Error::other("another file was put there"));
+    }
+    std::fs::set_permissions(itself, Permissions::from_mode(mode))
 }
 
 fn inode(path: &Path) -> io::Result<(u64, u64)> {
@@ -241,6 +265,36 @@ mod tests {
         let _socket = UnixSocket::bind(&path, 0o600).unwrap();
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
         assert_eq!(directory_mode(0o770), 0o750);
+    }
+
+    #[test]
+    fn the_mode_of_a_file_that_a_link_in_the_sockets_place_leads_to_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, secret) = (
+            directory.path().join("api.sock"),
+            directory.path().join("secret"),
+        );
+        std::fs::write(&secret, "").unwrap();
+        std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&secret, &path).unwrap();
+        set_mode(&path, 0o777).unwrap_err();
+        assert_eq!(mode(&secret), 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_socket_in_a_directory_that_a_stranger_has_laid_out_is_not_opened() {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: only root can make a stranger's directory");
+            return;
+        }
+        let commons = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(commons.path(), Permissions::from_mode(0o1777)).unwrap();
+        let squatted = commons.path().join("agent");
+        std::fs::create_dir(&squatted).unwrap();
+        std::os::unix::fs::chown(&squatted, Some(65_534), None).unwrap();
+        let error = UnixSocket::bind(&squatted.join("api.sock"), 0o777).unwrap_err();
+        assert!(matches!(&error, BindError::Guard(_)), "{error}");
+        assert_eq!(std::fs::read_dir(&squatted).unwrap().count(), 0);
     }
 
     #[tokio::test]
