@@ -35,6 +35,12 @@ pub(crate) fn is_canonical(der: &[u8]) -> bool {
     values(der, DEEPEST) == Some(1)
 }
 
+/// The value at the front: its tag, its contents, and what follows it.
+pub(crate) fn first(der: &[u8]) -> Option<(u8, Split<'_>)> {
+    let (tag, rest) = der.split_first()?;
+    Some((*tag, contents(rest)?))
+}
+
 /// How many canonical values stand here.
 fn values(mut der: &[u8], depth: usize) -> Option<usize> {
     let mut count = 0;
@@ -58,7 +64,7 @@ fn values(mut der: &[u8], depth: usize) -> Option<usize> {
 }
 
 /// Contents, and what follows them.
-type Split<'a> = (&'a [u8], &'a [u8]);
+pub(crate) type Split<'a> = (&'a [u8], &'a [u8]);
 
 /// Takes a value of shortest definite length apart.
 fn contents(after_tag: &[u8]) -> Option<Split<'_>> {

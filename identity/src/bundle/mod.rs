@@ -203,15 +203,16 @@ impl Bundle {
 }
 
 impl X509Authority {
-    /// Takes a certificate that is an authority.
+    /// Takes a certificate that is an authority of any PKI: other implementations' bundles have some without a key
+    /// usage. Whether it is trusted for SVIDs is [`crate::trust::Trust`]'s question, which is stricter.
     pub fn parse(der: CertificateDer<'static>, tainted: bool) -> Result<Self, ProfileError> {
-        x509::check_authority(&der)?;
+        x509::check_issuer(&der)?;
         Ok(Self { der, tainted })
     }
 
     /// What the certificate says.
     pub fn details(&self) -> Result<Authority, ProfileError> {
-        x509::check_authority(&self.der)
+        x509::check_issuer(&self.der)
     }
 
     fn to_proto(&self) -> types::X509Certificate {

@@ -1,7 +1,7 @@
 //! Bundles through messages, PEM and documents.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rcgen::IsCa;
+use rcgen::{DnType, DnValue, IsCa, date_time_ymd};
 use serde_json::{Value, json};
 
 use super::*;
@@ -9,6 +9,7 @@ use crate::{
     crypto::testkit::jws_signers,
     key::{KeyType, PrivateKey},
     testkit::{Ca, after, domain, now},
+    trust::{Trust, Usage},
 };
 
 fn sample() -> Bundle {
@@ -381,4 +382,40 @@ fn the_sequence_is_no_part_of_the_content() {
         jwt_authorities: expired.collect(),
         ..bundle.clone()
     }));
+}
+
+#[test]
+fn authorities_of_any_pki_come_back_byte_for_byte_and_are_not_trusted_for_svids_without_key_usage()
+{
+    let root = Ca::root_with("example.org", |params| {
+        params.key_usages.clear();
+        params.not_before = date_time_ymd(1, 1, 1);
+        params.not_after = date_time_ymd(9999, 12, 31);
+        params.subject_alt_names.clear();
+        let odd = DnValue::BmpString("\u{fc}\u{2603} \"=,+".try_into().expect("text"));
+        params.distinguished_name.push(DnType::CommonName, odd);
+        params
+            .distinguished_name
+            .push(DnType::CustomDnType(vec![2, 5, 4, 5]), "");
+    });
+    let sent = types::Bundle {
+        trust_domain: "example.org".to_owned(),
+        x509_authorities: vec![types::X509Certificate {
+            asn1: root.der.to_vec(),
+            tainted: false,
+        }],
+        ..types::Bundle::default()
+    };
+    let bundle = Bundle::from_proto(&sent).expect("bundle");
+    let shown = bundle.to_proto(None).x509_authorities;
+    assert_eq!(shown, sent.x509_authorities);
+    let domain = domain("example.org");
+    let again = Bundle::from_document(domain.clone(), &bundle.to_document()).expect("document");
+    assert_eq!(again.x509_authorities, bundle.x509_authorities);
+    let again = Bundle::from_pem(domain, &bundle.to_pem()).expect("PEM");
+    assert_eq!(again.x509_authorities, bundle.x509_authorities);
+
+    let leaf = root.leaf("spiffe://example.org/web");
+    let outcome = Trust::new([&bundle]).verify(&[leaf.der], Usage::Client, now());
+    assert!(outcome.is_err(), "{outcome:?}");
 }

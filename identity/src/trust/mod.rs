@@ -5,13 +5,15 @@
 //! domain, the validity and path length of roots, and the key usage of intermediates. Name constraints on URIs, which
 //! X509-SVID §4.2 leaves to everyone's choice, webpki does not evaluate: whatever stands below them is refused.
 
+mod early;
+
 use std::{
     cell::Cell,
     collections::HashMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use spiffe::{SpiffeId, TrustDomain};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
@@ -20,6 +22,7 @@ use crate::{
     crypto,
     x509::{self, Authority, Leaf, ProfileError},
 };
+use early::{OverOriginal, Readable};
 
 /// The authorities of every trust domain that is trusted.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -133,7 +136,13 @@ impl Trust {
             Usage::Client => KeyUsage::client_auth(),
             Usage::Server => KeyUsage::server_auth(),
         };
-        anchors.verify(leaf, intermediates, purpose, now)?;
+        let algorithms = crypto::provider().signature_verification_algorithms.all;
+        let chain = Chain {
+            leaf,
+            intermediates,
+            algorithms,
+        };
+        anchors.verify(&chain, purpose, now)?;
         Ok(checked)
     }
 
@@ -185,18 +194,30 @@ impl Anchors {
         chain: &[CertificateDer<'_>],
         now: SystemTime,
     ) -> Result<Vec<CertificateDer<'static>>, VerifyError> {
-        let (leaf, intermediates) = chain.split_first().ok_or(VerifyError::EmptyChain)?;
-        self.verify(leaf, intermediates, AnyPurpose, now)
+        let readable = Readable::of(chain);
+        let readable = readable.ok_or(VerifyError::Chain(webpki::Error::UnknownIssuer))?;
+        let algorithms = readable.algorithms();
+        let algorithms: Vec<_> = algorithms.iter().map(OverOriginal::as_dyn).collect();
+        let (leaf, intermediates) = readable
+            .chain
+            .split_first()
+            .ok_or(VerifyError::EmptyChain)?;
+        let chain = Chain {
+            leaf,
+            intermediates,
+            algorithms: &algorithms,
+        };
+        let issuers = self.verify(&chain, AnyPurpose, now)?.into_iter();
+        Ok(issuers.map(|read| readable.original(read)).collect())
     }
 
     fn verify(
         &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        chain: &Chain<'_, '_>,
         purpose: impl ExtendedKeyUsageValidator,
         now: SystemTime,
     ) -> Result<Vec<CertificateDer<'static>>, VerifyError> {
-        let end_entity = EndEntityCert::try_from(leaf).map_err(VerifyError::Chain)?;
+        let end_entity = EndEntityCert::try_from(chain.leaf).map_err(VerifyError::Chain)?;
         // What a candidate path failed for; webpki itself has no words for it.
         let refusal = Cell::new(None);
         let acceptable = |path: &VerifiedPath<'_>| {
@@ -205,11 +226,10 @@ impl Anchors {
                 webpki::Error::UnknownIssuer
             })
         };
-        let algorithms = crypto::provider().signature_verification_algorithms.all;
         let outcome = end_entity.verify_for_usage(
-            algorithms,
+            chain.algorithms,
             &self.anchors,
-            intermediates,
+            chain.intermediates,
             unix_time(now),
             purpose,
             None,
@@ -268,6 +288,13 @@ impl Issuers {
             Self::Pki => x509::check_issuer(der),
         }
     }
+}
+
+/// A chain to verify, and what its signatures are verified with.
+struct Chain<'c, 'd> {
+    leaf: &'c CertificateDer<'d>,
+    intermediates: &'c [CertificateDer<'d>],
+    algorithms: &'c [&'c dyn SignatureVerificationAlgorithm],
 }
 
 struct Anchor {
