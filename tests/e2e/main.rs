@@ -16,6 +16,7 @@ mod deploy;
 mod evict_and_ban;
 mod join_token;
 mod jwt;
+mod operator;
 mod outage;
 mod policy;
 mod quickstart;

@@ -1,5 +1,5 @@
-//! What a change meant for the entries, kept until it can be logged: a log that is slow must not hold
-//! the cache's lock.
+//! What a change meant for the entries, kept until it can be logged: a log that is slow must not
+//! hold the cache's lock.
 
 use std::sync::Arc;
 
@@ -28,15 +28,25 @@ impl Told {
         for (what, entry) in self.0 {
             let (entry_id, spiffe_id) = (&entry.id, &entry.spiffe_id);
             match what {
-                What::Created => {
-                    debug!(name: "entry_created", %entry_id, %spiffe_id, "new entry {entry_id}");
-                }
-                What::Updated => {
-                    debug!(name: "entry_updated", %entry_id, %spiffe_id, "changed entry {entry_id}");
-                }
-                What::Removed => {
-                    debug!(name: "entry_removed", %entry_id, %spiffe_id, "entry {entry_id} is gone");
-                }
+                What::Created => debug!(
+                    name: "entry_created",
+                    %entry_id,
+                    %spiffe_id,
+                    selectors_added = entry.selectors.iter().count(),
+                    "new entry {entry_id}"
+                ),
+                What::Updated => debug!(
+                    name: "entry_updated",
+                    %entry_id,
+                    %spiffe_id,
+                    "changed entry {entry_id}"
+                ),
+                What::Removed => debug!(
+                    name: "entry_removed",
+                    %entry_id,
+                    %spiffe_id,
+                    "entry {entry_id} is gone"
+                ),
             }
         }
     }

@@ -36,6 +36,7 @@ pub(super) fn text(line: &mut String, fraction: Fraction, entry: &Entry<'_>) {
         match pair.value {
             Value::Moment(value) => push_value(line, &time::spoken(value)),
             Value::Text(value) => push_value(line, &value),
+            Value::Socket(value) => push_value(line, value),
             Value::Literal(value) => line.push_str(value),
         }
     }
@@ -61,6 +62,11 @@ pub(super) fn json(line: &mut String, entry: &Entry<'_>) {
         match &pair.value {
             Value::Moment(value) => push_json(line, value),
             Value::Text(value) => push_json(line, value),
+            Value::Socket(value) => {
+                line.push_str("{\"Name\":");
+                push_json(line, value);
+                line.push_str(",\"Net\":\"unix\"}");
+            }
             Value::Literal(value) => line.push_str(value),
         }
     }
@@ -76,6 +82,8 @@ struct Pair<'a> {
 enum Value<'a> {
     Text(Cow<'a, str>),
     Literal(&'a str),
+    /// The path of a socket, which Go's JSON shows in its parts.
+    Socket(&'a str),
     /// A point in time, which Go's text has in a notation of its own.
     Moment(&'a str),
 }
@@ -105,6 +113,7 @@ impl<'a> Pair<'a> {
         let (name, value) = match spire::rename(event, name) {
             Name::Same(name) | Name::As(_, name) => (name, plain),
             Name::Moment(_, name) => (name, Value::Moment(value.as_str())),
+            Name::Socket(_, name) => (name, Value::Socket(value.as_str())),
             Name::Begun(_, name, start) => {
                 let text = format!("{start}{}", value.as_str());
                 (name, Value::Text(text.into()))

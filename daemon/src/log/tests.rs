@@ -226,6 +226,7 @@ fn an_event_that_spire_knows_is_said_in_its_words_and_at_its_level_in_its_forms_
         );
         warn!(name: "sync_failed", error = "no route", "not synchronized");
         warn!(name: "attestation_refused", reason = "agent is banned", "refused");
+        info!(name: "agent_api_starting", socket = "/run/a.sock", "serving");
     };
     assert_eq!(
         of_spire(Format::Text, Manner::Ours, act),
@@ -237,13 +238,17 @@ fn an_event_that_spire_knows_is_said_in_its_words_and_at_its_level_in_its_forms_
          subsystem_name=ca_manager\n\
          time=\"T\" level=error msg=\"Synchronize failed\" \
          error=\"failed to fetch authorized entries: no route\" subsystem_name=manager\n\
-         time=\"T\" level=error msg=\"Agent is banned\" subsystem_name=api\n"
+         time=\"T\" level=error msg=\"Agent is banned\" subsystem_name=api\n\
+         time=\"T\" level=info msg=\"Starting agent APIs\" address=/run/a.sock \
+         subsystem_name=endpoints\n"
     );
     let json = of_spire(Format::Json, Manner::Ours, act);
     assert!(
         json.contains("\"expiration\":\"2026-01-02T03:04:05Z\""),
         "{json}"
     );
+    let address = "\"address\":{\"Name\":\"/run/a.sock\",\"Net\":\"unix\"}";
+    assert!(json.contains(address), "{json}");
     let log = logged(LogConfig::default(), |_, _| act());
     assert_eq!(
         timeless(&log),
@@ -252,6 +257,7 @@ fn an_event_that_spire_knows_is_said_in_its_words_and_at_its_level_in_its_forms_
             "INFO  prepared an X.509 authority authority_id=ab12 expires_at=2026-01-02T03:04:05Z",
             "WARN  not synchronized error=\"no route\"",
             "WARN  refused reason=\"agent is banned\"",
+            "INFO  serving socket=/run/a.sock",
         ]
     );
 }

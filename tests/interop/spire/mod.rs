@@ -22,6 +22,7 @@ mod federation;
 mod identities;
 mod many;
 mod mask;
+mod operator;
 mod raw;
 mod restart;
 mod stage;

@@ -2,6 +2,7 @@
 
 mod agent;
 pub mod grpc;
+pub mod operator;
 pub mod pki;
 mod process;
 mod program;

@@ -40,6 +40,8 @@ pub(super) enum Name {
     As(&'static str, &'static str),
     /// Ours and SPIRE's, of a point in time.
     Moment(&'static str, &'static str),
+    /// Ours and SPIRE's, of the path of a socket, which Go's JSON shows in its parts.
+    Socket(&'static str, &'static str),
     /// Ours, SPIRE's, and how SPIRE begins its value.
     Begun(&'static str, &'static str, &'static str),
     /// SPIRE has no such field.
@@ -73,6 +75,7 @@ impl Name {
             Self::Same(ours)
             | Self::As(ours, _)
             | Self::Moment(ours, _)
+            | Self::Socket(ours, _)
             | Self::Begun(ours, ..)
             | Self::Left(ours) => ours,
         }
@@ -155,7 +158,12 @@ const PRUNED: &str = "Expired certificates were successfully pruned from bundle"
 const OF_AGENT: &[Name] = &[Name::As("agent_id", "spiffe_id")];
 const OF_CACHE: &[Name] = &[Name::As("entry_id", "entry")];
 const OF_BUNDLE: &[Name] = &[Name::As("trust_domain", "trust_domain_id")];
-const OF_REFUSAL: &[Name] = &[Name::Left("reason"), Name::Left("code")];
+const OF_REFUSAL: &[Name] = &[
+    Name::As("attestor", "node_attestor_type"),
+    Name::Left("address"),
+    Name::Left("code"),
+    Name::Left("reason"),
+];
 const OF_CALL: &[Name] = &[Name::Begun("path", "error", DENIED), Name::Left("reason")];
 const OF_ATTESTOR: &[Name] = &[
     Name::As("trust_domain", "trust_domain_id"),
@@ -174,6 +182,7 @@ const OF_STATUS: &[Name] = &[
     Name::As("version", "agent_version"),
 ];
 const OF_LEVEL: &[Name] = &[Name::As("level", "new_log_level")];
+const OF_LISTENER: &[Name] = &[Name::Socket("socket", "address")];
 const OF_RPC: &[Name] = &[Name::As("rpc", "method")];
 const OF_DENIAL: &[Name] = &[
     Name::As("rpc", "method"),
@@ -203,7 +212,7 @@ const OF_SYNC: &[Name] = &[Name::Begun(
 #[rustfmt::skip]
 const EVENTS: &[Event] = &[
     of_api(INFO, "admin_api_starting", "Starting Admin APIs"),
-    of(ENDPOINTS, INFO, "agent_api_starting", "Starting agent APIs"),
+    of(ENDPOINTS, INFO, "agent_api_starting", "Starting agent APIs").with(OF_LISTENER),
     of(ENDPOINTS, INFO, "agent_api_stopping", "Stopping agent APIs"),
     of(API, INFO, "agent_attested", "Agent attestation request completed").with(OF_ATTESTATION),
     of(MANAGER, WARN, "agent_ban_obeyed", "Agent is banned: removing SVID and shutting down")

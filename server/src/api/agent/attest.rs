@@ -20,7 +20,7 @@ use signet_proto::spire::api::server::agent::v1::{
 };
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, Span, field::Empty, info, info_span, warn};
 
 use super::{AgentService, public_key, x509_svid};
 use crate::{
@@ -42,7 +42,11 @@ pub(super) fn conversation(
         state: State::Opening,
     };
     // The stream outlives the call that opened it; its lines are still the caller's.
-    let span = info_span!("attestation", address = address.map(display));
+    let span = info_span!(
+        "attestation",
+        address = address.map(display),
+        attestor = Empty
+    );
     stream::unfold(talk, move |mut talk| {
         let answer = async move {
             let answer = talk.next().await.transpose()?;
@@ -106,6 +110,9 @@ impl Talk {
         if data.r#type.is_empty() {
             return Err(malformed("missing attestation data type")());
         }
+        // Said by somebody whom nobody knows yet: not more of it than a name takes.
+        let attestor: String = data.r#type.chars().take(LONGEST_TYPE_LOGGED).collect();
+        Span::current().record("attestor", attestor);
         if data.payload.is_empty() {
             return Err(malformed("missing attestation data payload")());
         }
@@ -226,6 +233,8 @@ fn alias_entry(alias: SpiffeId, agent: &SpiffeId, now: SystemTime) -> Result<Ent
         created_at: now,
     })
 }
+
+const LONGEST_TYPE_LOGGED: usize = 64;
 
 /// How long an agent may take for its next message.
 const PATIENCE: Duration = Duration::from_secs(30);
