@@ -26,6 +26,7 @@ use std::{
 use anyhow::Context as _;
 use signet_daemon::{
     health::{Health, HealthListener},
+    reload::Current,
     socket::UnixSocket,
     tasks::Tasks,
 };
@@ -50,7 +51,9 @@ use workload::{Attestors, Discovery, Unix, WorkloadAttestor};
 ///
 /// # Errors
 /// What cannot be started, with its place and remedy; or the task that ended by itself.
-pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(config: Current<Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    // No setting of the agent but the level of its log takes effect while it runs.
+    let config = Config::clone(&config.borrow());
     info!(
         name: "agent_starting",
         data_dir = %config.data_dir.display(),

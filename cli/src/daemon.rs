@@ -4,7 +4,8 @@ use std::{io::Write, num::NonZeroUsize};
 
 use anyhow::Context as _;
 use signet_daemon::{
-    log::{self, Destination, LogConfig},
+    log::{self, Destination},
+    reload::{Current, Reloadable, Reloader},
     run::{self, Threads},
 };
 use tokio_util::sync::CancellationToken;
@@ -18,9 +19,9 @@ use crate::{
 /// A role that runs until it is told to stop.
 pub(crate) trait Daemon {
     /// Its flags.
-    type Flags: clap::Args;
+    type Flags: clap::Args + Clone + Send + Sync + 'static;
     /// Its checked configuration.
-    type Config;
+    type Config: Reloadable;
 
     /// How messages about its configuration file begin.
     const FILE: &str;
@@ -30,14 +31,11 @@ pub(crate) trait Daemon {
     /// Reads and checks the configuration.
     fn load(flags: &Self::Flags) -> anyhow::Result<Self::Config>;
 
-    /// How and where it logs.
-    fn log(config: &Self::Config) -> &LogConfig;
-
     /// Says that it ends as it was told to, or why it ends all the same.
     fn log_end(failure: Option<&str>);
 
     /// Does the work.
-    async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()>;
+    async fn run(config: Current<Self::Config>, shutdown: CancellationToken) -> anyhow::Result<()>;
 }
 
 /// `signet server run`.
@@ -60,10 +58,6 @@ impl Daemon for Server {
         signet_server::Config::load(flags)
     }
 
-    fn log(config: &Self::Config) -> &LogConfig {
-        config.log()
-    }
-
     fn log_end(failure: Option<&str>) {
         match failure {
             Some(error) => error!(name: "server_crashed", error, "stopped"),
@@ -71,7 +65,7 @@ impl Daemon for Server {
         }
     }
 
-    async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    async fn run(config: Current<Self::Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
         signet_server::run(config, shutdown).await
     }
 }
@@ -88,10 +82,6 @@ impl Daemon for Agent {
         signet_agent::Config::load(flags)
     }
 
-    fn log(config: &Self::Config) -> &LogConfig {
-        &config.log
-    }
-
     fn log_end(failure: Option<&str>) {
         match failure {
             Some(error) => error!(name: "agent_crashed", error, "stopped"),
@@ -99,7 +89,7 @@ impl Daemon for Agent {
         }
     }
 
-    async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    async fn run(config: Current<Self::Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
         signet_agent::run(config, shutdown).await
     }
 }
@@ -116,10 +106,6 @@ impl Daemon for Proxy {
         signet_proxy::Config::load(flags)
     }
 
-    fn log(config: &Self::Config) -> &LogConfig {
-        &config.log
-    }
-
     fn log_end(failure: Option<&str>) {
         match failure {
             Some(error) => error!(error, "stopped"),
@@ -127,7 +113,7 @@ impl Daemon for Proxy {
         }
     }
 
-    async fn run(config: Self::Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    async fn run(config: Current<Self::Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
         signet_proxy::run(config, shutdown).await
     }
 }
@@ -135,10 +121,13 @@ impl Daemon for Proxy {
 /// Runs a daemon to its end; true is exit code 0.
 pub(crate) fn run<D: Daemon>(flags: &D::Flags) -> anyhow::Result<bool> {
     let config = D::load(flags)?;
-    let settings = D::log(&config).clone();
+    let settings = config.log().clone();
     let program = std::env::args_os().next().unwrap_or_default();
     log::init(&settings, argv::manner_of(&program)).context("cannot start the log")?;
-    let ended = run::block_on(D::THREADS, |shutdown| D::run(config, shutdown));
+    let flags = flags.clone();
+    let (reloader, config) = Reloader::new(config, move || D::load(&flags));
+    let reload = move || reloader.reload();
+    let ended = run::block_on(D::THREADS, reload, |shutdown| D::run(config, shutdown));
     let Err(reason) = ended else {
         D::log_end(None);
         return Ok(true);

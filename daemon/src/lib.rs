@@ -9,6 +9,7 @@ pub mod guard;
 pub mod health;
 pub mod http;
 pub mod log;
+pub mod reload;
 pub mod run;
 pub mod socket;
 pub mod tasks;

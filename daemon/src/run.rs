@@ -1,15 +1,16 @@
 //! The life of a daemon: one runtime, the signals of the system, and one way to stop.
 //!
-//! SIGTERM, SIGINT and SIGHUP ask for an orderly end; a second one, or the end of [`GRACE`], forces
-//! it. SIGUSR2 reopens the log file.
+//! SIGTERM and SIGINT ask for an orderly end; a second one, or the end of [`GRACE`], forces it.
+//! SIGHUP, and SIGUSR1 as in SPIRE, have the configuration read again. SIGUSR2 reopens the log file.
 
-use std::{future::Future, num::NonZeroUsize, pin::pin, time::Duration};
+use std::{future::Future, num::NonZeroUsize, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal as Source, SignalKind, signal},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -31,9 +32,14 @@ pub enum Threads {
 }
 
 /// Runs `main` to its end on a runtime of its own. The token that it receives is cancelled when the
-/// system asks the process to stop.
+/// system asks the process to stop; `reload`, which may block, is called when it asks to read the
+/// configuration again.
+///
+/// # Errors
+/// That of `main`; or the daemon did not stop in time.
 pub fn block_on<F>(
     threads: Threads,
+    reload: impl Fn() + Send + Sync + 'static,
     main: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()>
 where
@@ -46,12 +52,9 @@ where
     let outcome = runtime.block_on(async {
         let mut signals = Signals::new().context("cannot listen for signals")?;
         let shutdown = CancellationToken::new();
-        supervise(
-            main(shutdown.clone()),
-            async || signals.next().await,
-            shutdown,
-        )
-        .await
+        let requests = async || signals.next().await;
+        let handler = Handler::new(reload);
+        supervise(main(shutdown.clone()), requests, shutdown, handler).await
     });
     // Tasks that nobody waited for, and calls that block, do not hold up the end.
     runtime.shutdown_timeout(LAST_TASKS);
@@ -90,15 +93,14 @@ impl Threads {
 enum Request {
     Stop(&'static str),
     ReopenLog,
-    /// SPIRE re-reads plugin settings on SIGUSR1. Unhandled it would end the process, so scripts
-    /// that send it must find a handler.
-    Reread,
+    Reload,
 }
 
 async fn supervise<F>(
     main: F,
     mut requests: impl AsyncFnMut() -> Request,
     shutdown: CancellationToken,
+    mut handler: Handler,
 ) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -113,17 +115,20 @@ where
             info!(signal = name, "stopping");
             break;
         }
-        serve(request);
+        handler.handle(request);
     }
     shutdown.cancel();
     tokio::select! {
         outcome = main => outcome,
-        forced = forced_end(requests) => forced,
+        forced = forced_end(requests, handler) => forced,
     }
 }
 
 /// Returns when the daemon must not be waited for any longer.
-async fn forced_end(mut requests: impl AsyncFnMut() -> Request) -> anyhow::Result<()> {
+async fn forced_end(
+    mut requests: impl AsyncFnMut() -> Request,
+    mut handler: Handler,
+) -> anyhow::Result<()> {
     let mut deadline = pin!(tokio::time::sleep(GRACE));
     loop {
         let request = tokio::select! {
@@ -133,24 +138,51 @@ async fn forced_end(mut requests: impl AsyncFnMut() -> Request) -> anyhow::Resul
         if let Request::Stop(name) = request {
             bail!("stopped at once by a second signal ({name}); what was still under way is lost");
         }
-        serve(request);
+        handler.handle(request);
     }
 }
 
-fn serve(request: Request) {
-    match request {
-        Request::Stop(_) => {}
-        Request::Reread => {
-            info!("SIGUSR1 received; no setting of this daemon is re-read at run time")
+/// Does what the system asks for while the daemon runs on.
+struct Handler {
+    reload: Arc<dyn Fn() + Send + Sync>,
+    reloading: JoinSet<()>,
+}
+
+impl Handler {
+    fn new(reload: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            reload: Arc::new(reload),
+            reloading: JoinSet::new(),
         }
-        Request::ReopenLog => match log::installed().map(log::LogHandle::reopen) {
-            Some(Ok(())) => info!("log file reopened"),
-            Some(Err(error)) => error!(
-                error = &error as &dyn std::error::Error,
-                "cannot reopen the log file, writing on to the old one"
-            ),
-            None => {}
-        },
+    }
+
+    fn handle(&mut self, request: Request) {
+        match request {
+            Request::Stop(_) => {}
+            Request::Reload => self.reload(),
+            Request::ReopenLog => reopen_log(),
+        }
+    }
+
+    /// A file system may hang, and the signals that follow are listened to all the same.
+    fn reload(&mut self) {
+        while self.reloading.try_join_next().is_some() {}
+        // One that has not begun will see what there is to be seen.
+        if self.reloading.len() < 2 {
+            let reload = Arc::clone(&self.reload);
+            self.reloading.spawn_blocking(move || reload());
+        }
+    }
+}
+
+fn reopen_log() {
+    match log::installed().map(log::LogHandle::reopen) {
+        Some(Ok(())) => info!("log file reopened"),
+        Some(Err(error)) => error!(
+            error = &error as &dyn std::error::Error,
+            "cannot reopen the log file, writing on to the old one"
+        ),
+        None => {}
     }
 }
 
@@ -159,7 +191,7 @@ struct Signals {
     interrupt: Source,
     hangup: Source,
     reopen: Source,
-    reread: Source,
+    reconfigure: Source,
 }
 
 impl Signals {
@@ -169,7 +201,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined2())?,
-            reread: signal(SignalKind::user_defined1())?,
+            reconfigure: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -177,9 +209,9 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Request::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Request::Stop("SIGINT"),
-            _ = self.hangup.recv() => Request::Stop("SIGHUP"),
+            _ = self.hangup.recv() => Request::Reload,
             _ = self.reopen.recv() => Request::ReopenLog,
-            _ = self.reread.recv() => Request::Reread,
+            _ = self.reconfigure.recv() => Request::Reload,
         }
     }
 }
@@ -211,7 +243,7 @@ mod tests {
             Some(request) => request,
             None => pending().await,
         };
-        supervise(main(shutdown.clone()), next, shutdown).await
+        supervise(main(shutdown.clone()), next, shutdown, Handler::new(|| {})).await
     }
 
     #[tokio::test]
@@ -220,7 +252,7 @@ mod tests {
             shutdown.cancelled().await;
             Ok(())
         };
-        supervised(main, &[Request::ReopenLog, Request::Reread, STOP])
+        supervised(main, &[Request::ReopenLog, Request::Reload, STOP])
             .await
             .unwrap();
     }
@@ -262,19 +294,29 @@ mod tests {
 
     #[test]
     fn a_real_signal_reaches_the_daemon_and_blocked_threads_do_not_hold_up_its_end() {
-        block_on(Threads::Exactly(NonZeroUsize::MIN), async |shutdown| {
-            // A call that blocks for ever, as a hung disk would.
-            let (sender, receiver) = std::sync::mpsc::channel::<()>();
-            let _stuck = tokio::task::spawn_blocking(move || receiver.recv());
-            for signal in [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGTERM] {
-                raise(signal).unwrap();
-            }
-            shutdown.cancelled().await;
-            std::mem::forget(sender);
-            Ok(())
-        })
+        let (told, mut reloads) = mpsc::unbounded_channel();
+        let reload = move || told.send(()).unwrap();
+        block_on(
+            Threads::Exactly(NonZeroUsize::MIN),
+            reload,
+            async |shutdown| {
+                // A call that blocks for ever, as a hung disk would.
+                let (sender, receiver) = std::sync::mpsc::channel::<()>();
+                let _stuck = tokio::task::spawn_blocking(move || receiver.recv());
+                for signal in [Signal::SIGHUP, Signal::SIGUSR1] {
+                    raise(signal).unwrap();
+                    reloads.recv().await.unwrap();
+                }
+                for signal in [Signal::SIGUSR2, Signal::SIGTERM] {
+                    raise(signal).unwrap();
+                }
+                shutdown.cancelled().await;
+                std::mem::forget(sender);
+                Ok(())
+            },
+        )
         .unwrap();
-        block_on(Threads::One, async |_| Ok(())).unwrap();
-        block_on(Threads::PerCore, async |_| Ok(())).unwrap();
+        block_on(Threads::One, || {}, async |_| Ok(())).unwrap();
+        block_on(Threads::PerCore, || {}, async |_| Ok(())).unwrap();
     }
 }

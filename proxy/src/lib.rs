@@ -31,8 +31,7 @@ mod workload_api;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use signet_daemon::tasks::Tasks;
-use tokio::sync::watch;
+use signet_daemon::{reload::Current, tasks::Tasks};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -43,11 +42,10 @@ use self::{model::SharedModel, reauthorize::Sources, worker::Worker};
 ///
 /// # Errors
 /// What cannot be started, with its place and remedy; or the task that ended by itself.
-pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let (policies, policy) = policy::Follower::start(&config)?;
+pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let config = Arc::clone(&current.borrow());
+    let (policies, policy) = policy::Follower::start(current.clone())?;
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
-    let config = Arc::new(config);
-    let (_current, current) = watch::channel(Arc::clone(&config));
     let (ports, model) = model::Follower::start(current)?;
     let sources = Sources {
         identity,

@@ -55,6 +55,8 @@ pub(crate) trait PortConfig: fmt::Debug + Clone + PartialEq {
 #[derive(Debug)]
 pub(crate) struct Follower {
     config: watch::Receiver<Arc<Config>>,
+    /// Those that run: another number takes effect with a restart.
+    threads: usize,
     model: watch::Sender<Arc<Model>>,
 }
 
@@ -67,9 +69,14 @@ impl Follower {
         mut config: watch::Receiver<Arc<Config>>,
     ) -> anyhow::Result<(Self, SharedModel)> {
         let first = Arc::clone(&config.borrow_and_update());
-        let model = Model::open(&first, None)?;
+        let model = Model::open(&first, first.threads, None)?;
         let (model, shared) = watch::channel(Arc::new(model));
-        Ok((Self { config, model }, shared))
+        let follower = Self {
+            config,
+            threads: first.threads,
+            model,
+        };
+        Ok((follower, shared))
     }
 
     /// Follows the configuration until `shutdown`. One whose ports cannot be opened changes none.
@@ -86,7 +93,7 @@ impl Follower {
     fn follow(&mut self) {
         let config = Arc::clone(&self.config.borrow_and_update());
         let before = Arc::clone(&self.model.borrow());
-        match Model::open(&config, Some(&before)) {
+        match Model::open(&config, self.threads, Some(&before)) {
             Ok(model) if model.is_same_as(&before) => {}
             Ok(model) => {
                 info!(
@@ -106,20 +113,20 @@ impl Follower {
 
 impl Model {
     /// Opens what `before` has not open already.
-    fn open(config: &Config, before: Option<&Self>) -> anyhow::Result<Self> {
+    fn open(config: &Config, threads: usize, before: Option<&Self>) -> anyhow::Result<Self> {
         let sockets = |listen| before.and_then(|before| before.sockets(listen));
         Ok(Self {
             inbound: open(
                 &config.inbound,
                 before.map(|before| &before.inbound),
                 sockets,
-                config.threads,
+                threads,
             )?,
             outbound: open(
                 &config.outbound,
                 before.map(|before| &before.outbound),
                 sockets,
-                config.threads,
+                threads,
             )?,
         })
     }

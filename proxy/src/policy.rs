@@ -13,12 +13,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use signet_daemon::reload::Current;
 use signet_mesh::{Policies, Source, Workload, WorkloadPolicy};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::Config;
+use crate::{Config, reauthorize};
 
 /// The policies in force.
 pub(crate) type SharedPolicy = watch::Receiver<Arc<WorkloadPolicy>>;
@@ -26,6 +27,7 @@ pub(crate) type SharedPolicy = watch::Receiver<Arc<WorkloadPolicy>>;
 /// Re-reads the policies when their files change.
 #[derive(Debug)]
 pub(crate) struct Follower {
+    config: Current<Config>,
     paths: Vec<PathBuf>,
     workload: Workload,
     root_namespace: String,
@@ -38,11 +40,13 @@ impl Follower {
     ///
     /// # Errors
     /// A path that cannot be read, or any policy that is not valid.
-    pub(crate) fn start(config: &Config) -> anyhow::Result<(Self, SharedPolicy)> {
+    pub(crate) fn start(current: Current<Config>) -> anyhow::Result<(Self, SharedPolicy)> {
+        let config = Arc::clone(&current.borrow());
         let seen = stamps(&config.policies)?;
         let policy = read(&seen, &config.workload, &config.root_namespace)?;
         let (policy, shared) = watch::channel(Arc::new(policy));
         let follower = Self {
+            config: current,
             paths: config.policies.clone(),
             workload: config.workload.clone(),
             root_namespace: config.root_namespace.clone(),
@@ -52,13 +56,17 @@ impl Follower {
         Ok((follower, shared))
     }
 
-    /// Looks at the files until `shutdown`.
+    /// Looks at the files until `shutdown`, and at once when the configuration was read again.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) {
-        while shutdown
-            .run_until_cancelled(sleep(LOOK_EVERY))
-            .await
-            .is_some()
-        {
+        loop {
+            let reloaded = tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = sleep(LOOK_EVERY) => false,
+                () = reauthorize::change(&mut self.config) => true,
+            };
+            if reloaded {
+                self.paths.clone_from(&self.config.borrow().policies);
+            }
             self.look();
         }
     }
@@ -85,6 +93,15 @@ impl Follower {
         let found = stamps(&self.paths)?;
         read(&found, &self.workload, &self.root_namespace).map(Some)
     }
+}
+
+/// Whether the policies that `config` names can be put in force.
+///
+/// # Errors
+/// A path that cannot be read, or any policy that is not valid.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    let seen = stamps(&config.policies)?;
+    read(&seen, &config.workload, &config.root_namespace).map(drop)
 }
 
 /// What tells one state of a file from another.

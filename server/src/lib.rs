@@ -13,6 +13,7 @@ mod directory;
 mod federation;
 mod housekeeping;
 mod listener;
+mod live;
 mod registration;
 mod services;
 mod store;
@@ -23,6 +24,7 @@ use anyhow::Context as _;
 use signet_daemon::{
     file,
     health::{Health, HealthListener, State},
+    reload::Current,
     socket::UnixSocket,
     tasks::Tasks,
 };
@@ -44,7 +46,8 @@ use store::Store;
 ///
 /// # Errors
 /// What cannot be started, with its place and remedy; or the task that ended by itself.
-pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let config = Arc::clone(&current.borrow());
     info!(
         name: "server_configured",
         admin_ids = ?config.admin_ids.iter().collect::<Vec<_>>(),
@@ -59,7 +62,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     config.without_effect.log();
     let mut tasks = Tasks::new(&shutdown, DRAIN);
     // What was started is stopped in order even if the rest cannot be.
-    let started = start(config, &mut tasks).await;
+    let started = start(current, &mut tasks).await;
     tasks.finish(started).await
 }
 
@@ -79,7 +82,10 @@ struct Backend {
     attestors: Arc<Attestors>,
 }
 
-async fn start(config: Config, tasks: &mut Tasks) -> anyhow::Result<()> {
+async fn start(current: Current<Config>, tasks: &mut Tasks) -> anyhow::Result<()> {
+    let config = Arc::clone(&current.borrow());
+    let (follower, live) = live::Follower::new(current);
+    tasks.spawn("configuration", |stop| follower.run(stop));
     let health = Health::new();
     let sockets = bind(&config, &health)?;
     let backend = prepare(&config, tasks).await?;
@@ -89,7 +95,7 @@ async fn start(config: Config, tasks: &mut Tasks) -> anyhow::Result<()> {
         backend.identity.clone(),
         backend.directory.trust(),
     )?;
-    let services = Services::new(backend, config.admin_ids, config.limits, Instant::now());
+    let services = Services::new(backend, live, Instant::now());
     let (handshakes, connections) = listener.split();
     tasks.spawn("TLS acceptor", |stop| handshakes.run(stop));
     tasks.spawn("agent listener", |stop| services.remote(connections, stop));

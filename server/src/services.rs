@@ -1,7 +1,7 @@
 //! All services of the API, and the two places where they are served: TLS for agents and remote
 //! administrators, the Unix socket for local ones.
 
-use std::{collections::BTreeSet, future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use signet_daemon::socket::PeerStream;
@@ -26,13 +26,14 @@ use crate::{
         caller::{Authorize, Rules},
         debug::DebugService,
         entry::EntryService,
-        limit::{LimitSwitches, Limits},
+        limit::Limits,
         local::LoggerService,
         svid::SvidService,
         sync::SyncService,
     },
     federation::Federation,
     listener::Connection,
+    live::SharedLive,
     registration::Registration,
 };
 
@@ -45,19 +46,15 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub(crate) fn new(
-        backend: Backend,
-        admin_ids: BTreeSet<String>,
-        limits: LimitSwitches,
-        started: Instant,
-    ) -> Self {
+    pub(crate) fn new(backend: Backend, live: SharedLive, started: Instant) -> Self {
+        let limits = Arc::new(Limits::new(&live));
         let rules = Rules {
-            admin_ids,
+            live,
             directory: backend.directory.clone(),
         };
         Self {
             authorize: Authorize::new(rules, backend.store.clone()),
-            limits: Arc::new(Limits::new(limits)),
+            limits,
             backend,
             started,
         }

@@ -20,6 +20,7 @@ mod operator;
 mod outage;
 mod policy;
 mod quickstart;
+mod reload;
 mod restart;
 mod rotation;
 mod workload_api;

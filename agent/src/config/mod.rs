@@ -4,6 +4,7 @@ mod admin;
 mod file;
 mod flags;
 mod plugins;
+mod reload;
 mod schema;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 
 use anyhow::Context as _;
 use signet_daemon::{
-    config::{ConfigError, Document, WithoutEffect},
+    config::{ConfigError, Document, Settings as Written, WithoutEffect},
     health::HealthConfig,
     log::LogConfig,
 };
@@ -28,8 +29,10 @@ use crate::{api, cache::Limits, node::Settings, storage::KeyManager, upstream::T
 use file::File;
 
 /// A configuration that was checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
+    /// What is set, as it was written.
+    settings: Written,
     /// How to log.
     pub log: LogConfig,
     /// The socket of the Workload API.
@@ -65,6 +68,7 @@ impl Config {
         let data_dir = file.data_dir.clone().unwrap_or_else(|| PathBuf::from("."));
         let socket_path = socket_path(document, &file)?;
         Ok(Self {
+            settings: reload::settings(document, flags),
             log: file.log(),
             health,
             admin: Admin::resolve(document, &file, &socket_path)?,

@@ -17,6 +17,7 @@ mod nearest;
 mod parse;
 mod scan;
 mod schema;
+mod settings;
 mod telemetry;
 mod tree;
 mod without_effect;
@@ -26,6 +27,7 @@ pub use duration::{DurationError, Period, duration};
 pub use error::{ConfigError, Problem};
 pub use nearest::nearest;
 pub use schema::{Key, Table};
+pub use settings::Settings;
 pub use telemetry::TELEMETRY;
 pub use without_effect::WithoutEffect;
 

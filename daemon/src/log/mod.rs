@@ -7,7 +7,7 @@
 use std::{
     error::Error as StdError,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tracing::Subscriber;
@@ -98,33 +98,49 @@ static INSTALLED: OnceLock<LogHandle> = OnceLock::new();
 #[derive(Debug, Clone)]
 pub struct LogHandle {
     threshold: reload::Handle<Threshold, Registry>,
-    level: Arc<Mutex<Level>>,
-    launch_level: Level,
+    level: Arc<Mutex<Levels>>,
     sink: Arc<Sink>,
+}
+
+#[derive(Debug)]
+struct Levels {
+    now: Level,
+    /// What the configuration asks for.
+    configured: Level,
 }
 
 impl LogHandle {
     /// The level at this moment.
     pub fn level(&self) -> Level {
-        *self.level.lock().unwrap_or_else(PoisonError::into_inner)
+        self.levels().now
     }
 
-    /// The level that the configuration asked for.
+    /// The level that the configuration asks for.
     pub fn launch_level(&self) -> Level {
-        self.launch_level
+        self.levels().configured
     }
 
     /// Logs at another level from now on.
     pub fn set_level(&self, level: Level) {
-        let mut current = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut levels = self.levels();
         // Fails only if the subscriber is gone, and then nothing is logged at any level.
         let _ = self.threshold.modify(|threshold| threshold.level = level);
-        *current = level;
+        levels.now = level;
+    }
+
+    /// Logs at the level of a new configuration, and goes back to that from now on.
+    pub fn configure_level(&self, level: Level) {
+        self.levels().configured = level;
+        self.set_level(level);
     }
 
     /// Goes back to the level of the configuration.
     pub fn reset_level(&self) {
-        self.set_level(self.launch_level);
+        self.set_level(self.launch_level());
+    }
+
+    fn levels(&self) -> MutexGuard<'_, Levels> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens the log file anew, after it was moved away. On error, the old one is written on.
@@ -142,13 +158,15 @@ fn build(
     let (threshold, reloading) = reload::Layer::new(Threshold::new(config.level, form));
     let lines = Lines::new(form, config.source_location, Arc::clone(&sink));
     let subscriber = Registry::default().with(threshold).with(lines);
-    let level = Arc::new(Mutex::new(config.level));
+    let levels = Levels {
+        now: config.level,
+        configured: config.level,
+    };
     Ok((
         subscriber,
         LogHandle {
             threshold: reloading,
-            level,
-            launch_level: config.level,
+            level: Arc::new(Mutex::new(levels)),
             sink,
         },
     ))

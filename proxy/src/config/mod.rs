@@ -5,6 +5,7 @@
 
 mod file;
 mod ports;
+mod reload;
 
 use std::{
     fs,
@@ -14,7 +15,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use signet_daemon::log::{Destination, LogConfig};
+use signet_daemon::{
+    config::Settings,
+    log::{Destination, LogConfig},
+};
 use signet_identity::{
     SpiffeId,
     endpoint::{Endpoint, VARIABLE},
@@ -46,6 +50,8 @@ pub struct RunFlags {
 /// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What is set, as it was written.
+    settings: Settings,
     /// Where and how to log.
     pub log: LogConfig,
     /// Where the Workload API is.
@@ -134,8 +140,10 @@ impl Config {
 
     fn parse(text: &str, flags: &RunFlags, variable: Option<String>) -> anyhow::Result<Self> {
         let file: File = serde_saphyr::from_str(text)?;
+        let settings = reload::settings(&serde_saphyr::from_str(text)?, flags);
         let base = flags.config.parent().unwrap_or_else(|| Path::new(""));
         let config = Self {
+            settings,
             log: log_config(&file, flags)?,
             workload_api: workload_api(&file, flags, variable)?,
             workload: Workload {

@@ -13,6 +13,8 @@ use std::{
 
 use tokio::time::{self, Instant};
 
+use crate::live::SharedLive;
+
 /// The caller asks for more than it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -49,6 +51,14 @@ pub(crate) struct LimitSwitches {
     pub(crate) signing: Switch,
 }
 
+#[cfg(test)]
+impl LimitSwitches {
+    pub(crate) const ON: Self = Self {
+        attestation: Switch::On,
+        signing: Switch::On,
+    };
+}
+
 /// On or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Switch {
@@ -59,32 +69,45 @@ pub(crate) enum Switch {
 }
 
 impl Limits {
-    pub(crate) fn new(switches: LimitSwitches) -> Self {
-        let signing = |per_second| Limit::new(per_second, switches.signing);
+    /// The limits, each as it is switched in the settings that hold at the moment.
+    pub(crate) fn new(live: &SharedLive) -> Self {
+        let limit = |per_second, family| Limit::new(per_second, family, live.clone());
+        let signing = || limit(SIGNATURES, Family::Signing);
         Self {
-            attest: Limit::new(ATTESTATIONS, switches.attestation),
-            x509: signing(SIGNATURES),
-            jwt: signing(SIGNATURES),
-            renew: signing(SIGNATURES),
-            downstream: signing(SIGNATURES),
-            status: Limit::new(STATUSES, Switch::On),
+            attest: limit(ATTESTATIONS, Family::Attestation),
+            x509: signing(),
+            jwt: signing(),
+            renew: signing(),
+            downstream: signing(),
+            status: limit(STATUSES, Family::Status),
         }
     }
+}
+
+/// What is switched together.
+#[derive(Clone, Copy, Debug)]
+enum Family {
+    Attestation,
+    Signing,
+    /// Always on.
+    Status,
 }
 
 /// One limit, shared by all addresses.
 #[derive(Debug)]
 pub(crate) struct Limit {
     per_second: u32,
-    switch: Switch,
+    family: Family,
+    live: SharedLive,
     spent: Mutex<Spent>,
 }
 
 impl Limit {
-    fn new(per_second: u32, switch: Switch) -> Self {
+    fn new(per_second: u32, family: Family, live: SharedLive) -> Self {
         Self {
             per_second,
-            switch,
+            family,
+            live,
             spent: Mutex::new(Spent::default()),
         }
     }
@@ -92,12 +115,21 @@ impl Limit {
     /// Waits until `source` may ask for `count` more, for as long as a caller can be expected to
     /// wait. Without a source (the local socket) nothing is limited.
     pub(crate) async fn wait(&self, source: Option<IpAddr>, count: u32) -> Result<(), TooMany> {
-        let (Some(source), Switch::On) = (source, self.switch) else {
+        let (Some(source), Switch::On) = (source, self.switch()) else {
             return Ok(());
         };
         let wait = self.reserve(source, count, Instant::now())?;
         time::sleep(wait).await;
         Ok(())
+    }
+
+    fn switch(&self) -> Switch {
+        let switches = self.live.borrow().limits;
+        match self.family {
+            Family::Attestation => switches.attestation,
+            Family::Signing => switches.signing,
+            Family::Status => Switch::On,
+        }
     }
 
     /// How long `source` has to wait before it may ask for `count`, which is then spent.
@@ -155,9 +187,11 @@ const MOST_ADDRESSES: usize = 65_536;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::Live;
 
     fn limit(per_second: u32) -> Limit {
-        Limit::new(per_second, Switch::On)
+        let live = Live::fixed(&[], LimitSwitches::ON);
+        Limit::new(per_second, Family::Signing, live)
     }
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -227,7 +261,11 @@ mod tests {
     async fn the_local_socket_and_a_limit_that_is_off_never_wait() {
         let start = Instant::now();
         let on = limit(1);
-        let off = Limit::new(1, Switch::Off);
+        let switches = LimitSwitches {
+            signing: Switch::Off,
+            ..LimitSwitches::ON
+        };
+        let off = Limit::new(1, Family::Signing, Live::fixed(&[], switches));
         for _ in 0..100 {
             on.wait(None, 1).await.unwrap();
             off.wait(Some(HERE), 5).await.unwrap();

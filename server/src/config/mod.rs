@@ -4,6 +4,7 @@
 mod file;
 mod flags;
 mod plugins;
+mod reload;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use std::{
 
 use anyhow::bail;
 use signet_daemon::{
-    config::{Document, Period, WithoutEffect},
+    config::{Document, Period, Settings, WithoutEffect},
     health::HealthConfig,
     log::{Destination, LogConfig},
 };
@@ -36,6 +37,8 @@ use crate::{
 /// A configuration that the server can start with.
 #[derive(Debug)]
 pub struct Config {
+    /// What is set, as it was written.
+    settings: Settings,
     pub(crate) log: LogConfig,
     pub(crate) health: HealthConfig,
     pub(crate) bind: SocketAddr,
@@ -64,11 +67,6 @@ impl Config {
         Self::from_document(&document, flags)
     }
 
-    /// How and where to log; for the caller, as the log is the process's.
-    pub fn log(&self) -> &LogConfig {
-        &self.log
-    }
-
     /// What is allowed but will not work as one might expect, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let lifetimes = &self.ca.lifetimes;
@@ -95,6 +93,7 @@ impl Config {
         let read = Reader { document, flags };
         let data_dir = read.data_dir(&server)?;
         Ok(Self {
+            settings: reload::settings(document, flags),
             log: read.log(&server)?,
             health: document.section("health_checks")?,
             bind: read.bind(&server)?,

@@ -10,6 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use rustls::pki_types::{CertificateDer, ServerName};
+use signet_daemon::reload::Reloader;
 use signet_identity::{
     SpiffeId,
     bundle::Bundle,
@@ -58,6 +59,7 @@ use super::*;
 struct Running {
     folder: TempDir,
     address: SocketAddr,
+    reloader: Reloader<Config>,
     shutdown: CancellationToken,
     task: JoinSet<anyhow::Result<()>>,
 }
@@ -101,13 +103,16 @@ impl Running {
 
     async fn start_in(folder: TempDir) -> Self {
         let address = free_address();
-        let config = Config::load(&flags(&folder, address)).unwrap();
+        let flags = flags(&folder, address);
+        let config = Config::load(&flags).unwrap();
+        let (reloader, config) = Reloader::new(config, move || Config::load(&flags));
         let shutdown = CancellationToken::new();
         let mut task = JoinSet::new();
         task.spawn(run(config, shutdown.clone()));
         let mut server = Self {
             folder,
             address,
+            reloader,
             shutdown,
             task,
         };
@@ -504,7 +509,9 @@ async fn a_port_in_use_or_a_long_socket_path_stops_the_start_with_a_clear_error(
     let config = Config::load(&flags).unwrap();
     let error = format!(
         "{:#}",
-        run(config, CancellationToken::new()).await.unwrap_err()
+        run(watch::channel(Arc::new(config)).1, CancellationToken::new())
+            .await
+            .unwrap_err()
     );
     assert!(
         error.contains("bind_port") && error.contains("in use"),
@@ -515,7 +522,9 @@ async fn a_port_in_use_or_a_long_socket_path_stops_the_start_with_a_clear_error(
     let config = Config::load(&flags).unwrap();
     let error = format!(
         "{:#}",
-        run(config, CancellationToken::new()).await.unwrap_err()
+        run(watch::channel(Arc::new(config)).1, CancellationToken::new())
+            .await
+            .unwrap_err()
     );
     assert!(
         error.contains("socket_path") && error.contains("bytes long"),

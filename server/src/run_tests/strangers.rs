@@ -192,6 +192,45 @@ async fn an_administrator_of_a_federated_trust_domain_has_to_be_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_is_one_from_the_reload_on_that_lists_it_until_one_that_does_not() {
+    let server = Running::start().await;
+    let other = Other::new();
+    server.federate_with(&other).await;
+    let channel = server
+        .remote(Some(other.svid("spiffe://other.test/admin")))
+        .await;
+    let count = async || {
+        let mut client = AgentClient::new(channel.clone());
+        client.count_agents(CountAgentsRequest::default()).await
+    };
+    let file = server.folder.path().join("server.conf");
+    let before = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(count().await.unwrap_err().code(), Code::PermissionDenied);
+    let listed = before.replace(
+        "server {",
+        "server {\nadmin_ids = [\"spiffe://other.test/admin\"]",
+    );
+    std::fs::write(&file, listed).unwrap();
+    server.reloader.reload();
+    // The setting is followed by a task of its own.
+    let granted = timeout(Duration::from_secs(20), async {
+        while count().await.is_err() {
+            task::yield_now().await;
+        }
+    });
+    granted.await.unwrap();
+    std::fs::write(&file, before).unwrap();
+    server.reloader.reload();
+    let withdrawn = timeout(Duration::from_secs(20), async {
+        while count().await.is_ok() {
+            task::yield_now().await;
+        }
+    });
+    withdrawn.await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_serial_that_was_renewed_away_is_good_for_no_method_of_agents() {
     let server = Running::start().await;
     let agent = server.attest(&server.token().await).await.unwrap();

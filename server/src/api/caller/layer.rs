@@ -48,7 +48,7 @@ impl Authorize {
 
     fn span<B>(&self, request: &Request<B>, caller: &Caller) -> Span {
         let listed = match caller {
-            Caller::Admin(admin) => self.rules.admin_ids.contains(&admin.id.to_string()),
+            Caller::Admin(admin) => self.rules.lists(&admin.id),
             Caller::Local(_) | Caller::Anyone(_) | Caller::Agent(_) | Caller::Downstream(_) => {
                 false
             }

@@ -6,7 +6,6 @@ pub(crate) mod log;
 mod methods;
 
 use std::{
-    collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -20,7 +19,7 @@ use signet_proto::spire::api::types::permission_denied_details::Reason;
 pub(crate) use layer::Authorize;
 use methods::{Kind, allowed};
 
-use crate::{directory::Directory, store::Agent};
+use crate::{directory::Directory, live::SharedLive, store::Agent};
 
 /// Who is at the other end of a connection. The listeners put this (or a [`Peer`]) on each
 /// request.
@@ -99,8 +98,7 @@ pub(crate) fn source<T>(request: &tonic::Request<T>) -> Option<IpAddr> {
 /// The rules of the server.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// SPIFFE IDs that are administrators whatever the entries say.
-    pub(crate) admin_ids: BTreeSet<String>,
+    pub(crate) live: SharedLive,
     pub(crate) directory: Directory,
 }
 
@@ -123,6 +121,11 @@ struct Promotion {
 struct Denied(Option<Reason>);
 
 impl Rules {
+    /// Whether the configuration in force makes it an administrator.
+    fn lists(&self, id: &SpiffeId) -> bool {
+        self.live.borrow().admin_ids.contains(&id.to_string())
+    }
+
     fn local(method: &str, peer: Peer) -> Result<Granted, Denied> {
         let allowed = allowed(method);
         if allowed.to(Kind::Local) || allowed.to(Kind::Any) {
@@ -150,8 +153,7 @@ impl Rules {
             return Err(Denied(reason));
         }
         let rights = self.directory.rights_of(&leaf.id, now);
-        let listed = self.admin_ids.contains(&leaf.id.to_string());
-        if allowed.to(Kind::Admin) && (listed || rights.admin) {
+        if allowed.to(Kind::Admin) && (rights.admin || self.lists(&leaf.id)) {
             return Ok(granted(Caller::Admin(caller)));
         }
         if allowed.to(Kind::Downstream) && rights.downstream {
@@ -205,7 +207,9 @@ mod tests {
 
     use super::*;
     use crate::{
+        api::limit::LimitSwitches,
         directory::testing::{self, TestDirectory},
+        live::Live,
         store::Renewed,
     };
 
@@ -217,7 +221,7 @@ mod tests {
     async fn rules(admin_ids: &[&str]) -> (TestDirectory, Rules) {
         let world = TestDirectory::new().await;
         let rules = Rules {
-            admin_ids: admin_ids.iter().map(|&id| id.to_owned()).collect(),
+            live: Live::fixed(admin_ids, LimitSwitches::ON),
             directory: world.directory.clone(),
         };
         (world, rules)
