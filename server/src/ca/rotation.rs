@@ -37,7 +37,7 @@ use super::{
 use crate::{
     clock::Reading,
     directory::Directory,
-    store::{ChangeId, Journal, Store, StoreError},
+    store::{Journal, Store, StoreError},
 };
 
 /// Why a step of the rotation failed.
@@ -344,26 +344,23 @@ impl Rotation {
             .store
             .save_authority(journal, trust_domain, edit)
             .await?;
-        self.stored(next, name, written.change).await
+        self.directory.seen(written).await;
+        self.stored(next, name);
+        Ok(())
     }
 
     async fn save(&mut self, next: Authorities) -> Result<(), RotationError> {
         let journal = self.journal(&next)?;
         let name = journal.authority_set.clone();
         let written = self.store.save_ca_journal(journal).await?;
-        self.stored(next, name, written.change).await
+        self.directory.seen(written).await;
+        self.stored(next, name);
+        Ok(())
     }
 
-    async fn stored(
-        &mut self,
-        next: Authorities,
-        name: String,
-        change: ChangeId,
-    ) -> Result<(), RotationError> {
+    fn stored(&mut self, next: Authorities, name: String) {
         self.authority_set = Some(name);
-        self.directory.caught_up(change).await;
         self.authorities.send_replace(Arc::new(next));
-        Ok(())
     }
 
     /// The journal is named after the active X.509 authority, or the first one to become it.

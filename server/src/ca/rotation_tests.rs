@@ -213,7 +213,7 @@ async fn an_authority_that_is_not_in_the_bundle_does_not_come_back() {
         .amend_bundle(trust_domain, revoke)
         .await
         .unwrap();
-    world.directory.caught_up(written.change).await;
+    world.directory.seen(written).await;
     let (second, _) = rotation(&world, disk(folder.path()), start()).await;
     let after = active(&second);
     assert_ne!(after.0, before.0);

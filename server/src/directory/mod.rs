@@ -2,7 +2,7 @@
 //! call reads the database and a change costs what it affects.
 //!
 //! A task ([`Follower`]) takes over what the change log names. Who writes waits with
-//! [`Directory::caught_up`], so that a client reads its own writes. All methods are short and
+//! [`Directory::seen`], so that a client reads its own writes. All methods are short and
 //! take one lock; what they hand out are shared pointers to values that never change.
 
 mod agents;
@@ -37,7 +37,7 @@ pub(crate) use follow::{Follow, Step};
 pub(crate) use follower::Follower;
 
 use self::state::State;
-use crate::store::{Agent, ChangeId, Changes, Snapshot, Store, StoreError};
+use crate::store::{Agent, ChangeId, Changes, Snapshot, Store, StoreError, Written};
 
 /// A handle on the state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -97,9 +97,13 @@ impl Directory {
         &self.0.trust_domain
     }
 
-    /// Waits until what was written with `change` is seen here. Bounded: the write is stored
-    /// in any case, so a directory that lags is logged and not the caller's error.
-    pub(crate) async fn caught_up(&self, change: ChangeId) {
+    /// What a write answers, once it is seen here. Bounded: the write is stored in any case, so a
+    /// directory that lags is logged and not the caller's error.
+    pub(crate) async fn seen<T>(&self, written: Written<T>) -> T {
+        written.once_seen(|change| self.caught_up(change)).await
+    }
+
+    async fn caught_up(&self, change: ChangeId) {
         let mut at = self.0.at.subscribe();
         if timeout(LAG, at.wait_for(|at| *at >= change)).await.is_err() {
             tracing::warn!(

@@ -51,7 +51,7 @@ impl TestDirectory {
             .attest_agent(attestation)
             .await
             .expect("attest");
-        self.directory.caught_up(written.change).await;
+        self.directory.seen(written).await;
     }
 }
 

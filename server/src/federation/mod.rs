@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::{
     directory::Directory,
-    store::{DeleteBundle, DeleteMode, Store, StoreError, Written},
+    store::{DeleteBundle, DeleteMode, Store, StoreError},
 };
 
 /// The bundles that this server keeps.
@@ -107,7 +107,7 @@ impl Federation {
                 }
             })
             .await?;
-        Ok(self.seen(written).await)
+        Ok(self.directory.seen(written).await)
     }
 
     /// The federated bundles after `after`, at most `size`; and whether there are more.
@@ -136,7 +136,7 @@ impl Federation {
     pub(crate) async fn create(&self, bundle: Bundle) -> Result<Bundle, FederationError> {
         self.check(&bundle.trust_domain, Action::Creating)?;
         let written = self.store.create_bundle(bundle.clone()).await?;
-        if !self.seen(written).await {
+        if !self.directory.seen(written).await {
             return Err(FederationError::Exists);
         }
         info!(
@@ -153,7 +153,7 @@ impl Federation {
     pub(crate) async fn set(&self, bundle: Bundle) -> Result<Bundle, FederationError> {
         self.check(&bundle.trust_domain, Action::Setting)?;
         let written = self.store.set_bundle(bundle.clone()).await?;
-        self.seen(written).await;
+        self.directory.seen(written).await;
         info!(
             name: "federated_bundle_set",
             trust_domain = %bundle.trust_domain,
@@ -172,7 +172,11 @@ impl Federation {
     ) -> Result<Bundle, FederationError> {
         self.check(&trust_domain, Action::Updating)?;
         let written = self.store.update_bundle(trust_domain.clone(), edit).await?;
-        let bundle = self.seen(written).await.ok_or(FederationError::NotFound)?;
+        let bundle = self
+            .directory
+            .seen(written)
+            .await
+            .ok_or(FederationError::NotFound)?;
         info!(
             name: "federated_bundle_updated",
             trust_domain = %trust_domain,
@@ -190,7 +194,7 @@ impl Federation {
     ) -> Result<(), FederationError> {
         self.check(&trust_domain, Action::Removing)?;
         let written = self.store.delete_bundle(trust_domain.clone(), mode).await?;
-        match self.seen(written).await {
+        match self.directory.seen(written).await {
             DeleteBundle::Deleted => {}
             DeleteBundle::NotFound => return Err(FederationError::NotFound),
             DeleteBundle::InUse(entries) => return Err(FederationError::InUse(entries.len())),
@@ -220,11 +224,6 @@ impl Federation {
             return Err(FederationError::Own(action));
         }
         Ok(())
-    }
-
-    async fn seen<T>(&self, written: Written<T>) -> T {
-        self.directory.caught_up(written.change).await;
-        written.value
     }
 }
 

@@ -93,10 +93,10 @@ impl Registration {
             .map(|draft| named(draft, now))
             .collect::<Result<_, _>>()?;
         let written = self.store.create_entries(entries.clone()).await?;
-        self.directory.caught_up(written.change).await;
+        let outcomes = self.directory.seen(written).await;
         Ok(entries
             .into_iter()
-            .zip(written.value)
+            .zip(outcomes)
             .map(|(entry, outcome)| created(entry, outcome))
             .collect())
     }
@@ -108,14 +108,13 @@ impl Registration {
         edit: impl FnOnce(Entry) -> Result<Entry, EntryError> + Send + 'static,
     ) -> Result<Entry, UpdateError> {
         let written = self.store.update_entry(id, edit).await?;
-        let entry = match written.value {
+        let entry = match self.directory.seen(written).await {
             UpdateEntry::Updated(entry) => *entry,
             UpdateEntry::NotFound => return Err(UpdateError::NotFound),
             UpdateEntry::Similar(similar) => return Err(UpdateError::Similar(similar)),
             UpdateEntry::NoBundle(trust_domain) => return Err(UpdateError::NoBundle(trust_domain)),
             UpdateEntry::Refused(error) => return Err(UpdateError::Invalid(error)),
         };
-        self.directory.caught_up(written.change).await;
         tracing::info!(entry_id = %entry.id, revision = entry.revision, "updated entry {}", entry.id);
         Ok(entry)
     }
@@ -123,11 +122,11 @@ impl Registration {
     /// Deletes entries; false stands in the place of one that was not there.
     pub(crate) async fn delete(&self, ids: Vec<EntryId>) -> Result<Vec<bool>, StoreError> {
         let written = self.store.delete_entries(ids.clone()).await?;
-        self.directory.caught_up(written.change).await;
-        for (id, _) in ids.iter().zip(&written.value).filter(|(_, gone)| **gone) {
+        let gone = self.directory.seen(written).await;
+        for (id, _) in ids.iter().zip(&gone).filter(|(_, gone)| **gone) {
             tracing::info!(entry_id = %id, "deleted entry {id}");
         }
-        Ok(written.value)
+        Ok(gone)
     }
 
     /// The entry with this id.

@@ -24,13 +24,24 @@ use super::{
 };
 use crate::clock;
 
-/// What a write answers: its value, and the change log's position after it.
+/// What a write answers, closed until readers see the write: [`Written::once_seen`] opens it.
 #[derive(Debug)]
 pub(crate) struct Written<T> {
     /// The answer of the operation.
-    pub(crate) value: T,
-    /// Who waits for the directory to reach this sees this write.
-    pub(crate) change: ChangeId,
+    pub(super) value: T,
+    /// The change log's position after it.
+    pub(super) change: ChangeId,
+}
+
+impl<T> Written<T> {
+    /// The answer, after `seen` has waited until readers see the write.
+    pub(crate) async fn once_seen<F>(self, seen: impl FnOnce(ChangeId) -> F) -> T
+    where
+        F: Future<Output = ()>,
+    {
+        seen(self.change).await;
+        self.value
+    }
 }
 
 /// Where writes are handed in.

@@ -56,10 +56,9 @@ impl AgentService {
     pub(super) async fn evict(&self, request: DeleteAgentRequest) -> Result<(), Status> {
         let id = self.named(request.id.as_ref())?;
         let written = self.store.delete_agent(id.clone()).await?;
-        if !written.value {
+        if !self.directory.seen(written).await {
             return Err(not_found());
         }
-        self.directory.caught_up(written.change).await;
         info!(name: "agent_deleted", agent_id = %id, "evicted an agent");
         Ok(())
     }
@@ -67,10 +66,9 @@ impl AgentService {
     pub(super) async fn ban(&self, request: BanAgentRequest) -> Result<(), Status> {
         let id = self.named(request.id.as_ref())?;
         let written = self.store.ban_agent(id.clone()).await?;
-        if !written.value {
+        if !self.directory.seen(written).await {
             return Err(not_found());
         }
-        self.directory.caught_up(written.change).await;
         info!(name: "agent_banned", agent_id = %id, "banned an agent");
         Ok(())
     }

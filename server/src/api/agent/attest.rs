@@ -186,12 +186,11 @@ impl AgentService {
             token: attested.token.map(|token| token.hash),
         };
         let written = self.store.attest_agent(attestation).await?;
-        match written.value {
+        match self.directory.seen(written).await {
             Attest::Attested => {}
             Attest::Banned => return Err(AttestError::Banned.into()),
             Attest::TokenGone => return Err(TokenError::UnknownOrUsed.into()),
         }
-        self.directory.caught_up(written.change).await;
         info!(
             name: "agent_attested",
             agent_id = %id,

@@ -147,10 +147,9 @@ impl AgentService {
             not_after: svid.not_after,
         };
         let written = self.store.renew_agent(id.clone(), renewed).await?;
-        if !written.value {
+        if !self.directory.seen(written).await {
             return Err(gone());
         }
-        self.directory.caught_up(written.change).await;
         info!(name: "agent_renewed", agent_id = %id, serial = %svid.serial, "renewed an agent SVID");
         Ok(x509_svid(&id, &svid))
     }
@@ -164,7 +163,7 @@ impl AgentService {
         let known = self.directory.agent(&id);
         if known.is_none_or(|agent| agent.version != version) {
             let noted = self.store.set_agent_version(id.clone(), version.clone());
-            self.directory.caught_up(noted.await?.change).await;
+            self.directory.seen(noted.await?).await;
         }
         debug!(name: "agent_status_noted", agent_id = %id, version, "an agent told its version");
         Ok(())

@@ -62,7 +62,7 @@ impl Authorize {
         let Promotion { agent, serial } = promotion;
         match self.store.promote_agent_serial(agent.clone(), serial).await {
             Ok(written) => {
-                self.rules.directory.caught_up(written.change).await;
+                self.rules.directory.seen(written).await;
             }
             Err(error) => {
                 warn!(agent_id = %agent, error = &error as &dyn std::error::Error, "the first use of a renewed agent SVID could not be noted")

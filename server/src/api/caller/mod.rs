@@ -269,7 +269,7 @@ mod tests {
         admin.rights.admin = true;
         admin.rights.downstream = true;
         let written = world.store.store.create_entry(admin).await.unwrap();
-        world.directory.caught_up(written.change).await;
+        world.directory.seen(written).await;
         let now = testing::now();
         let own = peer("spiffe://example.org/admin");
         assert!(rules.remote(LIST, &own, now).is_ok());

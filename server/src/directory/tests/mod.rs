@@ -20,7 +20,7 @@ async fn create(test: &TestDirectory, entry: Entry) {
         .create_entry(entry)
         .await
         .expect("create an entry");
-    test.directory.caught_up(written.change).await;
+    test.directory.seen(written).await;
 }
 
 fn names(directory: &Directory, agent: &str) -> Vec<String> {
@@ -170,7 +170,7 @@ async fn trust_follows_the_bundles() {
         .amend_bundle(own.clone(), edit)
         .await
         .expect("amend");
-    test.directory.caught_up(written.change).await;
+    let amended = test.directory.seen(written).await;
     assert!(trust.has_changed().expect("open"));
-    assert_eq!(test.directory.bundle(&own).as_deref(), Some(&written.value));
+    assert_eq!(test.directory.bundle(&own).as_deref(), Some(&amended));
 }
