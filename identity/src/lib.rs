@@ -12,7 +12,7 @@ mod json;
 pub mod jwt;
 pub mod selector;
 #[cfg(test)]
-mod testkit;
+mod testing;
 pub mod tls;
 pub mod trust;
 pub mod unix;

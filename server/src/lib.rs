@@ -1,16 +1,16 @@
 //! The server: the authority of one trust domain. It attests nodes, keeps the registration
 //! entries, signs SVIDs, and tells its agents what has changed.
 //!
-//! Rooms, downward only: `api → {ca, attest, registration, federation} → directory → store`.
+//! Rooms, downward only: `api → {ca, attest, registration, bundles} → directory → store`.
 //! [`run`] puts them together.
 
 mod api;
 mod attest;
+mod bundles;
 mod ca;
 mod clock;
 mod config;
 mod directory;
-mod federation;
 mod housekeeping;
 mod listener;
 mod live;
@@ -193,4 +193,4 @@ const DRAIN: Duration = Duration::from_secs(10);
 const SOCKET_MODE: u32 = 0o600;
 
 #[cfg(test)]
-mod run_tests;
+mod tests;

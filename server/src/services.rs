@@ -31,7 +31,7 @@ use crate::{
         svid::SvidService,
         sync::SyncService,
     },
-    federation::Federation,
+    bundles::Bundles,
     listener::Connection,
     live::SharedLive,
     registration::Registration,
@@ -126,7 +126,7 @@ impl Services {
             ..
         } = &self.backend;
         let registration = Registration::new(store.clone(), directory.clone());
-        let federation = Federation::new(store.clone(), directory.clone());
+        let bundles = Bundles::new(store.clone(), directory.clone());
         let agent = AgentService {
             ca: ca.clone(),
             attestors: Arc::clone(attestors),
@@ -140,7 +140,7 @@ impl Services {
             limits: Arc::clone(&self.limits),
         };
         let entry = EntryService::new(registration, directory.clone());
-        let bundle = BundleService::new(federation, directory.clone());
+        let bundle = BundleService::new(bundles, directory.clone());
         let sync = SyncService::new(directory.clone(), stop.clone());
         Routes::new(AgentServer::new(agent))
             .add_service(SvidServer::new(svid))

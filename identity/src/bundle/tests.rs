@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    crypto::testkit::jws_signers,
+    crypto::testing::jws_signers,
     key::{KeyType, PrivateKey},
-    testkit::{Ca, after, domain, now},
+    testing::{Ca, after, domain, now},
     trust::{Trust, Usage},
 };
 

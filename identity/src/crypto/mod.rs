@@ -5,7 +5,7 @@ pub mod key;
 mod public;
 mod seal;
 #[cfg(test)]
-pub(crate) mod testkit;
+pub(crate) mod testing;
 mod verify;
 
 pub use public::{PublicKeyKind, public_key_kind};

@@ -139,7 +139,7 @@ static PSS_SHA256_LONGEST_SALT: aws::RsaParameters =
 mod tests {
     use super::*;
     use crate::{
-        crypto::testkit,
+        crypto::testing,
         key::{KeyType, PrivateKey},
     };
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_nonce_signature_with_the_longest_salt_is_accepted() {
-        let signer = testkit::pss_longest_salt();
+        let signer = testing::pss_longest_salt();
         let signature = NonceSignature::Rsa((signer.sign)(b"nonces"));
         assert_eq!(
             verify_nonce(&signer.spki_der, b"nonces", &signature),
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_nonce_signature_by_p521_is_accepted_with_and_without_leading_zeros() {
-        let signer = testkit::p521_sha256();
+        let signer = testing::p521_sha256();
         let fixed = (signer.sign)(b"nonces");
         let (r, s) = fixed.split_at(fixed.len() / 2);
         let padded = NonceSignature::Ecdsa {

@@ -8,7 +8,7 @@ use signet_proto::spire::api::types;
 use super::*;
 use crate::{
     id::to_proto,
-    testkit::{domain, id, now},
+    testing::{domain, id, now},
 };
 
 fn message() -> types::Entry {

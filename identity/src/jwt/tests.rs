@@ -7,9 +7,9 @@ use serde_json::json;
 use super::*;
 use crate::{
     bundle::JwtAuthority,
-    crypto::testkit::{Signer, jws_signers},
+    crypto::testing::{Signer, jws_signers},
     key::KeyType,
-    testkit::{after, domain, id, now},
+    testing::{after, domain, id, now},
 };
 
 const WEB: &str = "spiffe://example.org/web";

@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     bundle::Bundle,
     key::{KeyType, PrivateKey},
-    testkit::{Ca, Issued, domain, id},
+    testing::{Ca, Issued, domain, id},
 };
 
 const WEB: &str = "spiffe://example.org/web";

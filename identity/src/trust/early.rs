@@ -163,7 +163,7 @@ mod tests {
     use rcgen::{CertificateParams, date_time_ymd};
 
     use crate::{
-        testkit::{Ca, Issued, now},
+        testing::{Ca, Issued, now},
         trust::{Anchors, Trust, Usage, VerifyError},
         x509,
     };

@@ -6,7 +6,7 @@ use rcgen::{
 };
 
 use super::*;
-use crate::testkit::{Ca, Issued, domain, now, uri};
+use crate::testing::{Ca, Issued, domain, now, uri};
 
 const WEB: &str = "spiffe://example.org/web";
 

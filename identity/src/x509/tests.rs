@@ -5,7 +5,7 @@ use rcgen::{BasicConstraints, IsCa, SerialNumber, date_time_ymd};
 use rustls_pki_types::CertificateDer;
 
 use super::*;
-use crate::testkit::{Ca, id};
+use crate::testing::{Ca, id};
 
 const WEB: &str = "spiffe://example.org/web";
 

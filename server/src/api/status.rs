@@ -14,8 +14,8 @@ use tonic::{Code, Status};
 use super::limit::TooMany;
 use crate::{
     attest::{AttestError, PopError, TokenError},
+    bundles::BundlesError,
     ca::{IssueError, X509Error},
-    federation::FederationError,
     registration::{CreateError, UpdateError},
     store::StoreError,
 };
@@ -119,14 +119,14 @@ impl From<UpdateError> for Status {
     }
 }
 
-impl From<FederationError> for Status {
-    fn from(error: FederationError) -> Self {
+impl From<BundlesError> for Status {
+    fn from(error: BundlesError) -> Self {
         match error {
-            FederationError::Own(_) => invalid(error.to_string()),
-            FederationError::NotFound => Self::not_found(error.to_string()),
-            FederationError::Exists => Self::already_exists(error.to_string()),
-            FederationError::InUse(_) => Self::failed_precondition(error.to_string()),
-            FederationError::Store(error) => error.into(),
+            BundlesError::Own(_) => invalid(error.to_string()),
+            BundlesError::NotFound => Self::not_found(error.to_string()),
+            BundlesError::Exists => Self::already_exists(error.to_string()),
+            BundlesError::InUse(_) => Self::failed_precondition(error.to_string()),
+            BundlesError::Store(error) => error.into(),
         }
     }
 }

@@ -32,24 +32,21 @@ use super::{
     status::{invalid, item, item_ok},
 };
 use crate::{
+    bundles::{Bundles, BundlesError},
     directory::Directory,
-    federation::{Federation, FederationError},
     store::DeleteMode,
 };
 
 /// The service.
 #[derive(Debug, Clone)]
 pub(crate) struct BundleService {
-    federation: Federation,
+    bundles: Bundles,
     directory: Directory,
 }
 
 impl BundleService {
-    pub(crate) fn new(federation: Federation, directory: Directory) -> Self {
-        Self {
-            federation,
-            directory,
-        }
+    pub(crate) fn new(bundles: Bundles, directory: Directory) -> Self {
+        Self { bundles, directory }
     }
 
     async fn update(
@@ -61,12 +58,12 @@ impl BundleService {
         let mask = mask.unwrap_or(EVERYTHING);
         let trust_domain = change.trust_domain.clone();
         let edit = move |bundle: &mut Authorities| merge(bundle, change, mask);
-        Ok(self.federation.update(trust_domain, edit).await?)
+        Ok(self.bundles.update(trust_domain, edit).await?)
     }
 
     async fn delete(&self, name: &str, mode: DeleteMode) -> Result<(), Status> {
         let trust_domain = trust_domain(name)?;
-        Ok(self.federation.delete(trust_domain, mode).await?)
+        Ok(self.bundles.delete(trust_domain, mode).await?)
     }
 }
 
@@ -76,7 +73,7 @@ impl Bundle for BundleService {
         &self,
         _request: Request<CountBundlesRequest>,
     ) -> Result<Response<CountBundlesResponse>, Status> {
-        let count = i32::try_from(self.federation.count()).unwrap_or(i32::MAX);
+        let count = i32::try_from(self.bundles.count()).unwrap_or(i32::MAX);
         Ok(Response::new(CountBundlesResponse { count }))
     }
 
@@ -85,7 +82,7 @@ impl Bundle for BundleService {
         request: Request<GetBundleRequest>,
     ) -> Result<Response<types::Bundle>, Status> {
         let own = self
-            .federation
+            .bundles
             .own()
             .ok_or_else(|| Status::not_found("bundle not found"))?;
         Ok(Response::new(
@@ -111,7 +108,7 @@ impl Bundle for BundleService {
             ..types::Bundle::default()
         })?;
         let bundle = self
-            .federation
+            .bundles
             .append(added.x509_authorities, added.jwt_authorities)
             .await?;
         Ok(Response::new(bundle.to_proto(request.output_mask.as_ref())))
@@ -131,7 +128,7 @@ impl Bundle for BundleService {
             ..types::Bundle::default()
         })?;
         let bundle = self
-            .federation
+            .bundles
             .append(Vec::new(), added.jwt_authorities)
             .await?;
         let jwt_authorities = bundle
@@ -157,7 +154,7 @@ impl Bundle for BundleService {
     ) -> Result<Response<ListFederatedBundlesResponse>, Status> {
         let request = request.into_inner();
         let page = Page::<TrustDomain>::parse(request.page_size, &request.page_token)?;
-        let (found, more) = self.federation.list(page.after.as_ref(), page.size);
+        let (found, more) = self.bundles.list(page.after.as_ref(), page.size);
         let next = found.last().filter(|_| more);
         let next_page_token = next.map_or_else(String::new, |last| token(&last.trust_domain));
         let mask = request.output_mask.as_ref();
@@ -173,7 +170,7 @@ impl Bundle for BundleService {
         request: Request<GetFederatedBundleRequest>,
     ) -> Result<Response<types::Bundle>, Status> {
         let request = request.into_inner();
-        let bundle = self.federation.get(&trust_domain(&request.trust_domain)?)?;
+        let bundle = self.bundles.get(&trust_domain(&request.trust_domain)?)?;
         Ok(Response::new(bundle.to_proto(request.output_mask.as_ref())))
     }
 
@@ -184,7 +181,7 @@ impl Bundle for BundleService {
         let request = request.into_inner();
         let mut results = Vec::with_capacity(request.bundle.len());
         for bundle in &request.bundle {
-            let done = stored(bundle, |bundle| self.federation.create(bundle)).await;
+            let done = stored(bundle, |bundle| self.bundles.create(bundle)).await;
             let (status, bundle) = outcome(done, request.output_mask.as_ref());
             results.push(batch_create_federated_bundle_response::Result { status, bundle });
         }
@@ -216,7 +213,7 @@ impl Bundle for BundleService {
         let request = request.into_inner();
         let mut results = Vec::with_capacity(request.bundle.len());
         for bundle in &request.bundle {
-            let done = stored(bundle, |bundle| self.federation.set(bundle)).await;
+            let done = stored(bundle, |bundle| self.bundles.set(bundle)).await;
             let (status, bundle) = outcome(done, request.output_mask.as_ref());
             results.push(batch_set_federated_bundle_response::Result { status, bundle });
         }
@@ -254,7 +251,7 @@ async fn stored<F>(
     store: impl FnOnce(Authorities) -> F,
 ) -> Result<Authorities, Status>
 where
-    F: Future<Output = Result<Authorities, FederationError>>,
+    F: Future<Output = Result<Authorities, BundlesError>>,
 {
     Ok(store(read(bundle)?).await?)
 }

@@ -14,14 +14,14 @@ use tonic::{Code, Request};
 
 use super::BundleService;
 use crate::{
+    bundles::Bundles,
     directory::testing::{TestDirectory, entry},
-    federation::Federation,
 };
 
 async fn service() -> (TestDirectory, BundleService) {
     let test = TestDirectory::new().await;
-    let federation = Federation::new(test.store.store.clone(), test.directory.clone());
-    let service = BundleService::new(federation, test.directory.clone());
+    let bundles = Bundles::new(test.store.store.clone(), test.directory.clone());
+    let service = BundleService::new(bundles, test.directory.clone());
     (test, service)
 }
 

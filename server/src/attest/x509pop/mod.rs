@@ -358,5 +358,4 @@ const MOST_RSA_BITS: usize = 8192;
 pub(super) const NAME: &str = "x509pop";
 
 #[cfg(test)]
-#[path = "x509pop_tests.rs"]
 mod tests;

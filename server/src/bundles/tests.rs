@@ -1,4 +1,4 @@
-//! Federation over a real store.
+//! Bundles over a real store.
 
 use signet_identity::{
     TrustDomain,
@@ -6,16 +6,16 @@ use signet_identity::{
     key::{KeyType, PrivateKey},
 };
 
-use super::{Federation, FederationError};
+use super::{Bundles, BundlesError};
 use crate::{
     directory::testing::{TestDirectory, trust_domain},
     store::DeleteMode,
 };
 
-async fn federation() -> (TestDirectory, Federation) {
+async fn bundles() -> (TestDirectory, Bundles) {
     let test = TestDirectory::new().await;
-    let federation = Federation::new(test.store.store.clone(), test.directory.clone());
-    (test, federation)
+    let bundles = Bundles::new(test.store.store.clone(), test.directory.clone());
+    (test, bundles)
 }
 
 fn bundle(name: &str, sequence: u64) -> Bundle {
@@ -27,71 +27,65 @@ fn bundle(name: &str, sequence: u64) -> Bundle {
 
 #[tokio::test]
 async fn a_bundle_is_created_once_set_changed_and_deleted() {
-    let (_test, federation) = federation().await;
+    let (_test, bundles) = bundles().await;
     let partner = TrustDomain::new("partner.org").expect("trust domain");
-    let early = federation
+    let early = bundles
         .update(partner.clone(), |bundle| bundle.sequence = 9)
         .await;
-    assert!(matches!(early, Err(FederationError::NotFound)));
-    federation
+    assert!(matches!(early, Err(BundlesError::NotFound)));
+    bundles
         .create(bundle("partner.org", 1))
         .await
         .expect("create");
-    let again = federation.create(bundle("partner.org", 2)).await;
-    assert!(matches!(again, Err(FederationError::Exists)));
-    federation.set(bundle("partner.org", 3)).await.expect("set");
-    let updated = federation
+    let again = bundles.create(bundle("partner.org", 2)).await;
+    assert!(matches!(again, Err(BundlesError::Exists)));
+    bundles.set(bundle("partner.org", 3)).await.expect("set");
+    let updated = bundles
         .update(partner.clone(), |bundle| bundle.sequence += 1)
         .await;
     assert_eq!(updated.expect("update").sequence, 4);
-    assert_eq!(federation.get(&partner).expect("get").sequence, 4);
-    federation
+    assert_eq!(bundles.get(&partner).expect("get").sequence, 4);
+    bundles
         .delete(partner.clone(), DeleteMode::Restrict)
         .await
         .expect("delete");
-    assert!(matches!(
-        federation.get(&partner),
-        Err(FederationError::NotFound)
-    ));
+    assert!(matches!(bundles.get(&partner), Err(BundlesError::NotFound)));
 }
 
 #[tokio::test]
 async fn the_own_bundle_is_not_a_federated_one() {
-    let (_test, federation) = federation().await;
+    let (_test, bundles) = bundles().await;
     let own = Bundle::empty(trust_domain());
     let refusals = [
-        federation.create(own.clone()).await.err(),
-        federation.set(own).await.err(),
-        federation.update(trust_domain(), |_| {}).await.err(),
-        federation
+        bundles.create(own.clone()).await.err(),
+        bundles.set(own).await.err(),
+        bundles.update(trust_domain(), |_| {}).await.err(),
+        bundles
             .delete(trust_domain(), DeleteMode::Delete)
             .await
             .err(),
-        federation.get(&trust_domain()).err(),
+        bundles.get(&trust_domain()).err(),
     ];
     for refusal in refusals {
-        assert!(
-            matches!(refusal, Some(FederationError::Own(_))),
-            "{refusal:?}"
-        );
+        assert!(matches!(refusal, Some(BundlesError::Own(_))), "{refusal:?}");
     }
 }
 
 #[tokio::test]
 async fn lists_leave_the_own_bundle_out_and_come_in_pages() {
-    let (_test, federation) = federation().await;
-    federation
+    let (_test, bundles) = bundles().await;
+    bundles
         .append(Vec::new(), vec![jwt("k", false)])
         .await
         .expect("append");
     for name in ["a.org", "b.org", "c.org"] {
-        federation.create(bundle(name, 1)).await.expect("create");
+        bundles.create(bundle(name, 1)).await.expect("create");
     }
-    let (page, more) = federation.list(None, 2);
+    let (page, more) = bundles.list(None, 2);
     assert_eq!((page.len(), more), (2, true));
-    let (page, more) = federation.list(page.last().map(|last| &last.trust_domain), 2);
+    let (page, more) = bundles.list(page.last().map(|last| &last.trust_domain), 2);
     assert_eq!((page.len(), more), (1, false));
-    assert_eq!(federation.count(), 4);
+    assert_eq!(bundles.count(), 4);
 }
 
 fn jwt(key_id: &str, tainted: bool) -> JwtAuthority {
@@ -106,9 +100,9 @@ fn jwt(key_id: &str, tainted: bool) -> JwtAuthority {
 
 #[tokio::test]
 async fn appending_adds_and_takes_no_taint_away() {
-    let (_test, federation) = federation().await;
+    let (_test, bundles) = bundles().await;
     let tainted = jwt("old", true);
-    federation
+    bundles
         .append(Vec::new(), vec![tainted.clone()])
         .await
         .expect("append");
@@ -117,11 +111,11 @@ async fn appending_adds_and_takes_no_taint_away() {
         ..tainted.clone()
     };
     let other = jwt("new", false);
-    let bundle = federation
+    let bundle = bundles
         .append(Vec::new(), vec![clean, other.clone()])
         .await
         .expect("append");
     assert_eq!(bundle.jwt_authorities, [tainted, other]);
     assert_eq!(bundle.sequence, 2);
-    assert_eq!(federation.own().as_deref(), Some(&bundle));
+    assert_eq!(bundles.own().as_deref(), Some(&bundle));
 }

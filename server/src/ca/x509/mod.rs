@@ -377,5 +377,4 @@ mod oid {
 }
 
 #[cfg(test)]
-#[path = "x509_tests.rs"]
 mod tests;

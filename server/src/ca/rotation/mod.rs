@@ -431,5 +431,4 @@ const MOST_STEPS: usize = 4;
 const KEY_ID: usize = 32;
 
 #[cfg(test)]
-#[path = "rotation_tests.rs"]
 mod tests;

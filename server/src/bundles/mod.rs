@@ -19,14 +19,14 @@ use crate::{
 
 /// The bundles that this server keeps.
 #[derive(Debug, Clone)]
-pub(crate) struct Federation {
+pub(crate) struct Bundles {
     store: Store,
     directory: Directory,
 }
 
 /// Why something about a bundle was not done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FederationError {
+pub(crate) enum BundlesError {
     /// The own bundle is not a federated one.
     #[error("{0} a federated bundle for the server's own trust domain is not allowed")]
     Own(Action),
@@ -61,7 +61,7 @@ pub(crate) enum Action {
     Removing,
 }
 
-impl Federation {
+impl Bundles {
     pub(crate) fn new(store: Store, directory: Directory) -> Self {
         Self { store, directory }
     }
@@ -125,19 +125,19 @@ impl Federation {
     }
 
     /// The bundle of a trust domain that we federate with.
-    pub(crate) fn get(&self, trust_domain: &TrustDomain) -> Result<Arc<Bundle>, FederationError> {
+    pub(crate) fn get(&self, trust_domain: &TrustDomain) -> Result<Arc<Bundle>, BundlesError> {
         self.check(trust_domain, Action::Getting)?;
         self.directory
             .bundle(trust_domain)
-            .ok_or(FederationError::NotFound)
+            .ok_or(BundlesError::NotFound)
     }
 
     /// Stores a bundle where there was none.
-    pub(crate) async fn create(&self, bundle: Bundle) -> Result<Bundle, FederationError> {
+    pub(crate) async fn create(&self, bundle: Bundle) -> Result<Bundle, BundlesError> {
         self.check(&bundle.trust_domain, Action::Creating)?;
         let written = self.store.create_bundle(bundle.clone()).await?;
         if !self.directory.seen(written).await {
-            return Err(FederationError::Exists);
+            return Err(BundlesError::Exists);
         }
         info!(
             name: "federated_bundle_created",
@@ -150,7 +150,7 @@ impl Federation {
     }
 
     /// Stores a bundle, whether or not there was one.
-    pub(crate) async fn set(&self, bundle: Bundle) -> Result<Bundle, FederationError> {
+    pub(crate) async fn set(&self, bundle: Bundle) -> Result<Bundle, BundlesError> {
         self.check(&bundle.trust_domain, Action::Setting)?;
         let written = self.store.set_bundle(bundle.clone()).await?;
         self.directory.seen(written).await;
@@ -169,14 +169,14 @@ impl Federation {
         &self,
         trust_domain: TrustDomain,
         edit: impl FnOnce(&mut Bundle) + Send + 'static,
-    ) -> Result<Bundle, FederationError> {
+    ) -> Result<Bundle, BundlesError> {
         self.check(&trust_domain, Action::Updating)?;
         let written = self.store.update_bundle(trust_domain.clone(), edit).await?;
         let bundle = self
             .directory
             .seen(written)
             .await
-            .ok_or(FederationError::NotFound)?;
+            .ok_or(BundlesError::NotFound)?;
         info!(
             name: "federated_bundle_updated",
             trust_domain = %trust_domain,
@@ -191,13 +191,13 @@ impl Federation {
         &self,
         trust_domain: TrustDomain,
         mode: DeleteMode,
-    ) -> Result<(), FederationError> {
+    ) -> Result<(), BundlesError> {
         self.check(&trust_domain, Action::Removing)?;
         let written = self.store.delete_bundle(trust_domain.clone(), mode).await?;
         match self.directory.seen(written).await {
             DeleteBundle::Deleted => {}
-            DeleteBundle::NotFound => return Err(FederationError::NotFound),
-            DeleteBundle::InUse(entries) => return Err(FederationError::InUse(entries.len())),
+            DeleteBundle::NotFound => return Err(BundlesError::NotFound),
+            DeleteBundle::InUse(entries) => return Err(BundlesError::InUse(entries.len())),
         }
         info!(trust_domain = %trust_domain, "deleted the bundle of {trust_domain}");
         Ok(())
@@ -219,9 +219,9 @@ impl Federation {
         }
     }
 
-    fn check(&self, trust_domain: &TrustDomain, action: Action) -> Result<(), FederationError> {
+    fn check(&self, trust_domain: &TrustDomain, action: Action) -> Result<(), BundlesError> {
         if trust_domain == self.directory.trust_domain() {
-            return Err(FederationError::Own(action));
+            return Err(BundlesError::Own(action));
         }
         Ok(())
     }
