@@ -47,6 +47,8 @@ enum Question {
     Propagate(propagate::Flags),
     /// What bytes cost on their way through two proxies.
     ProxyTcp,
+    /// What a gigabyte costs on its way through two proxies, ours and another's in turn.
+    ProxyBulk(proxy::bulk::Flags),
     /// What HTTP requests cost on their way through two proxies.
     ProxyHttp,
     /// One hop without anything of ours, for comparison.
@@ -72,6 +74,7 @@ async fn main() -> anyhow::Result<()> {
         Question::Issue(flags) => issue::measure(flags).await?,
         Question::Propagate(flags) => propagate::measure(flags).await?,
         Question::ProxyTcp => proxy::tcp::measure().await?,
+        Question::ProxyBulk(flags) => proxy::bulk::measure(flags).await?,
         Question::ProxyHttp => proxy::http::measure().await?,
         Question::Hop(flags) => return proxy::hop::run(flags).await,
         Question::WorkloadApi(flags) => workload_api::measure(flags).await?,

@@ -5,6 +5,7 @@
 //! the handshake or the records in memory, and a hop of the same libraries with nothing
 //! of ours in it.
 
+pub(crate) mod bulk;
 pub(crate) mod hop;
 pub(crate) mod http;
 mod limits;

@@ -51,9 +51,17 @@ pub(super) struct Both {
 impl Pair {
     /// Two proxies of one thread each, in front of an application.
     pub(super) async fn start(application: Application) -> anyhow::Result<Self> {
+        Self::start_at(application, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// The same, with the application on this address.
+    pub(super) async fn start_at(
+        application: Application,
+        address: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let mut world = World::start().await?;
         register(&world)?;
-        let application_at = application.start()?;
+        let application_at = application.start(address)?;
         let entrance = loopback()?;
         let between = loopback()?;
         let protocol = application.protocol();

@@ -116,7 +116,7 @@ pub(super) fn idle(resident: [f64; 2]) -> [Figure; 2] {
     ]
 }
 
-fn per_gigabyte() -> f64 {
+pub(super) fn per_gigabyte() -> f64 {
     1e9 / f64::from(BULK)
 }
 

@@ -1,9 +1,6 @@
 //! The application behind the proxies: as cheap as it can be, on a thread of its own.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-};
+use std::{io, net::SocketAddr};
 
 use anyhow::Context as _;
 use tokio::{
@@ -54,9 +51,9 @@ spec:
         )
     }
 
-    /// Starts it on a free port of the loopback address; it ends with the process.
-    pub(super) fn start(self) -> anyhow::Result<SocketAddr> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// Starts it on `address`; it ends with the process.
+    pub(super) fn start(self, address: SocketAddr) -> anyhow::Result<SocketAddr> {
+        let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         runtime::on_thread("application", move || self.serve(listener))?;
