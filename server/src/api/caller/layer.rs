@@ -1,5 +1,5 @@
 //! The layer in front of all services: every request passes the rules, and handlers find the
-//! [`Caller`](super::Caller) on it.
+//! [`Caller`] on it.
 
 use std::{
     fmt,
