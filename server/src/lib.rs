@@ -16,6 +16,7 @@ mod listener;
 mod live;
 mod registration;
 mod services;
+mod share;
 mod store;
 
 use std::{sync::Arc, time::Duration};

@@ -2,8 +2,8 @@
 //!
 //! A client certificate is asked for and not required; one that is shown must be good. Each
 //! handshake has a deadline; handshakes and connections have a bound, and one address without a
-//! certificate has at most half of each. A connection carries its peer's identity to the rules of
-//! the API.
+//! certificate has at most half of each, one SPIFFE ID a few connections. A connection carries
+//! its peer's identity to the rules of the API.
 
 use std::{
     io,
@@ -33,7 +33,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::Connected;
 use tracing::debug;
 
-use crate::api::caller::TlsPeer;
+use crate::{
+    api::caller::TlsPeer,
+    share::{HasItsShare, Limiter, Permit},
+};
 
 /// A bound address on which TLS is spoken.
 pub(crate) struct TlsListener {
@@ -53,6 +56,8 @@ struct Handshake {
     tls: TlsAcceptor,
     /// How many there may be at a time.
     limit: ConnectionLimit,
+    /// How many connections each caller may have.
+    of_callers: Limiter,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
@@ -61,6 +66,8 @@ pub(crate) struct Connection {
     stream: TlsStream<TcpStream>,
     peer: TlsPeer,
     _slot: Slot,
+    /// Of the caller's share; none without a certificate.
+    _permit: Option<Permit>,
 }
 
 /// Binds before anything else is started, so that a port in use stops the server early.
@@ -92,6 +99,7 @@ impl TlsListener {
             handshake: Handshake {
                 tls: self.config.into(),
                 limit: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
+                of_callers: Limiter::new("connections", MOST_OF_A_CALLER),
                 ready,
             },
         };
@@ -121,13 +129,20 @@ impl Handshake {
         let Some((stream, leaf)) = self.peer(stream, address).await else {
             return;
         };
-        if leaf.is_some() {
-            slot.authenticated();
-        }
+        let permit = match leaf.as_ref().map(|leaf| self.of_callers.take(&leaf.id)) {
+            None => None,
+            Some(Ok(permit)) => {
+                slot.authenticated();
+                Some(permit)
+            }
+            // Said by the limiter; there is no stream yet on which to tell the caller.
+            Some(Err(HasItsShare { .. })) => return,
+        };
         let connection = Connection {
             stream,
             peer: TlsPeer { address, leaf },
             _slot: slot,
+            _permit: permit,
         };
         // The receiver is gone only when the server stops.
         let _ = self.ready.send(Ok(connection)).await;
@@ -226,3 +241,6 @@ const WAIT: Duration = Duration::from_secs(10);
 const MOST_HANDSHAKES: usize = 256;
 /// Of one address, half of them, not counting those that have shown a certificate.
 const MOST_CONNECTIONS: usize = 16_384;
+/// With one SPIFFE ID. An agent has one, a second while one replaces the other, and for up to 40
+/// seconds (two keepalives) those that it has lost; an administrator's ID may be that of several.
+pub(crate) const MOST_OF_A_CALLER: usize = 64;

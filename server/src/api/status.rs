@@ -17,6 +17,7 @@ use crate::{
     bundles::BundlesError,
     ca::{IssueError, X509Error},
     registration::{CreateError, UpdateError},
+    share::HasItsShare,
     store::StoreError,
 };
 
@@ -133,6 +134,12 @@ impl From<BundlesError> for Status {
 
 impl From<TooMany> for Status {
     fn from(error: TooMany) -> Self {
+        Self::resource_exhausted(error.to_string())
+    }
+}
+
+impl From<HasItsShare> for Status {
+    fn from(error: HasItsShare) -> Self {
         Self::resource_exhausted(error.to_string())
     }
 }

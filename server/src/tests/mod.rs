@@ -3,6 +3,7 @@
 mod crowd;
 mod debug;
 mod strangers;
+mod taken_over;
 mod x509pop;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -147,6 +148,11 @@ impl Running {
 
     /// The TLS listener, as somebody or as nobody.
     async fn remote(&self, identity: Option<Identity>) -> Channel {
+        self.remote_again(identity.map(Arc::new)).await
+    }
+
+    /// One more connection of somebody.
+    async fn remote_again(&self, identity: Option<Arc<Identity>>) -> Channel {
         let mut client = BundleClient::new(self.local());
         let bundle = client
             .get_bundle(GetBundleRequest::default())
@@ -155,7 +161,7 @@ impl Running {
             .into_inner();
         let bundle = Bundle::from_proto(&bundle).unwrap();
         let (_, trust) = watch::channel(Arc::new(Trust::new([&bundle])));
-        let identity = identity.map(|identity| watch::channel(Some(Arc::new(identity))).1);
+        let identity = identity.map(|identity| watch::channel(Some(identity)).1);
         let server = SpiffeId::new("spiffe://example.org/spire/server").unwrap();
         let expect = Expect::Exactly(vec![server]);
         let config = tls::client_config(identity, trust, expect, &[b"h2"]).unwrap();

@@ -17,6 +17,7 @@ use tracing::{Instrument as _, Span, debug, warn};
 use super::{
     Caller, Denied, Granted, Promotion, Rules, TlsPeer, log,
     methods::{known, only_local},
+    shares::{InProgress, Shares},
 };
 use crate::{api::status::permission_denied, clock, store::Store};
 
@@ -25,6 +26,7 @@ use crate::{api::status::permission_denied, clock, store::Store};
 pub(crate) struct Authorize {
     rules: Arc<Rules>,
     store: Store,
+    shares: Shares,
 }
 
 impl Authorize {
@@ -32,7 +34,24 @@ impl Authorize {
         Self {
             rules: Arc::new(rules),
             store,
+            shares: Shares::new(),
         }
+    }
+
+    /// Who calls and may, and what the call holds until it ends.
+    fn admit<B>(&self, request: &Request<B>) -> Result<(Granted, InProgress), Status> {
+        let method = request.uri().path();
+        let local = request.extensions().get::<Peer>().is_some();
+        if !known(method) || (only_local(method) && !local) {
+            let message = format!("there is no method {method} here");
+            return Err(Status::unimplemented(message));
+        }
+        let granted = self.judge(request).map_err(|denied| {
+            let span = log::span(request, log::NOBODY);
+            span.in_scope(|| denied.status(request))
+        })?;
+        let in_progress = self.shares.take(request)?;
+        Ok((granted, in_progress))
     }
 
     fn judge<B>(&self, request: &Request<B>) -> Result<Granted, Denied> {
@@ -110,19 +129,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let method = request.uri().path();
-        let local = request.extensions().get::<Peer>().is_some();
-        if !known(method) || (only_local(method) && !local) {
-            let status = Status::unimplemented(format!("there is no method {method} here"));
-            return Box::pin(async move { Ok(status.into_http()) });
-        }
-        let granted = match self.authorize.judge(&request) {
-            Ok(granted) => granted,
-            Err(denied) => {
-                let span = log::span(&request, log::NOBODY);
-                let status = span.in_scope(|| denied.status(&request));
-                return Box::pin(async move { Ok(status.into_http()) });
-            }
+        let (granted, in_progress) = match self.authorize.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
         };
         let span = self.authorize.span(&request, &granted.caller);
         span.in_scope(|| {
@@ -132,15 +141,14 @@ where
         // The service that is ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let Some(promotion) = granted.promote else {
-            return Box::pin(inner.call(request).instrument(span));
-        };
         let authorize = self.authorize.clone();
-        let promoted = async move {
-            authorize.promote(promotion).await;
-            inner.call(request).await
+        let answer = async move {
+            if let Some(promotion) = granted.promote {
+                authorize.promote(promotion).await;
+            }
+            Ok(in_progress.until_sent(inner.call(request).await?))
         };
-        Box::pin(promoted.instrument(span))
+        Box::pin(answer.instrument(span))
     }
 }
 

@@ -4,6 +4,7 @@
 mod layer;
 pub(crate) mod log;
 mod methods;
+mod shares;
 
 use std::{
     fmt,

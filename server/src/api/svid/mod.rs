@@ -271,6 +271,12 @@ fn check_audience(audience: &[String]) -> Result<(), Status> {
     if audience.iter().any(String::is_empty) {
         return Err(invalid("an audience is empty"));
     }
+    // Each has at least one byte: this bounds their number as well.
+    if audience.iter().map(String::len).sum::<usize>() > LONGEST_AUDIENCE {
+        return Err(invalid(format!(
+            "the audience is longer than {LONGEST_AUDIENCE} bytes"
+        )));
+    }
     Ok(())
 }
 
@@ -305,3 +311,6 @@ fn jwt_svid(id: &SpiffeId, svid: JwtSvid, hint: &str) -> types::Jwtsvid {
 fn no_wit() -> Status {
     Status::unimplemented("WIT-SVIDs are not supported")
 }
+
+/// More than a token's reader takes in a header, and nothing to sign or to send.
+const LONGEST_AUDIENCE: usize = 16 * 1024;
