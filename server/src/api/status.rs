@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 use super::limit::TooMany;
 use crate::{
-    attest::{AttestError, PopError, TokenError},
+    attest::AttestError,
     bundles::BundlesError,
     ca::{IssueError, X509Error},
     registration::{CreateError, UpdateError},
@@ -144,34 +144,15 @@ impl From<HasItsShare> for Status {
     }
 }
 
-impl From<TokenError> for Status {
-    fn from(error: TokenError) -> Self {
-        invalid(error.to_string())
-    }
-}
-
-impl From<PopError> for Status {
-    fn from(error: PopError) -> Self {
-        match error {
-            PopError::Malformed(_) => invalid(error.to_string()),
-            PopError::Unsuitable(_) | PopError::Untrusted(_) | PopError::Proof => {
-                permission_denied(format!("failed to attest: {error}"), None)
-            }
-            PopError::Selector(_) | PopError::Nonce(_) => {
-                internal("the node cannot be attested", &error)
-            }
-        }
-    }
-}
-
 impl From<AttestError> for Status {
     fn from(error: AttestError) -> Self {
         match error {
             AttestError::UnknownType(_) => Self::failed_precondition(error.to_string()),
-            AttestError::Banned => permission_denied(format!("failed to attest: {error}"), None),
-            AttestError::Token(error) => error.into(),
-            AttestError::Pop(error) => error.into(),
-            AttestError::Id(_) => invalid(error.to_string()),
+            AttestError::Malformed(error) => invalid(error.to_string()),
+            AttestError::Refused(error) => {
+                permission_denied(format!("failed to attest: {error}"), None)
+            }
+            AttestError::Ours(error) => internal("the node cannot be attested", &error),
             AttestError::Store(error) => error.into(),
         }
     }
@@ -199,6 +180,7 @@ const DETAILS_TYPE: &str = "type.googleapis.com/spire.api.types.PermissionDenied
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attest::{Malformed, Refused, TokenError};
 
     #[test]
     fn the_reason_of_a_denial_reads_back() {
@@ -216,9 +198,11 @@ mod tests {
     #[test]
     fn a_node_is_told_what_is_wrong_with_its_evidence() {
         for (error, code) in [
-            (PopError::Malformed("payload").into(), Code::InvalidArgument),
-            (PopError::Proof.into(), Code::PermissionDenied),
-            (AttestError::Banned, Code::PermissionDenied),
+            (Malformed::Pop("payload").into(), Code::InvalidArgument),
+            (TokenError::Expired.into(), Code::InvalidArgument),
+            (TokenError::UnknownOrUsed.into(), Code::InvalidArgument),
+            (Refused::Proof.into(), Code::PermissionDenied),
+            (Refused::Banned.into(), Code::PermissionDenied),
             (
                 AttestError::UnknownType("tpm".to_owned()),
                 Code::FailedPrecondition,

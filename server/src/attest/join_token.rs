@@ -4,22 +4,8 @@ use std::time::SystemTime;
 
 use signet_identity::{SpiffeId, TrustDomain, selector::Selectors};
 
-use super::{AttestError, Attested, Reattest, UsedToken, agent_id};
+use super::{AttestError, Attested, Reattest, TokenError, UsedToken, agent_id};
 use crate::store::{JoinToken, TokenHash};
-
-/// Why a join token does not admit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TokenError {
-    /// It cannot be a token at all.
-    #[error("the join token is empty or is not text")]
-    Malformed,
-    /// Nobody made it, or it admitted an agent already. These two look the same on purpose.
-    #[error("failed to attest: join token does not exist or has already been used")]
-    UnknownOrUsed,
-    /// Its time is over.
-    #[error("join token expired")]
-    Expired,
-}
 
 /// The token in an agent's evidence: its raw bytes.
 pub(super) fn read(payload: &[u8]) -> Result<&str, TokenError> {

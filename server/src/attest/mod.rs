@@ -4,6 +4,7 @@
 //! An attestor decides who a node is. What follows from it (is the agent banned, its SVID, its
 //! row in the store) is the API's part, so that a join token is spent by a success only.
 
+mod error;
 mod join_token;
 mod x509pop;
 
@@ -11,33 +12,11 @@ use std::time::SystemTime;
 
 use signet_identity::{SpiffeId, TrustDomain, id, selector::Selectors};
 
-use crate::store::{Store, StoreError, TokenHash};
+use crate::store::{Store, TokenHash};
 
-pub(crate) use join_token::{TokenError, id_of as id_of_token};
-pub(crate) use x509pop::{PopError, X509Pop, X509PopSettings};
-
-/// Why a node was not attested.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AttestError {
-    /// The attestor is not configured.
-    #[error("no node attestor {0:?} is configured on this server")]
-    UnknownType(String),
-    /// The node has been banned by an administrator.
-    #[error("agent is banned")]
-    Banned,
-    /// The token is no good.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// The certificate or the proof is no good.
-    #[error(transparent)]
-    Pop(#[from] PopError),
-    /// The evidence would make an id that is none.
-    #[error("the evidence does not make a valid agent ID")]
-    Id(#[source] id::IdError),
-    /// The token could not be looked up.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+pub(crate) use error::{AttestError, Malformed, Refused, TokenError};
+pub(crate) use join_token::id_of as id_of_token;
+pub(crate) use x509pop::{X509Pop, X509PopSettings};
 
 /// One way to attest nodes.
 #[derive(Debug)]
@@ -97,7 +76,7 @@ impl Pending {
     /// Judges the answer.
     pub(crate) fn finish(self, response: &[u8]) -> Result<Attested, AttestError> {
         match self {
-            Self::X509Pop(pending) => Ok(pending.finish(response)?),
+            Self::X509Pop(pending) => pending.finish(response),
         }
     }
 }
@@ -149,5 +128,6 @@ impl NodeAttestor {
 }
 
 fn agent_id(trust_domain: &TrustDomain, path: &str) -> Result<SpiffeId, AttestError> {
-    id::in_trust_domain(trust_domain, &format!("/spire/agent/{path}")).map_err(AttestError::Id)
+    let id = id::in_trust_domain(trust_domain, &format!("/spire/agent/{path}"));
+    Ok(id.map_err(Malformed::Id)?)
 }

@@ -25,7 +25,7 @@ use tracing::{Instrument as _, Span, field::Empty, info, info_span, warn};
 use super::{AgentService, public_key, x509_svid};
 use crate::{
     api::status::{internal, invalid},
-    attest::{AttestError, Attested, Evidence, Pending, Reattest, TokenError},
+    attest::{AttestError, Attested, Evidence, Pending, Reattest, Refused, TokenError},
     clock,
     store::{Agent, Attest, Attestation},
 };
@@ -158,7 +158,7 @@ impl AgentService {
         let id = attested.agent_id.clone();
         let known = self.directory.agent(&id);
         if known.is_some_and(|agent| agent.banned) {
-            return Err(AttestError::Banned.into());
+            return Err(AttestError::from(Refused::Banned).into());
         }
         let svid = self.sign(id.clone(), spki_der, now).await?;
         let reattestable = attested.again == Reattest::Possible;
@@ -188,8 +188,8 @@ impl AgentService {
         let written = self.store.attest_agent(attestation).await?;
         match self.directory.seen(written).await {
             Attest::Attested => {}
-            Attest::Banned => return Err(AttestError::Banned.into()),
-            Attest::TokenGone => return Err(TokenError::UnknownOrUsed.into()),
+            Attest::Banned => return Err(AttestError::from(Refused::Banned).into()),
+            Attest::TokenGone => return Err(AttestError::from(TokenError::UnknownOrUsed).into()),
         }
         info!(
             name: "agent_attested",

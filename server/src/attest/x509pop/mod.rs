@@ -15,37 +15,16 @@ use serde::{Deserialize, Serialize};
 use signet_identity::{
     TrustDomain,
     crypto::{self, PublicKeyKind},
-    key::{KeyError, NonceSignature},
-    selector::{Selector, SelectorError, Selectors},
-    trust::{Anchors, VerifyError},
+    key::NonceSignature,
+    selector::{Selector, Selectors},
+    trust::Anchors,
     x509::ProfileError,
 };
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-use super::{AttestError, Attested, Evidence, Pending, Reattest, agent_id};
-
-/// Why a certificate does not attest its node.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PopError {
-    /// The evidence or the answer cannot be read.
-    #[error("the x509pop {0} is malformed")]
-    Malformed(&'static str),
-    /// The leaf cannot be used for a proof of possession.
-    #[error("the node's certificate cannot be used: {0}")]
-    Unsuitable(&'static str),
-    /// The chain does not lead to a configured CA.
-    #[error("certificate verification failed: {0}")]
-    Untrusted(#[source] VerifyError),
-    /// The agent does not have the key.
-    #[error("challenge response verification failed")]
-    Proof,
-    /// A name in the certificate does not make a selector.
-    #[error("the node's certificate makes no valid selector")]
-    Selector(#[from] SelectorError),
-    /// There is no randomness for a nonce.
-    #[error("no challenge can be made")]
-    Nonce(#[from] KeyError),
-}
+use super::{
+    AttestError, Attested, Evidence, Malformed, Pending, Reattest, Refused, agent_id, error::Ours,
+};
 
 /// Why the configured CAs cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +89,7 @@ impl X509Pop {
     ) -> Result<Evidence, AttestError> {
         let chain = read_chain(payload)?;
         let Some(leaf) = chain.first() else {
-            return Err(PopError::Malformed("payload has no certificate").into());
+            return Err(Malformed::Pop("payload has no certificate").into());
         };
         let (rest, parsed) = X509Certificate::from_der(leaf).map_err(|_malformed| BAD_LEAF)?;
         if !rest.is_empty() {
@@ -119,7 +98,7 @@ impl X509Pop {
         let spki_der = parsed.public_key().raw.to_vec();
         let challenge = Challenge::for_key(&parsed)?;
         let issuers = self.authorities.verify_any_purpose(&chain, now);
-        let issuers = issuers.map_err(PopError::Untrusted)?;
+        let issuers = issuers.map_err(Refused::Untrusted)?;
         let fingerprint = hex::encode(crypto::sha1(leaf));
         let attested = Attested {
             agent_id: agent_id(trust_domain, &format!("{NAME}/{fingerprint}"))?,
@@ -150,8 +129,8 @@ pub(crate) struct PendingPop {
 
 impl PendingPop {
     /// Checks the proof.
-    pub(super) fn finish(self, response: &[u8]) -> Result<Attested, PopError> {
-        let malformed = || PopError::Malformed("challenge response");
+    pub(super) fn finish(self, response: &[u8]) -> Result<Attested, AttestError> {
+        let malformed = || Malformed::Pop("challenge response");
         let response: Response = serde_json::from_slice(response).map_err(|_json| malformed())?;
         let (nonce, signature) = match (response.rsa_signature, response.ecdsa_signature) {
             (Some(rsa), None) => (rsa.nonce, NonceSignature::Rsa(rsa.signature.0)),
@@ -159,14 +138,14 @@ impl PendingPop {
                 let (r, s) = (ecdsa.r.0, ecdsa.s.0);
                 (ecdsa.nonce, NonceSignature::Ecdsa { r, s })
             }
-            (None, None) | (Some(_), Some(_)) => return Err(malformed()),
+            (None, None) | (Some(_), Some(_)) => return Err(malformed().into()),
         };
         if nonce.0.len() != NONCE {
-            return Err(malformed());
+            return Err(malformed().into());
         }
         let message = [&self.nonce[..], &nonce.0].concat();
         crypto::verify_nonce(&self.spki_der, &message, &signature)
-            .map_err(|_bad_signature| PopError::Proof)?;
+            .map_err(|_bad_signature| Refused::Proof)?;
         Ok(self.attested)
     }
 }
@@ -181,31 +160,31 @@ enum Challenge {
 }
 
 impl Challenge {
-    fn for_key(leaf: &X509Certificate<'_>) -> Result<Self, PopError> {
+    fn for_key(leaf: &X509Certificate<'_>) -> Result<Self, Refused> {
         let signs = match leaf.key_usage() {
             Ok(Some(usage)) => usage.value.digital_signature(),
             Ok(None) => false,
             Err(_) => return Err(BAD_LEAF),
         };
         if !signs {
-            return Err(PopError::Unsuitable("its key usage lacks digitalSignature"));
+            return Err(Refused::Unsuitable("its key usage lacks digitalSignature"));
         }
         match crypto::public_key_kind(leaf.public_key().raw) {
             Some(PublicKeyKind::Rsa { bits }) if bits > MOST_RSA_BITS => {
-                Err(PopError::Unsuitable("its RSA key is longer than 8192 bits"))
+                Err(Refused::Unsuitable("its RSA key is longer than 8192 bits"))
             }
             Some(PublicKeyKind::Rsa { .. }) => Ok(Self::Rsa),
             Some(PublicKeyKind::EcP256 | PublicKeyKind::EcP384 | PublicKeyKind::EcP521) => {
                 Ok(Self::Ecdsa)
             }
             Some(PublicKeyKind::Ed25519) | None => {
-                Err(PopError::Unsuitable("its key is neither RSA nor ECDSA"))
+                Err(Refused::Unsuitable("its key is neither RSA nor ECDSA"))
             }
         }
     }
 
     /// A new nonce, and the message that carries it.
-    fn message(self) -> Result<(Nonce, Vec<u8>), PopError> {
+    fn message(self) -> Result<(Nonce, Vec<u8>), Ours> {
         let nonce = crypto::random::<NONCE>()?;
         let asked = Some(Asked {
             nonce: BASE64_STANDARD.encode(nonce),
@@ -220,11 +199,8 @@ impl Challenge {
                 ecdsa_signature: asked,
             },
         };
-        let json = serde_json::to_vec(&message);
-        Ok((
-            nonce,
-            json.map_err(|_json| PopError::Malformed("challenge"))?,
-        ))
+        let json = serde_json::to_vec(&message)?;
+        Ok((nonce, json))
     }
 }
 
@@ -255,13 +231,12 @@ fn read_bundle(path: &Path, authorities: &mut Anchors) -> Result<(), PoolError> 
     Ok(())
 }
 
-fn read_chain(payload: &[u8]) -> Result<Vec<CertificateDer<'static>>, PopError> {
+fn read_chain(payload: &[u8]) -> Result<Vec<CertificateDer<'static>>, AttestError> {
     let evidence: Chain =
-        serde_json::from_slice(payload).map_err(|_json| PopError::Malformed("payload"))?;
+        serde_json::from_slice(payload).map_err(|_json| Malformed::Pop("payload"))?;
     if evidence.certificates.len() > 1 + MOST_INTERMEDIATES {
-        return Err(PopError::Unsuitable(
-            "it comes with more than four intermediates",
-        ));
+        let what = "it comes with more than four intermediates";
+        return Err(Refused::Unsuitable(what).into());
     }
     let chain = evidence.certificates.into_iter();
     Ok(chain.map(|der| CertificateDer::from(der.0)).collect())
@@ -271,7 +246,7 @@ fn selectors(
     leaf: &X509Certificate<'_>,
     issuers: &[CertificateDer<'_>],
     trust_domain: &TrustDomain,
-) -> Result<Selectors, PopError> {
+) -> Result<Selectors, AttestError> {
     let mut values = Vec::new();
     let common_name = leaf.subject().iter_common_name().next();
     if let Some(name) = common_name.and_then(|name| name.as_str().ok()) {
@@ -300,7 +275,7 @@ fn selectors(
         values.extend(pair.map(|(key, value)| format!("san:{key}:{value}")));
     }
     let made = values.iter().map(|value| Selector::new(NAME, value));
-    Ok(made.collect::<Result<_, _>>()?)
+    Ok(made.collect::<Result<_, _>>().map_err(Ours::from)?)
 }
 
 #[derive(Deserialize)]
@@ -351,7 +326,7 @@ impl TryFrom<String> for Bytes {
     }
 }
 
-const BAD_LEAF: PopError = PopError::Unsuitable("it is malformed");
+const BAD_LEAF: Refused = Refused::Unsuitable("it is malformed");
 const NONCE: usize = 32;
 const MOST_INTERMEDIATES: usize = 4;
 const MOST_RSA_BITS: usize = 8192;

@@ -166,7 +166,7 @@ fn the_proof_of_another_key_is_refused() {
     let other = PrivateKey::generate(KeyType::EcP256).unwrap();
     let (challenge, pending) = world.begin().unwrap();
     let refused = pending.finish(&answer(&other, &challenge)).unwrap_err();
-    assert!(matches!(refused, AttestError::Pop(PopError::Proof)));
+    assert!(matches!(refused, AttestError::Refused(Refused::Proof)));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn an_answer_to_an_earlier_challenge_is_refused() {
     let (earlier, _) = world.begin().unwrap();
     let (_, pending) = world.begin().unwrap();
     let refused = pending.finish(&answer(&world.key, &earlier)).unwrap_err();
-    assert!(matches!(refused, AttestError::Pop(PopError::Proof)));
+    assert!(matches!(refused, AttestError::Refused(Refused::Proof)));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn answers_that_are_not_as_agreed_are_malformed() {
         let (_, pending) = world.begin().unwrap();
         let refused = pending.finish(response.as_bytes()).unwrap_err();
         assert!(
-            matches!(refused, AttestError::Pop(PopError::Malformed(_))),
+            matches!(refused, AttestError::Malformed(Malformed::Pop(_))),
             "{response}"
         );
     }
@@ -203,11 +203,14 @@ fn a_chain_that_does_not_lead_to_the_configured_ca_is_refused() {
     let mut world = world(KeyType::EcP256);
     world.chain = stranger.chain;
     let refused = world.begin().unwrap_err();
-    assert!(matches!(refused, AttestError::Pop(PopError::Untrusted(_))));
+    assert!(matches!(
+        refused,
+        AttestError::Refused(Refused::Untrusted(_))
+    ));
     world.chain = Vec::new();
     assert!(matches!(
         world.begin().unwrap_err(),
-        AttestError::Pop(PopError::Malformed(_))
+        AttestError::Malformed(Malformed::Pop(_))
     ));
 }
 
@@ -216,19 +219,28 @@ fn a_chain_without_its_intermediate_or_with_too_many_is_refused() {
     let mut world = world(KeyType::EcP256);
     let middle = world.chain.pop().unwrap();
     let refused = world.begin().unwrap_err();
-    assert!(matches!(refused, AttestError::Pop(PopError::Untrusted(_))));
+    assert!(matches!(
+        refused,
+        AttestError::Refused(Refused::Untrusted(_))
+    ));
     for _ in 0..5 {
         world.chain.push(middle.clone());
     }
     let refused = world.begin().unwrap_err();
-    assert!(matches!(refused, AttestError::Pop(PopError::Unsuitable(_))));
+    assert!(matches!(
+        refused,
+        AttestError::Refused(Refused::Unsuitable(_))
+    ));
 }
 
 #[test]
 fn a_certificate_that_is_not_for_signatures_is_refused() {
     for usages in [&[][..], &[KeyUsagePurpose::KeyEncipherment]] {
         let refused = world_with(KeyType::EcP256, usages).begin().unwrap_err();
-        assert!(matches!(refused, AttestError::Pop(PopError::Unsuitable(_))));
+        assert!(matches!(
+            refused,
+            AttestError::Refused(Refused::Unsuitable(_))
+        ));
     }
 }
 
