@@ -15,7 +15,7 @@ use signet_identity::{
 #[derive(Debug, Default)]
 pub(super) struct Index {
     filed: HashMap<Selector, BTreeSet<EntryId>>,
-    place: HashMap<EntryId, Selector>,
+    filed_under: HashMap<EntryId, Selector>,
 }
 
 impl Index {
@@ -30,12 +30,12 @@ impl Index {
             .entry(rarest.clone())
             .or_default()
             .insert(id.clone());
-        self.place.insert(id.clone(), rarest);
+        self.filed_under.insert(id.clone(), rarest);
     }
 
     /// Takes an entry out.
     pub(super) fn remove(&mut self, id: &EntryId) {
-        let Some(selector) = self.place.remove(id) else {
+        let Some(selector) = self.filed_under.remove(id) else {
             return;
         };
         if let Some(ids) = self.filed.get_mut(&selector) {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 /// The demo's directory and ports.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DemoDirectory {
     directory: TempDir,
     pub(super) ports: Ports,
 }
@@ -25,20 +25,20 @@ pub(super) struct Ports {
     pub(super) client_out: u16,
 }
 
-impl Place {
+impl DemoDirectory {
     pub(super) fn new() -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("signet-demo-")
             .tempdir()
             .context("a temporary directory cannot be made")?;
-        let place = Self {
+        let directory = Self {
             directory,
             ports: Ports::free()?,
         };
-        fs::create_dir(place.path("bin"))?;
-        fs::create_dir(place.path("policies"))?;
-        place.write_files()?;
-        Ok(place)
+        fs::create_dir(directory.path("bin"))?;
+        fs::create_dir(directory.path("policies"))?;
+        directory.write_files()?;
+        Ok(directory)
     }
 
     /// The whole directory.
@@ -95,7 +95,7 @@ impl Place {
 
 impl Ports {
     /// Below the range that outgoing connections take their ports from, or one of those might
-    /// take a port between this look and its use; each process looks from a place of its own.
+    /// take a port between this look and its use; each process looks from a directory of its own.
     fn free() -> anyhow::Result<Self> {
         let count = LAST_PORT - FIRST_PORT;
         let start = u16::try_from(u32::from(count).min(std::process::id() * 4 % u32::from(count)));

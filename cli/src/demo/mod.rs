@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 
 use self::{
     call::{Answer, Client},
-    files::Place,
+    files::DemoDirectory,
     report::Report,
     stage::Stage,
 };
@@ -41,7 +41,7 @@ pub(crate) async fn run(flags: DemoFlags) -> anyhow::Result<()> {
         return service::serve(address).await;
     }
     let mut report = Report::start();
-    let mut stage = Stage::set(Place::new()?)?;
+    let mut stage = Stage::set(DemoDirectory::new()?)?;
     let outcome = tokio::select! {
         outcome = play(&mut stage, &mut report) => outcome,
         _interrupt = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -84,7 +84,7 @@ async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     stage.start_workloads().await?;
     report.done("both proxies hold an identity");
 
-    let client = Client::new(stage.place.ports.client_out);
+    let client = Client::new(stage.directory.ports.client_out);
     calls(stage, &client, report).await?;
     report.step("rotating certificates while requests flow");
     let rotation = rotation::watch(&client).await?;
@@ -108,7 +108,7 @@ async fn calls(stage: &Stage, client: &Client, report: &mut Report) -> anyhow::R
     report.done("one call allowed, one denied with its reason");
 
     report.step("changing the policy: the client may no longer say hello");
-    stage.place.write_policy(files::POLICY_CLOSED)?;
+    stage.directory.write_policy(files::POLICY_CLOSED)?;
     let changed = std::time::Instant::now();
     let closed = client
         .until(|answer| answer.status == 403, "GET", "/hello")
@@ -119,7 +119,7 @@ async fn calls(stage: &Stage, client: &Client, report: &mut Report) -> anyhow::R
         changed.elapsed().as_millis()
     ));
 
-    stage.place.write_policy(files::POLICY_OPEN)?;
+    stage.directory.write_policy(files::POLICY_OPEN)?;
     client
         .until(|answer| answer.status == 200, "GET", "/hello")
         .await?;

@@ -18,41 +18,41 @@ use tokio::{
 };
 
 use super::{
-    files::{CLIENT, Place, SHOP, TRUST_DOMAIN},
+    files::{CLIENT, DemoDirectory, SHOP, TRUST_DOMAIN},
     report::Report,
     within,
 };
 
-/// The processes and the place they live in.
+/// The processes and the directory they live in.
 #[derive(Debug)]
 pub(super) struct Stage {
-    pub(super) place: Place,
+    pub(super) directory: DemoDirectory,
     program: PathBuf,
     running: Vec<(&'static str, Child)>,
 }
 
 impl Stage {
-    pub(super) fn set(place: Place) -> anyhow::Result<Self> {
+    pub(super) fn set(directory: DemoDirectory) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program's own path is not known")?;
         Ok(Self {
-            place,
+            directory,
             program,
             running: Vec::new(),
         })
     }
 
     pub(super) async fn start_server(&mut self) -> anyhow::Result<()> {
-        let config = self.place.path("server.conf");
+        let config = self.directory.path("server.conf");
         let program = self.program.clone();
         self.start(
             "server",
             &program,
             &["server", "run", "--config", text(&config)?],
         )?;
-        let socket = self.place.server_socket();
+        let socket = self.directory.server_socket();
         self.healthy("server", &socket).await?;
         let bundle = self.server(&["bundle", "show"]).await?;
-        fs::write(self.place.path("bundle.pem"), bundle)?;
+        fs::write(self.directory.path("bundle.pem"), bundle)?;
         Ok(())
     }
 
@@ -66,9 +66,9 @@ impl Stage {
             .context("`token generate` printed no token")?
             .to_owned();
         // The token goes by file: a command line can be read by every user.
-        let token_file = self.place.path("token");
+        let token_file = self.directory.path("token");
         signet_daemon::file::write_private(&token_file, token.as_bytes())?;
-        let config = self.place.path("agent.conf");
+        let config = self.directory.path("agent.conf");
         let program = self.program.clone();
         let flags = [
             "agent",
@@ -79,7 +79,7 @@ impl Stage {
             text(&token_file)?,
         ];
         self.start("agent", &program, &flags)?;
-        let socket = self.place.agent_socket();
+        let socket = self.directory.agent_socket();
         self.healthy("agent", &socket).await?;
         Ok(format!(
             "spiffe://{TRUST_DOMAIN}/spire/agent/join_token/{token}"
@@ -112,7 +112,7 @@ impl Stage {
     }
 
     pub(super) async fn start_workloads(&mut self) -> anyhow::Result<()> {
-        let address = format!("127.0.0.1:{}", self.place.ports.service);
+        let address = format!("127.0.0.1:{}", self.directory.ports.service);
         let program = self.program.clone();
         self.start("service", &program, &["demo", "--serve", &address])?;
         let proxies = [
@@ -120,7 +120,7 @@ impl Stage {
             ("client", "client proxy", "client-proxy.yaml"),
         ];
         for (workload, name, config) in proxies {
-            let config = self.place.path(config);
+            let config = self.directory.path(config);
             let program = self.proxy_program(workload);
             self.start(
                 name,
@@ -160,17 +160,20 @@ impl Stage {
     }
 
     pub(super) fn say_where(&self, report: &Report) {
-        let Place { ports, .. } = &self.place;
+        let DemoDirectory { ports, .. } = &self.directory;
         println!("Where everything lives:");
-        report.detail(&format!("directory     {}", self.place.root().display()));
+        report.detail(&format!(
+            "directory     {}",
+            self.directory.root().display()
+        ));
         report.detail(&format!(
             "server        127.0.0.1:{}, {}",
             ports.server,
-            self.place.server_socket().display()
+            self.directory.server_socket().display()
         ));
         report.detail(&format!(
             "agent         {}",
-            self.place.agent_socket().display()
+            self.directory.agent_socket().display()
         ));
         report.detail(&format!(
             "shop          127.0.0.1:{} behind its proxy on 127.0.0.1:{}",
@@ -182,17 +185,17 @@ impl Stage {
         ));
         report.detail(&format!(
             "policy        {}",
-            self.place.path("policies/shop.yaml").display()
+            self.directory.path("policies/shop.yaml").display()
         ));
         report.detail(&format!(
             "logs          {}/*.log",
-            self.place.root().display()
+            self.directory.root().display()
         ));
     }
 
     /// Leaves everything running and says how to use it.
     pub(super) fn keep(mut self, report: &Report) {
-        self.place.keep();
+        self.directory.keep();
         let pids: Vec<String> = self
             .running
             .iter()
@@ -202,17 +205,17 @@ impl Stage {
         println!("Everything keeps running. Try:");
         report.command(&format!(
             "curl -i http://127.0.0.1:{}/hello",
-            self.place.ports.client_out
+            self.directory.ports.client_out
         ));
         report.command(&format!(
             "signet server entry show --socket-path {}",
-            self.place.server_socket().display()
+            self.directory.server_socket().display()
         ));
         println!("To stop it:");
         report.command(&format!(
             "kill {}; sleep 1; rm -r {}",
             pids.join(" "),
-            self.place.root().display()
+            self.directory.root().display()
         ));
         for (_, child) in self.running.drain(..) {
             // A child that is dropped here goes on running.
@@ -251,7 +254,7 @@ impl Stage {
     }
 
     async fn server(&self, verb: &[&str]) -> anyhow::Result<String> {
-        let socket = self.place.server_socket();
+        let socket = self.directory.server_socket();
         let flags = [&["server"], verb, &["--socket-path", text(&socket)?]].concat();
         self.signet(&flags).await
     }
@@ -275,11 +278,12 @@ impl Stage {
     }
 
     fn proxy_program(&self, workload: &str) -> PathBuf {
-        self.place.path(&format!("bin/{workload}-proxy"))
+        self.directory.path(&format!("bin/{workload}-proxy"))
     }
 
     fn log(&self, name: &str) -> PathBuf {
-        self.place.path(&format!("{}.log", name.replace(' ', "-")))
+        self.directory
+            .path(&format!("{}.log", name.replace(' ', "-")))
     }
 }
 

@@ -6,12 +6,12 @@ mod status;
 use std::{error::Error, io, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use signet_identity::endpoint::Endpoint as Place;
+use signet_identity::endpoint::Endpoint;
 use thiserror::Error;
 use tokio::{net::UnixStream, time::timeout};
 use tonic::{
     Code, Response, Status,
-    transport::{Channel, Endpoint, Uri},
+    transport::{self, Channel, Uri},
 };
 use tower::service_fn;
 
@@ -46,58 +46,58 @@ impl Peer {
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
     #[error(
-        "no {} listens at {place}: there is no such socket; start `signet {} run`, \
+        "no {} listens at {endpoint}: there is no such socket; start `signet {} run`, \
          or name the socket of one that runs with --socket-path",
         peer.name(), peer.name()
     )]
-    Missing { peer: Peer, place: Place },
+    Missing { peer: Peer, endpoint: Endpoint },
     #[error(
-        "no {} listens at {place}: the socket was left behind by one that no longer runs; \
+        "no {} listens at {endpoint}: the socket was left behind by one that no longer runs; \
          start `signet {} run`",
         peer.name(), peer.name()
     )]
-    Deserted { peer: Peer, place: Place },
+    Deserted { peer: Peer, endpoint: Endpoint },
     #[error(
-        "may not open {place}: run as the user of the {} or as root",
+        "may not open {endpoint}: run as the user of the {} or as root",
         peer.name()
     )]
-    Forbidden { peer: Peer, place: Place },
-    #[error("the {} at {place} did not accept a connection within {CONNECT:?}", peer.name())]
-    Slow { peer: Peer, place: Place },
-    #[error("cannot connect to the {} at {place}: {source}", peer.name())]
+    Forbidden { peer: Peer, endpoint: Endpoint },
+    #[error("the {} at {endpoint} did not accept a connection within {CONNECT:?}", peer.name())]
+    Slow { peer: Peer, endpoint: Endpoint },
+    #[error("cannot connect to the {} at {endpoint}: {source}", peer.name())]
     Other {
         peer: Peer,
-        place: Place,
-        source: tonic::transport::Error,
+        endpoint: Endpoint,
+        source: transport::Error,
     },
 }
 
-/// A connection to the daemon at `place`.
-pub(crate) async fn connect(peer: Peer, place: &Place) -> Result<Channel, ConnectError> {
-    match timeout(CONNECT, dial(place)).await {
+/// A connection to the daemon at `endpoint`.
+pub(crate) async fn connect(peer: Peer, endpoint: &Endpoint) -> Result<Channel, ConnectError> {
+    match timeout(CONNECT, dial(endpoint)).await {
         Ok(Ok(channel)) => Ok(channel),
-        Ok(Err(source)) => Err(explain(peer, place, source)),
+        Ok(Err(source)) => Err(explain(peer, endpoint, source)),
         Err(_) => Err(ConnectError::Slow {
             peer,
-            place: place.clone(),
+            endpoint: endpoint.clone(),
         }),
     }
 }
 
-async fn dial(place: &Place) -> Result<Channel, tonic::transport::Error> {
-    match place {
-        Place::Unix(path) => {
+async fn dial(endpoint: &Endpoint) -> Result<Channel, transport::Error> {
+    match endpoint {
+        Endpoint::Unix(path) => {
             let path = path.clone();
             let connector = service_fn(move |_: Uri| {
                 let path = path.clone();
                 async move { UnixStream::connect(path).await.map(TokioIo::new) }
             });
             // A Unix socket has no authority; gRPC wants one, and this is what Go's client sends.
-            let endpoint = Endpoint::from_static("http://localhost");
+            let endpoint = transport::Endpoint::from_static("http://localhost");
             endpoint.connect_with_connector(connector).await
         }
-        Place::Tcp(address) => {
-            let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        Endpoint::Tcp(address) => {
+            let endpoint = transport::Endpoint::from_shared(format!("http://{address}"))?;
             endpoint.connect().await
         }
     }
@@ -127,15 +127,15 @@ pub(crate) async fn first<T>(
     call(deadline, first).await
 }
 
-fn explain(peer: Peer, place: &Place, source: tonic::transport::Error) -> ConnectError {
-    let place = place.clone();
+fn explain(peer: Peer, endpoint: &Endpoint, source: transport::Error) -> ConnectError {
+    let endpoint = endpoint.clone();
     match io_kind(&source) {
-        Some(io::ErrorKind::NotFound) => ConnectError::Missing { peer, place },
-        Some(io::ErrorKind::ConnectionRefused) => ConnectError::Deserted { peer, place },
-        Some(io::ErrorKind::PermissionDenied) => ConnectError::Forbidden { peer, place },
+        Some(io::ErrorKind::NotFound) => ConnectError::Missing { peer, endpoint },
+        Some(io::ErrorKind::ConnectionRefused) => ConnectError::Deserted { peer, endpoint },
+        Some(io::ErrorKind::PermissionDenied) => ConnectError::Forbidden { peer, endpoint },
         _ => ConnectError::Other {
             peer,
-            place,
+            endpoint,
             source,
         },
     }
@@ -160,14 +160,14 @@ mod tests {
     #[tokio::test]
     async fn a_missing_socket_is_named_with_the_remedy() {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place::Unix(folder.path().join("api.sock"));
-        let error = connect(Peer::Server, &place).await.unwrap_err();
+        let endpoint = Endpoint::Unix(folder.path().join("api.sock"));
+        let error = connect(Peer::Server, &endpoint).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
                 "no server listens at {}: there is no such socket; start `signet server run`, \
                  or name the socket of one that runs with --socket-path",
-                place
+                endpoint
             )
         );
     }
@@ -177,7 +177,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("api.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let error = connect(Peer::Agent, &Place::Unix(path)).await.unwrap_err();
+        let error = connect(Peer::Agent, &Endpoint::Unix(path))
+            .await
+            .unwrap_err();
         assert!(matches!(error, ConnectError::Deserted { .. }), "{error}");
     }
 

@@ -23,9 +23,9 @@ pub(crate) struct SocketFlags {
     instance: String,
 }
 
-/// The places of one kind of daemon.
+/// Where the socket of one kind of daemon is, unless told.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct SocketDefaults {
     default: &'static str,
     variable: &'static str,
     template_variable: &'static str,
@@ -34,7 +34,7 @@ pub(crate) struct Places {
 }
 
 /// A server's admin socket.
-pub(crate) const SERVER: Places = Places {
+pub(crate) const SERVER: SocketDefaults = SocketDefaults {
     default: "/tmp/spire-server/private/api.sock",
     variable: "SPIRE_SERVER_PRIVATE_SOCKET",
     template_variable: "SPIRE_SERVER_PRIVATE_SOCKET_TEMPLATE",
@@ -42,7 +42,7 @@ pub(crate) const SERVER: Places = Places {
 };
 
 /// An agent's Workload API socket.
-pub(crate) const AGENT: Places = Places {
+pub(crate) const AGENT: SocketDefaults = SocketDefaults {
     default: "/tmp/spire-agent/public/api.sock",
     variable: "SPIRE_AGENT_PUBLIC_SOCKET",
     template_variable: "SPIRE_AGENT_PUBLIC_SOCKET_TEMPLATE",
@@ -51,19 +51,19 @@ pub(crate) const AGENT: Places = Places {
 
 impl SocketFlags {
     /// The socket to talk to.
-    pub(crate) fn resolve(&self, places: &Places) -> anyhow::Result<Endpoint> {
-        self.resolve_with(places, environment)
+    pub(crate) fn resolve(&self, defaults: &SocketDefaults) -> anyhow::Result<Endpoint> {
+        self.resolve_with(defaults, environment)
     }
 
     fn resolve_with(
         &self,
-        places: &Places,
+        defaults: &SocketDefaults,
         environment: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Endpoint> {
         if let Some(path) = &self.socket_path {
             return of_flag(path);
         }
-        let variable = places.template_variable;
+        let variable = defaults.template_variable;
         if !self.instance.is_empty() {
             let template = filled(&environment, variable)
                 .with_context(|| format!("you must define {variable} to use the instance flag"))?;
@@ -74,15 +74,15 @@ impl SocketFlags {
                 template.replace("%i", &self.instance).into(),
             ));
         }
-        if let Some(path) = filled(&environment, places.variable) {
+        if let Some(path) = filled(&environment, defaults.variable) {
             return Ok(Endpoint::Unix(path.into()));
         }
-        if let Some(variable) = places.endpoint_variable
+        if let Some(variable) = defaults.endpoint_variable
             && let Some(uri) = environment(variable)
         {
             return Endpoint::parse(&uri).context(variable);
         }
-        Ok(Endpoint::Unix(places.default.into()))
+        Ok(Endpoint::Unix(defaults.default.into()))
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn resolved(
-        places: &Places,
+        defaults: &SocketDefaults,
         flag: Option<&str>,
         instance: &str,
         variables: &[(&str, &str)],
@@ -128,7 +128,7 @@ mod tests {
             found.map(|(_, value)| (*value).to_owned())
         };
         flags
-            .resolve_with(places, environment)
+            .resolve_with(defaults, environment)
             .map(|endpoint| endpoint.to_string())
             .map_err(|error| error.to_string())
     }

@@ -43,12 +43,12 @@ pub(crate) struct Explain {
     from_ip: IpAddr,
 
     #[command(flatten)]
-    place: Place,
+    called: Called,
 }
 
 /// The workload that is called, as its proxy's configuration describes it.
 #[derive(Debug, clap::Args)]
-struct Place {
+struct Called {
     /// The trust domain of the called workload; the caller's when it is left out
     #[arg(long, value_name = "NAME")]
     trust_domain: Option<String>,
@@ -68,7 +68,7 @@ struct Place {
 
 impl Explain {
     pub(super) fn answer(&self) -> anyhow::Result<Answer> {
-        let workload = self.place.workload()?;
+        let workload = self.called.workload()?;
         let headers = headers(&self.headers)?;
         let from = self
             .from
@@ -83,7 +83,7 @@ impl Explain {
             .map(|http| HttpPath::parse(&http.path));
         let path = path.transpose().context("--to")?;
         let http = self.to.http.as_ref().zip(path.as_ref());
-        let own = self.place.trust_domain.as_deref();
+        let own = self.called.trust_domain.as_deref();
         let own = own
             .map(id::parse_trust_domain)
             .transpose()
@@ -108,7 +108,7 @@ impl Explain {
             Ok(policies) => policies,
             Err(errors) => return Ok(refused(&errors)),
         };
-        let policy = policies.for_workload(&workload, &self.place.root_namespace);
+        let policy = policies.for_workload(&workload, &self.called.root_namespace);
         let mut notes = String::new();
         for warning in policies.warnings() {
             let _ = writeln!(notes, "warning: {warning}");
@@ -117,7 +117,7 @@ impl Explain {
     }
 }
 
-impl Place {
+impl Called {
     fn workload(&self) -> anyhow::Result<Workload> {
         let mut labels = BTreeMap::new();
         for label in &self.labels {
@@ -136,10 +136,10 @@ impl Place {
 fn headers(texts: &[String]) -> anyhow::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for text in texts {
-        let place = || format!("--header {text:?}: write it as \"name: value\"");
-        let (name, value) = text.split_once(':').with_context(place)?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes()).with_context(place)?;
-        let value = HeaderValue::from_str(value.trim()).with_context(place)?;
+        let whole = || format!("--header {text:?}: write it as \"name: value\"");
+        let (name, value) = text.split_once(':').with_context(whole)?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).with_context(whole)?;
+        let value = HeaderValue::from_str(value.trim()).with_context(whole)?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -170,7 +170,7 @@ mod tests {
             method: "GET".to_owned(),
             headers: Vec::new(),
             from_ip: LOCAL,
-            place: Place {
+            called: Called {
                 trust_domain: None,
                 namespace: "shop".to_owned(),
                 labels: Vec::new(),

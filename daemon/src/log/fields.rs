@@ -15,12 +15,12 @@ pub(super) struct Fields {
     /// The sentence and all values, one after the other: one piece of memory for a whole event.
     text: String,
     message: Range<usize>,
-    pairs: Vec<(&'static str, Place)>,
+    pairs: Vec<(&'static str, Value)>,
 }
 
 /// Where the text of a value is, and whether it is one of a peer or a program: those are escaped.
 #[derive(Debug, Clone)]
-enum Place {
+enum Value {
     Text(Range<usize>),
     Literal(Range<usize>),
 }
@@ -50,13 +50,13 @@ impl Fields {
 
     /// Each field and its value.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, Shown<'_>)> {
-        let shown = |place: &Place| match place {
-            Place::Text(range) => Shown::Text(self.at(range)),
-            Place::Literal(range) => Shown::Literal(self.at(range)),
+        let shown = |value: &Value| match value {
+            Value::Text(range) => Shown::Text(self.at(range)),
+            Value::Literal(range) => Shown::Literal(self.at(range)),
         };
         self.pairs
             .iter()
-            .map(move |(name, place)| (*name, shown(place)))
+            .map(move |(name, value)| (*name, shown(value)))
     }
 
     /// Adds the fields of a surrounding span; what is said closer to the event wins.
@@ -65,18 +65,18 @@ impl Fields {
             if self.pairs.iter().any(|(known, _)| *known == name) {
                 continue;
             }
-            let place = match value {
-                Shown::Text(text) => Place::Text(self.push(text)),
-                Shown::Literal(text) => Place::Literal(self.push(text)),
+            let value = match value {
+                Shown::Text(text) => Value::Text(self.push(text)),
+                Shown::Literal(text) => Value::Literal(self.push(text)),
             };
-            self.pairs.push((name, place));
+            self.pairs.push((name, value));
         }
     }
 
     /// Adds a field of the log's own.
     pub(super) fn add(&mut self, name: &'static str, value: impl Display) {
         let range = self.push(value);
-        self.pairs.push((name, Place::Text(range)));
+        self.pairs.push((name, Value::Text(range)));
     }
 
     /// Forgets everything, and keeps at most `most` bytes of memory for the next event.
@@ -103,24 +103,24 @@ impl Fields {
         if field.name() == "message" {
             self.message = range;
         } else {
-            self.set(field, Place::Text(range));
+            self.set(field, Value::Text(range));
         }
     }
 
     fn literal(&mut self, field: &Field, value: impl Display) {
         let range = self.push(value);
-        self.set(field, Place::Literal(range));
+        self.set(field, Value::Literal(range));
     }
 
     /// A later value of the same field wins.
-    fn set(&mut self, field: &Field, place: Place) {
+    fn set(&mut self, field: &Field, value: Value) {
         match self
             .pairs
             .iter_mut()
             .find(|(name, _)| *name == field.name())
         {
-            Some((_, old)) => *old = place,
-            None => self.pairs.push((field.name(), place)),
+            Some((_, old)) => *old = value,
+            None => self.pairs.push((field.name(), value)),
         }
     }
 }

@@ -29,8 +29,8 @@ impl<'a> Token<'a> {
         if text.len() > MAX_LENGTH {
             return Err(JwtError::TooLong(text.len()));
         }
-        let parts = Parts::of(text)?;
-        let header = object("header", parts.header)?;
+        let segments = Segments::of(text)?;
+        let header = object("header", segments.header)?;
         let scheme = scheme(&header)?;
         check_type(&header)?;
         if header.contains_key("crit") {
@@ -40,14 +40,14 @@ impl<'a> Token<'a> {
             .get("kid")
             .and_then(Value::as_str)
             .filter(|kid| !kid.is_empty());
-        let claims = object("claims", parts.claims)?;
+        let claims = object("claims", segments.claims)?;
         let subject = claims
             .get("sub")
             .and_then(Value::as_str)
             .ok_or(JwtError::Claim("sub"))?;
         Ok(Self {
-            signed: parts.signed.as_bytes(),
-            signature: decode(parts.signature)?,
+            signed: segments.signed.as_bytes(),
+            signature: decode(segments.signature)?,
             scheme,
             key_id: key_id.ok_or(JwtError::NoKeyId)?.to_owned(),
             id: id::parse(subject).map_err(JwtError::Subject)?,
@@ -73,14 +73,14 @@ impl<'a> Token<'a> {
     }
 }
 
-struct Parts<'a> {
+struct Segments<'a> {
     header: &'a str,
     claims: &'a str,
     signature: &'a str,
     signed: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> Segments<'a> {
     fn of(text: &'a str) -> Result<Self, JwtError> {
         let (signed, signature) = text.rsplit_once('.').ok_or(JwtError::NotCompact)?;
         let (header, claims) = signed.split_once('.').ok_or(JwtError::NotCompact)?;

@@ -25,8 +25,8 @@ pub(crate) fn read(node: &Node, namespace: &str, problems: &mut Problems) -> Vec
     nodes.iter().enumerate().map(read).collect()
 }
 
-fn rule(node: &Node, place: &str, namespace: &str, problems: &mut Problems) -> Rule {
-    let table = Table::open(node, place, RULE, problems);
+fn rule(node: &Node, location: &str, namespace: &str, problems: &mut Problems) -> Rule {
+    let table = Table::open(node, location, RULE, problems);
     let mut alternatives = |key: &str, kind: &Kind| match table.get(key) {
         Some(list) => clauses(list, &table.name(key), (kind, namespace), problems),
         None => Vec::new(),
@@ -66,13 +66,13 @@ struct Kind {
 
 fn clauses(
     list: &Node,
-    place: &str,
+    location: &str,
     (kind, namespace): (&Kind, &str),
     problems: &mut Problems,
 ) -> Vec<Clause> {
     let mut clauses = Vec::new();
-    for (index, node) in table::list(list, place, problems).iter().enumerate() {
-        let outer = Table::open(node, &format!("{place}[{index}]"), kind.outer, problems);
+    for (index, node) in table::list(list, location, problems).iter().enumerate() {
+        let outer = Table::open(node, &format!("{location}[{index}]"), kind.outer, problems);
         let remedy = format!("write `- {}: {{ … }}`", kind.key);
         let Some(inner) = outer.need(kind.key, &remedy, problems) else {
             continue;
@@ -102,7 +102,7 @@ fn clause(table: &Table<'_>, kind: &Kind, namespace: &str, problems: &mut Proble
         conditions.push(field.compile(namespace, problems));
     }
     if table.was_empty() {
-        let what = format!("{} restricts nothing", table.place);
+        let what = format!("{} restricts nothing", table.location);
         let remedy = format!(
             "write one of {}, or leave the whole part out",
             kind.inner.read.join(", ")

@@ -14,10 +14,15 @@ use crate::{
     },
 };
 
-pub(crate) fn read(list: &Node, place: &str, namespace: &str, problems: &mut Problems) -> Clause {
+pub(crate) fn read(
+    list: &Node,
+    location: &str,
+    namespace: &str,
+    problems: &mut Problems,
+) -> Clause {
     let mut clause = Clause::default();
-    for (index, node) in table::list(list, place, problems).iter().enumerate() {
-        let table = Table::open(node, &format!("{place}[{index}]"), CONDITION, problems);
+    for (index, node) in table::list(list, location, problems).iter().enumerate() {
+        let table = Table::open(node, &format!("{location}[{index}]"), CONDITION, problems);
         let Some(attribute) = key(&table, problems) else {
             continue;
         };
@@ -41,7 +46,7 @@ pub(crate) fn read(list: &Node, place: &str, namespace: &str, problems: &mut Pro
             clause.0.push(field.compile(namespace, problems));
         }
         if clause.0.len() == before {
-            let what = format!("{} has neither values nor notValues", table.place);
+            let what = format!("{} has neither values nor notValues", table.location);
             problems.error(table.line, what, "write at least one of them");
         }
     }

@@ -42,10 +42,10 @@ impl fmt::Display for ObjectName {
 /// A name or a namespace as Kubernetes takes it.
 pub(super) fn kubernetes_name<'n>(
     node: &'n Node,
-    place: &str,
+    location: &str,
     problems: &mut Problems,
 ) -> Option<&'n str> {
-    let name = table::text(node, place, problems)?;
+    let name = table::text(node, location, problems)?;
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let inside = name
         .bytes()
@@ -60,7 +60,7 @@ pub(super) fn kubernetes_name<'n>(
     let remedy = "use lower-case letters, digits, '-' and '.', at most 253 of them, a letter or digit at both ends";
     problems.error(
         node.line,
-        format!("{place} {name:?} is not a valid name"),
+        format!("{location} {name:?} is not a valid name"),
         remedy,
     );
     None

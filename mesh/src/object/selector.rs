@@ -50,21 +50,21 @@ fn match_labels(node: &Node, problems: &mut Problems) -> BTreeMap<String, String
         warn_unselective(node.line, problems);
     }
     for entry in entries {
-        let place = format!("spec.selector.matchLabels.{}", entry.key);
-        let Some(value) = label_value(&entry.node, &place, problems) else {
+        let location = format!("spec.selector.matchLabels.{}", entry.key);
+        let Some(value) = label_value(&entry.node, &location, problems) else {
             continue;
         };
         if entry.key.is_empty() || entry.key.contains('*') || value.contains('*') {
             problems.error(
                 entry.line,
-                format!("{place} holds a wildcard or no name"),
+                format!("{location} holds a wildcard or no name"),
                 "write the whole label",
             );
         }
         if labels.insert(entry.key.clone(), value.to_owned()).is_some() {
             problems.error(
                 entry.line,
-                format!("{place} is given twice"),
+                format!("{location} is given twice"),
                 "keep one of them",
             );
         }
@@ -73,7 +73,7 @@ fn match_labels(node: &Node, problems: &mut Problems) -> BTreeMap<String, String
 }
 
 /// Unlike other strings, the value of a label may be empty.
-fn label_value<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> Option<&'n str> {
+fn label_value<'n>(node: &'n Node, location: &str, problems: &mut Problems) -> Option<&'n str> {
     match &node.value {
         Value::Text(text) if text.is_empty() => Some(text),
         Value::Text(_)
@@ -81,7 +81,7 @@ fn label_value<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> Opti
         | Value::Bool(_)
         | Value::Number(_)
         | Value::List(_)
-        | Value::Map(_) => table::text(node, place, problems),
+        | Value::Map(_) => table::text(node, location, problems),
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Schema {
 #[derive(Debug)]
 pub(crate) struct Table<'n> {
     /// Where the mapping is, as in `spec.rules[0]`; empty at the top.
-    pub(crate) place: String,
+    pub(crate) location: String,
     pub(crate) line: u64,
     written: &'n [Entry],
     entries: Vec<&'n Entry>,
@@ -29,18 +29,18 @@ impl<'n> Table<'n> {
     /// Checks every key; keeps those that the schema reads and that have a value.
     pub(crate) fn open(
         node: &'n Node,
-        place: &str,
+        location: &str,
         schema: Schema,
         problems: &mut Problems,
     ) -> Self {
         let mut table = Self {
-            place: place.to_owned(),
+            location: location.to_owned(),
             line: node.line,
             written: &[],
             entries: Vec::new(),
         };
         let Value::Map(entries) = &node.value else {
-            wrong_kind(node, place, "a mapping", problems);
+            wrong_kind(node, location, "a mapping", problems);
             return table;
         };
         table.written = entries;
@@ -86,10 +86,10 @@ impl<'n> Table<'n> {
 
     /// `spec.rules` for the key `rules` of `spec`.
     pub(crate) fn name(&self, key: &str) -> String {
-        if self.place.is_empty() {
+        if self.location.is_empty() {
             key.to_owned()
         } else {
-            format!("{}.{key}", self.place)
+            format!("{}.{key}", self.location)
         }
     }
 
@@ -132,19 +132,20 @@ impl<'n> Table<'n> {
 }
 
 /// The text of a scalar that must be a string.
-pub(crate) fn text<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> Option<&'n str> {
+pub(crate) fn text<'n>(node: &'n Node, location: &str, problems: &mut Problems) -> Option<&'n str> {
     match &node.value {
         Value::Text(text) if text.is_empty() => {
             problems.error(
                 node.line,
-                format!("{place} is an empty string"),
+                format!("{location} is an empty string"),
                 "write a value, or remove it",
             );
             None
         }
         Value::Text(text) if text.trim() != text || text.contains(char::is_control) => {
-            let what =
-                format!("{place} {text:?} has white space around it or control characters in it");
+            let what = format!(
+                "{location} {text:?} has white space around it or control characters in it"
+            );
             problems.error(node.line, what, "remove them");
             None
         }
@@ -153,13 +154,13 @@ pub(crate) fn text<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> 
             let remedy = format!("write it in quotes: \"{number}\"");
             problems.error(
                 node.line,
-                format!("{place} must be a string, but is a number"),
+                format!("{location} must be a string, but is a number"),
                 remedy,
             );
             None
         }
         Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
-            wrong_kind(node, place, "a string", problems);
+            wrong_kind(node, location, "a string", problems);
             None
         }
     }
@@ -167,10 +168,10 @@ pub(crate) fn text<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> 
 
 /// The items of a list that must have some: for Istio an empty list means the same as none at all, which in a source
 /// is "everyone"; so whoever means that has to leave the key out.
-pub(crate) fn list<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> &'n [Node] {
+pub(crate) fn list<'n>(node: &'n Node, location: &str, problems: &mut Problems) -> &'n [Node] {
     match &node.value {
         Value::List(items) if items.is_empty() => {
-            let what = format!("{place} is an empty list");
+            let what = format!("{location} is an empty list");
             problems.error(
                 node.line,
                 what,
@@ -180,19 +181,19 @@ pub(crate) fn list<'n>(node: &'n Node, place: &str, problems: &mut Problems) -> 
         }
         Value::List(items) => items,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
-            wrong_kind(node, place, "a list", problems);
+            wrong_kind(node, location, "a list", problems);
             &[]
         }
     }
 }
 
-fn wrong_kind(node: &Node, place: &str, wanted: &str, problems: &mut Problems) {
-    let place = if place.is_empty() {
+fn wrong_kind(node: &Node, location: &str, wanted: &str, problems: &mut Problems) {
+    let location = if location.is_empty() {
         "the document"
     } else {
-        place
+        location
     };
-    let what = format!("{place} must be {wanted}, but is {}", node.kind());
+    let what = format!("{location} must be {wanted}, but is {}", node.kind());
     problems.error(node.line, what, format!("write {wanted}"));
 }
 

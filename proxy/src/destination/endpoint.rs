@@ -66,7 +66,7 @@ impl Line {
     }
 
     /// The next hop, for logs.
-    pub(super) fn place(&self) -> String {
-        self.route.place()
+    pub(super) fn address(&self) -> String {
+        self.route.address()
     }
 }

@@ -50,7 +50,7 @@ mod tests {
 
     fn gone() -> Result<(), DialError> {
         Err(DialError::Timeout {
-            place: "127.0.0.1:1".to_owned(),
+            address: "127.0.0.1:1".to_owned(),
         })
     }
 

@@ -36,7 +36,7 @@ impl Destination {
         tasks: TaskTracker,
     ) -> Self {
         Self {
-            name: route.place().into(),
+            name: route.address().into(),
             endpoints: [Endpoint::new(route, protocol, health, tasks)],
         }
     }

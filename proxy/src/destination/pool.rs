@@ -28,10 +28,13 @@ use crate::{config::Protocol, http::body::Body};
 pub(crate) enum SendError {
     #[error(transparent)]
     Dial(#[from] DialError),
-    #[error("{place} broke the connection")]
-    Broken { place: String, source: hyper::Error },
-    #[error("{place} sent no response within {RESPONSE:?}")]
-    Timeout { place: String },
+    #[error("{address} broke the connection")]
+    Broken {
+        address: String,
+        source: hyper::Error,
+    },
+    #[error("{address} sent no response within {RESPONSE:?}")]
+    Timeout { address: String },
     #[error("the proxy is stopping")]
     Stopping,
 }
@@ -85,8 +88,8 @@ impl Pool {
     }
 
     /// The next hop, for logs.
-    fn place(&self) -> String {
-        self.line.place()
+    fn address(&self) -> String {
+        self.line.address()
     }
 
     /// Voids what is kept: connections made with an identity or trust that is past.
@@ -115,7 +118,7 @@ impl Pool {
         timeout(RESPONSE, sending)
             .await
             .map_err(|_elapsed| SendError::Timeout {
-                place: self.place(),
+                address: self.address(),
             })?
     }
 
@@ -237,7 +240,7 @@ impl Pool {
 
     fn broken_by(&self, source: hyper::Error) -> SendError {
         SendError::Broken {
-            place: self.place(),
+            address: self.address(),
             source,
         }
     }

@@ -39,12 +39,12 @@ pub(crate) enum Route {
 /// Why the next hop cannot be had.
 #[derive(Debug, Error)]
 pub(crate) enum DialError {
-    #[error("{place} cannot be connected to")]
-    Connect { place: String, source: io::Error },
-    #[error("{place} did not answer within {DIAL:?}")]
-    Timeout { place: String },
-    #[error("the identity of {place} is not accepted: {reason}")]
-    Identity { place: String, reason: String },
+    #[error("{address} cannot be connected to")]
+    Connect { address: String, source: io::Error },
+    #[error("{address} did not answer within {DIAL:?}")]
+    Timeout { address: String },
+    #[error("the identity of {address} is not accepted: {reason}")]
+    Identity { address: String, reason: String },
 }
 
 impl Route {
@@ -57,12 +57,12 @@ impl Route {
         timeout(DIAL, Box::pin(self.connect()))
             .await
             .map_err(|_elapsed| DialError::Timeout {
-                place: self.place(),
+                address: self.address(),
             })?
     }
 
     /// The next hop, for logs.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         match self {
             Self::Application(Target::Tcp(address)) => address.to_string(),
             Self::Application(Target::Unix(path)) => format!("unix://{}", path.display()),
@@ -72,7 +72,7 @@ impl Route {
 
     async fn connect(&self) -> Result<NextHop, DialError> {
         let unreachable = |source| DialError::Connect {
-            place: self.place(),
+            address: self.address(),
             source,
         };
         match self {
@@ -88,7 +88,7 @@ impl Route {
                 let handshake = TlsConnector::from(Arc::clone(tls));
                 let handshake = handshake.connect(name, ReadAhead::new(stream));
                 let stream = handshake.await.map_err(|error| DialError::Identity {
-                    place: connect.clone(),
+                    address: connect.clone(),
                     reason: tls::reason(&error),
                 })?;
                 Ok(Box::new(stream))

@@ -55,11 +55,11 @@ impl Sync for SyncService {
             follow,
             agent,
             directory: self.directory.clone(),
-            parts: VecDeque::new(),
+            messages: VecDeque::new(),
         };
         // The stream outlives the call that opened it; its lines are still the caller's.
         let span = Span::current();
-        let parts = stream::try_unfold(watch, move |mut watch| {
+        let messages = stream::try_unfold(watch, move |mut watch| {
             let part = async move {
                 let part = watch.next().await?;
                 Ok(Some((part, watch)))
@@ -67,7 +67,7 @@ impl Sync for SyncService {
             part.instrument(span.clone())
         });
         let stopped = self.shutdown.clone().cancelled_owned();
-        Ok(Response::new(parts.take_until(stopped).boxed()))
+        Ok(Response::new(messages.take_until(stopped).boxed()))
     }
 }
 
@@ -76,13 +76,13 @@ struct Watch {
     agent: SpiffeId,
     directory: Directory,
     /// What is left of the present step.
-    parts: VecDeque<WatchResponse>,
+    messages: VecDeque<WatchResponse>,
 }
 
 impl Watch {
     async fn next(&mut self) -> Result<WatchResponse, Status> {
         loop {
-            if let Some(part) = self.parts.pop_front() {
+            if let Some(part) = self.messages.pop_front() {
                 return Ok(part);
             }
             // The stream was opened with a certificate that ends, whether or not anything
@@ -93,7 +93,7 @@ impl Watch {
             }
             match step {
                 Err(_elapsed) => {}
-                Ok(Some(step)) => self.parts = parts(step),
+                Ok(Some(step)) => self.messages = messages(step),
                 Ok(None) => return Err(ended()),
             }
         }
@@ -127,46 +127,46 @@ fn ended() -> Status {
 }
 
 /// The messages of one step, each below what gRPC clients accept.
-fn parts(step: Step) -> VecDeque<WatchResponse> {
-    let mut parts = Parts {
+fn messages(step: Step) -> VecDeque<WatchResponse> {
+    let mut messages = Messages {
         done: VecDeque::new(),
         part: WatchResponse::default(),
         bytes: 0,
     };
-    parts.part.reset = step.reset;
+    messages.part.reset = step.reset;
     for bundle in &step.bundles {
         let bundle = bundle.to_proto(None);
-        parts.make_room(bundle.encoded_len());
-        parts.part.bundles.push(bundle);
+        messages.make_room(bundle.encoded_len());
+        messages.part.bundles.push(bundle);
     }
     for trust_domain in &step.removed_bundles {
-        parts.make_room(trust_domain.as_str().len());
-        parts
+        messages.make_room(trust_domain.as_str().len());
+        messages
             .part
             .removed_trust_domains
             .push(trust_domain.to_string());
     }
     for entry in &step.entries {
         let entry = entry.to_proto(None);
-        parts.make_room(entry.encoded_len());
-        parts.part.entries.push(entry);
+        messages.make_room(entry.encoded_len());
+        messages.part.entries.push(entry);
     }
     for id in &step.removed_entries {
-        parts.make_room(id.as_str().len());
-        parts.part.removed_entry_ids.push(id.to_string());
+        messages.make_room(id.as_str().len());
+        messages.part.removed_entry_ids.push(id.to_string());
     }
-    parts.part.resume_token = step.resume_token;
-    parts.done.push_back(parts.part);
-    parts.done
+    messages.part.resume_token = step.resume_token;
+    messages.done.push_back(messages.part);
+    messages.done
 }
 
-struct Parts {
+struct Messages {
     done: VecDeque<WatchResponse>,
     part: WatchResponse,
     bytes: usize,
 }
 
-impl Parts {
+impl Messages {
     /// Starts another message if the present one cannot take an item of this size.
     fn make_room(&mut self, item: usize) {
         let item = item.saturating_add(OVERHEAD);
@@ -283,9 +283,9 @@ mod tests {
             resume_token: "t".to_owned(),
             ..Step::default()
         };
-        let parts = parts(step);
-        assert_eq!(parts.len(), 1);
-        let part = parts.front().expect("a part");
+        let messages = messages(step);
+        assert_eq!(messages.len(), 1);
+        let part = messages.front().expect("a part");
         assert!(part.reset && !part.more);
         assert_eq!((part.entries.len(), part.resume_token.as_str()), (1, "t"));
     }
@@ -303,21 +303,27 @@ mod tests {
             resume_token: "t".to_owned(),
             ..Step::default()
         };
-        let parts = parts(step);
-        assert!(parts.len() > 1);
+        let messages = messages(step);
+        assert!(messages.len() > 1);
         assert!(
-            parts
+            messages
                 .iter()
                 .all(|part| part.encoded_len() < 4 * 1024 * 1024)
         );
         assert_eq!(
-            parts.iter().map(|part| part.entries.len()).sum::<usize>(),
+            messages
+                .iter()
+                .map(|part| part.entries.len())
+                .sum::<usize>(),
             10
         );
-        let more: Vec<_> = parts.iter().map(|part| (part.reset, part.more)).collect();
+        let more: Vec<_> = messages
+            .iter()
+            .map(|part| (part.reset, part.more))
+            .collect();
         assert_eq!(more.first(), Some(&(true, true)));
         assert_eq!(more.last(), Some(&(false, false)));
-        let tokens: Vec<_> = parts
+        let tokens: Vec<_> = messages
             .iter()
             .filter(|part| !part.resume_token.is_empty())
             .collect();

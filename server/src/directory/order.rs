@@ -123,20 +123,20 @@ impl<K> fmt::Debug for Placed<K> {
 /// Something that has a place in an [`Index`]: an entry, or where to start looking.
 trait Place {
     /// Nothing stands before every id.
-    fn place(&self) -> (&SpiffeId, Option<&EntryId>);
+    fn position(&self) -> (&SpiffeId, Option<&EntryId>);
 }
 
 /// Where to start looking.
 struct Position<'a>(&'a SpiffeId, Option<&'a EntryId>);
 
 impl Place for Position<'_> {
-    fn place(&self) -> (&SpiffeId, Option<&EntryId>) {
+    fn position(&self) -> (&SpiffeId, Option<&EntryId>) {
         (self.0, self.1)
     }
 }
 
 impl<K: Key> Place for Placed<K> {
-    fn place(&self) -> (&SpiffeId, Option<&EntryId>) {
+    fn position(&self) -> (&SpiffeId, Option<&EntryId>) {
         (K::of(&self.entry), Some(&self.entry.id))
     }
 }
@@ -149,7 +149,7 @@ impl<'a, K: Key + 'a> Borrow<dyn Place + 'a> for Placed<K> {
 
 impl Ord for dyn Place + '_ {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.place().cmp(&other.place())
+        self.position().cmp(&other.position())
     }
 }
 
@@ -161,7 +161,7 @@ impl PartialOrd for dyn Place + '_ {
 
 impl PartialEq for dyn Place + '_ {
     fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
+        self.position() == other.position()
     }
 }
 
@@ -169,7 +169,7 @@ impl Eq for dyn Place + '_ {}
 
 impl<K: Key> Ord for Placed<K> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.place().cmp(&other.place())
+        self.position().cmp(&other.position())
     }
 }
 
@@ -181,7 +181,7 @@ impl<K: Key> PartialOrd for Placed<K> {
 
 impl<K: Key> PartialEq for Placed<K> {
     fn eq(&self, other: &Self) -> bool {
-        self.place() == other.place()
+        self.position() == other.position()
     }
 }
 
