@@ -175,6 +175,23 @@ fn every_room_stands_in_the_architecture_page() {
     }
 }
 
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let sources: String = all_rust_files().iter().map(|file| read(file)).collect();
+    let page = read(&root().join("SECURITY.md"));
+    // A sentence about behaviour, not the name of a setting.
+    let is_test = |word: &&str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        word.chars().all(plain) && word.matches('_').count() >= 4
+    };
+    let named: Vec<&str> = page.split('`').filter(is_test).collect();
+    assert!(named.len() > 40, "the page names {} tests", named.len());
+    for test in named {
+        let exists = sources.contains(&format!("fn {test}("));
+        assert!(exists, "SECURITY.md names a test that is not there: {test}");
+    }
+}
+
 /// Fails when one of `words` stands in code outside `places`.
 fn stands_only_in(words: &[&str], places: &[&str]) {
     for (room, _) in ROOMS {

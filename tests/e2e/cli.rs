@@ -261,7 +261,7 @@ fn a_configuration_is_validated_without_starting_anything() {
     let bad = fs::read_to_string(&good).unwrap();
     let bad = bad.replace(
         "data_dir = \".\"",
-        "data_dir = \".\"\n  trust_domian = \"x\"\n  ca_tll = \"1h\"\n  profiling_port = 1",
+        "data_dir = \".\"\n  trust_domian = \"x\"\n  ca_tll = \"1h\"\n  audit_log_enabled = true",
     );
     let bad = bed.write("bad.conf", &bad);
     let run = bed.signet(&["server", "validate", "--config", bad.to_str().unwrap()]);
@@ -271,7 +271,7 @@ fn a_configuration_is_validated_without_starting_anything() {
         "bad.conf:4:",
         "trust_domain",
         "ca_ttl",
-        "profiling_port",
+        "audit_log_enabled",
     ] {
         assert!(
             run.stderr.contains(expected),

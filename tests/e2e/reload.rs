@@ -1,10 +1,16 @@
 //! SIGHUP: the configuration is read again, whole or not at all, and what changed is said.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::Path,
+    thread,
+};
 
 use nix::sys::signal::Signal;
 
-use crate::testbed::{Agent, Bed, Proxy, Server, free_port};
+use crate::testbed::{Agent, Bed, Proxy, Server, eventually, free_port};
 
 /// Puts a new text in the place of an old one.
 #[track_caller]
@@ -92,4 +98,77 @@ inbound:
     shop.process.says("policies: [] → ");
     shop.process.says("new policies are in force");
     shop.process.stop();
+}
+
+#[test]
+fn a_proxys_ports_open_close_and_lead_elsewhere_while_it_runs() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let agent = Agent::join(&server);
+    let (one, two) = (greets("one"), greets("two"));
+    let (shop_in, other_in, out) = (free_port(), free_port(), free_port());
+    let shop = format!(
+        "policies: []
+inbound:
+  - {{ name: shop, listen: '127.0.0.1:{shop_in}', protocol: TCP, forward: '127.0.0.1:{one}', port: 80 }}
+"
+    );
+    let client = format!(
+        "outbound:
+  - {{ name: out, listen: '127.0.0.1:{out}', protocol: TCP, connect: '127.0.0.1:{shop_in}', expect: ['spiffe://example.org/shop'] }}
+"
+    );
+    let shop = Proxy::start(&server, &agent, "shop", &shop);
+    let client = Proxy::start(&server, &agent, "client", &client);
+    assert_eq!(greeting(out), "one");
+
+    // The same port leads to another application.
+    let file = bed.path("shop.yaml");
+    change(
+        &file,
+        &format!("127.0.0.1:{one}"),
+        &format!("127.0.0.1:{two}"),
+    );
+    shop.process.signal(Signal::SIGHUP);
+    eventually("the port leads elsewhere", || {
+        (greeting(out) == "two").then_some(())
+    });
+
+    // It goes, and another one comes.
+    change(&file, "name: shop", "name: other");
+    change(&file, &format!(":{shop_in}"), &format!(":{other_in}"));
+    shop.process.signal(Signal::SIGHUP);
+    shop.process.says("the port is removed");
+    eventually("the old port is closed", || {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, shop_in))
+            .is_err()
+            .then_some(())
+    });
+    let file = bed.path("client.yaml");
+    change(&file, &format!(":{shop_in}"), &format!(":{other_in}"));
+    client.process.signal(Signal::SIGHUP);
+    eventually("the new port is used", || {
+        (greeting(out) == "two").then_some(())
+    });
+}
+
+/// An application that says `word` to whoever connects, and hangs up.
+fn greets(word: &'static str) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _gone = stream.unwrap().write_all(word.as_bytes());
+        }
+    });
+    port
+}
+
+/// What is said behind a port; nothing, if the way is not open.
+fn greeting(port: u16) -> String {
+    let mut said = String::new();
+    if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+        let _cut = stream.read_to_string(&mut said);
+    }
+    said
 }
