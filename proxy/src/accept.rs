@@ -6,7 +6,7 @@ use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{field::display, info};
 
-use crate::{listener::Listener, reauthorize};
+use crate::{latest, listener::Listener};
 
 /// Accepts on `socket` until the listener is to drain; `handle` makes the task that carries a
 /// connection.
@@ -19,7 +19,7 @@ pub(crate) async fn accept<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let drain = &listener.ends.drain;
-    let waiting = reauthorize::identity(listener.sources.identity.clone());
+    let waiting = latest::identity(listener.sources.identity.clone());
     if drain.run_until_cancelled(waiting).await.is_none() {
         return;
     }

@@ -6,6 +6,7 @@
 //! runtime; connections run on threads of their own (`worker.rs`).
 
 mod accept;
+mod body;
 mod buffer;
 mod clock;
 mod config;
@@ -14,12 +15,14 @@ mod flow;
 mod http;
 mod identity;
 mod inbound;
+mod latest;
 mod listen;
 mod listener;
 mod model;
 mod outbound;
 mod peer;
 mod policy;
+mod port;
 mod read_ahead;
 mod reauthorize;
 mod relay;

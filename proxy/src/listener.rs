@@ -9,7 +9,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     destination::Destination,
     flow::{Cut, Other, Who},
-    reauthorize::{Sources, change},
+    latest::change,
+    reauthorize::Sources,
 };
 
 /// What every port has, on one thread.

@@ -15,8 +15,8 @@ use tracing::{error, info};
 use crate::{
     config::{Config, Inbound, Outbound},
     destination::Health,
+    latest::change,
     listen,
-    reauthorize::change,
 };
 
 /// The model in force; every thread follows it.
@@ -295,7 +295,7 @@ mod tests {
             forward: Target::Tcp(SocketAddr::from(([127, 0, 0, 1], connect))),
             policy_port,
         };
-        let is_same = <crate::inbound::Port as crate::worker::Port>::is_same;
+        let is_same = <crate::inbound::Port as crate::port::Port>::is_same;
         assert!(is_same(&port(1, 80), &port(2, 80)));
         assert!(!is_same(&port(1, 80), &port(1, 81)));
     }

@@ -19,7 +19,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{Config, reauthorize};
+use crate::{Config, latest};
 
 /// The policies in force.
 pub(crate) type SharedPolicy = watch::Receiver<Arc<WorkloadPolicy>>;
@@ -62,7 +62,7 @@ impl Follower {
             let reloaded = tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = sleep(LOOK_EVERY) => false,
-                () = reauthorize::change(&mut self.config) => true,
+                () = latest::change(&mut self.config) => true,
             };
             if reloaded {
                 self.paths.clone_from(&self.config.borrow().policies);

@@ -10,9 +10,14 @@ use signet_identity::{
 };
 use signet_mesh::WorkloadPolicy;
 use thiserror::Error;
-use tokio::sync::watch;
 
-use crate::{clock, peer::Peer, policy::SharedPolicy};
+use crate::{
+    clock,
+    flow::{End, Policy, Shutdown},
+    latest::change,
+    peer::Peer,
+    policy::SharedPolicy,
+};
 
 /// What connections are authorized by; every part is the latest.
 #[derive(Clone, Debug)]
@@ -92,17 +97,14 @@ impl Sources {
     }
 }
 
-/// Waits until an identity is there at all, or again.
-pub(crate) async fn identity(mut shared: SharedIdentity) {
-    if shared.wait_for(Option::is_some).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Waits for the next value; for ever when there will be none.
-pub(crate) async fn change<T>(receiver: &mut watch::Receiver<T>) {
-    if receiver.changed().await.is_err() {
-        std::future::pending::<()>().await;
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Identity => Self::Shutdown(Shutdown::Identity),
+            Lost::Peer(_) | Lost::Denied(_) => {
+                Self::Policy(Policy::Withdrawn(lost.to_string().into()))
+            }
+        }
     }
 }
 
@@ -112,7 +114,7 @@ mod tests {
 
     use signet_identity::{bundle::Bundle, trust::Trust};
     use signet_mesh::{Policies, Workload};
-    use tokio::time::timeout;
+    use tokio::{sync::watch, time::timeout};
 
     use super::*;
     use crate::testing::peer;

@@ -14,7 +14,10 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{buffer::Buffer, flow::Traffic};
+use crate::{
+    buffer::Buffer,
+    flow::{Downstream, End, Traffic, Upstream},
+};
 
 /// Why bytes no longer pass.
 #[derive(Debug, Error)]
@@ -172,6 +175,21 @@ impl Way {
             }
         }
         false
+    }
+}
+
+impl From<Result<(), Broken>> for End {
+    fn from(outcome: Result<(), Broken>) -> Self {
+        match outcome {
+            Ok(()) => Self::Complete,
+            Err(Broken::Client(error)) => {
+                Self::Downstream(Downstream::Broken(error.to_string().into()))
+            }
+            Err(Broken::Server(error)) => {
+                Self::Upstream(Upstream::Broken(error.to_string().into()))
+            }
+            Err(Broken::Silent) => Self::Downstream(Downstream::Silent),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A thread that carries connections: accept, handshake and forwarding of a connection stay on it.
 //! Its ports are those of the model in force.
 
-use std::{collections::HashMap, fmt, future::Future, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -14,9 +14,10 @@ use tracing::{error, info, warn};
 
 use crate::{
     inbound,
-    listener::{Ends, Listener},
+    listener::Ends,
     model::{Model, Open, PortConfig, SharedModel},
     outbound,
+    port::{Port, Thread},
     reauthorize::Sources,
 };
 
@@ -31,40 +32,6 @@ pub(crate) struct Worker {
     pub(crate) max_connections: usize,
     /// For what is under way when the proxy stops, or a port is removed.
     pub(crate) drain_timeout: Duration,
-}
-
-/// What the ports of a thread share.
-#[derive(Debug)]
-pub(crate) struct Thread {
-    pub(crate) sources: Sources,
-    pub(crate) tasks: TaskTracker,
-}
-
-/// A port of either direction on one thread.
-pub(crate) trait Port: fmt::Debug + Send + Sync + Sized + 'static {
-    /// Its part of the configuration.
-    type Config: PortConfig;
-
-    /// A port that is not running yet.
-    ///
-    /// # Errors
-    /// TLS that cannot be set up.
-    fn new(open: &Open<Self::Config>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>>;
-
-    /// Whether the two differ in nothing but where they lead.
-    fn is_same(old: &Self::Config, new: &Self::Config) -> bool;
-
-    /// Leads new connections and requests to another destination.
-    ///
-    /// # Errors
-    /// TLS that cannot be set up.
-    fn lead(&self, open: &Open<Self::Config>, thread: &Thread) -> anyhow::Result<()>;
-
-    /// Accepts connections, at most `limit` at a time, until it is to drain.
-    fn run(self: Arc<Self>, socket: TcpListener, limit: usize) -> impl Future<Output = ()> + Send;
-
-    /// What it is made of.
-    fn listener(&self) -> &Arc<Listener>;
 }
 
 /// The ports of one direction.

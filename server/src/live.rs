@@ -6,7 +6,7 @@ use signet_daemon::reload::Current;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, api::limit::LimitSwitches};
+use crate::config::{Config, LimitSwitches};
 
 /// What holds now, the latest.
 pub(crate) type SharedLive = watch::Receiver<Arc<Live>>;

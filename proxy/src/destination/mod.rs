@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use health::Health;
-pub(crate) use pool::{Lease, SendError};
+pub(crate) use pool::Lease;
 pub(crate) use route::{DialError, Route};
 
 use crate::config::Protocol;

@@ -21,7 +21,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{DialError, endpoint::Line};
-use crate::{config::Protocol, http::body::Body};
+use crate::{
+    body::Body,
+    config::Protocol,
+    flow::{End, Shutdown, Upstream, whole},
+};
 
 /// Why there is no response.
 #[derive(Debug, Error)]
@@ -281,6 +285,17 @@ impl Lease {
         }
         if kept.idle.len() < MOST_IDLE {
             kept.idle.push((self.sender, Instant::now()));
+        }
+    }
+}
+
+impl From<SendError> for End {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Dial(error) => error.into(),
+            SendError::Stopping => Self::Shutdown(Shutdown::Stopping),
+            SendError::Broken { .. } => Self::Upstream(Upstream::Broken(whole(&error))),
+            SendError::Timeout { .. } => Self::Upstream(Upstream::Timeout(whole(&error))),
         }
     }
 }

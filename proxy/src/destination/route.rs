@@ -12,7 +12,11 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{config::Target, read_ahead::ReadAhead};
+use crate::{
+    config::Target,
+    flow::{End, Upstream, whole},
+    read_ahead::ReadAhead,
+};
 
 /// A stream to the next hop.
 pub(crate) type NextHop = Box<dyn Stream>;
@@ -94,6 +98,12 @@ impl Route {
                 Ok(Box::new(stream))
             }
         }
+    }
+}
+
+impl From<DialError> for End {
+    fn from(error: DialError) -> Self {
+        Self::Upstream(Upstream::Unreachable(whole(&error)))
     }
 }
 

@@ -2,12 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{
-    destination::{DialError, SendError},
-    reauthorize::Lost,
-    relay::Broken,
-};
-
 /// How a connection or a request ended.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
@@ -141,51 +135,8 @@ impl fmt::Display for End {
     }
 }
 
-impl From<Lost> for End {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::Identity => Self::Shutdown(Shutdown::Identity),
-            Lost::Peer(_) | Lost::Denied(_) => {
-                Self::Policy(Policy::Withdrawn(lost.to_string().into()))
-            }
-        }
-    }
-}
-
-impl From<DialError> for End {
-    fn from(error: DialError) -> Self {
-        Self::Upstream(Upstream::Unreachable(whole(&error)))
-    }
-}
-
-impl From<SendError> for End {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Dial(error) => error.into(),
-            SendError::Stopping => Self::Shutdown(Shutdown::Stopping),
-            SendError::Broken { .. } => Self::Upstream(Upstream::Broken(whole(&error))),
-            SendError::Timeout { .. } => Self::Upstream(Upstream::Timeout(whole(&error))),
-        }
-    }
-}
-
-impl From<Result<(), Broken>> for End {
-    fn from(outcome: Result<(), Broken>) -> Self {
-        match outcome {
-            Ok(()) => Self::Complete,
-            Err(Broken::Client(error)) => {
-                Self::Downstream(Downstream::Broken(error.to_string().into()))
-            }
-            Err(Broken::Server(error)) => {
-                Self::Upstream(Upstream::Broken(error.to_string().into()))
-            }
-            Err(Broken::Silent) => Self::Downstream(Downstream::Silent),
-        }
-    }
-}
-
 /// An error with its causes, each said once.
-fn whole(error: &dyn std::error::Error) -> Arc<str> {
+pub(crate) fn whole(error: &dyn std::error::Error) -> Arc<str> {
     let mut why = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-pub(crate) use end::{Downstream, End, Policy, Shutdown, Upstream};
+pub(crate) use end::{Downstream, End, Policy, Shutdown, Upstream, whole};
 
 /// What is known of a connection or a request.
 #[derive(Debug)]

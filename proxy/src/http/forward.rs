@@ -3,13 +3,14 @@
 use http::{Request, Response, Uri, Version, header, uri};
 
 use super::{
-    body::{Body, Outgoing},
     headers,
     in_flight::Ticket,
+    outgoing::Outgoing,
     reply::{Kind, reply},
     request::{HttpRequest, NOT_A_TARGET},
 };
 use crate::{
+    body::Body,
     config::Protocol,
     destination::Endpoint,
     flow::{End, Flow},

@@ -1,9 +1,9 @@
 //! What HTTP ports of both directions share: requests, headers, bodies, replies.
 
-pub(crate) mod body;
 pub(crate) mod forward;
 pub(crate) mod headers;
 pub(crate) mod in_flight;
+pub(crate) mod outgoing;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod serve;

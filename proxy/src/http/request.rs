@@ -8,11 +8,13 @@ use hyper::body::Incoming;
 use signet_mesh::HttpPath;
 
 use super::{
-    body::Body,
     headers::{self, X_FORWARDED_CLIENT_CERT},
     reply::Kind,
 };
-use crate::flow::{Downstream, End, Flow, Who};
+use crate::{
+    body::Body,
+    flow::{Downstream, End, Flow, Who},
+};
 
 /// A request that can be judged and forwarded.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::body::Outgoing;
+use super::outgoing::Outgoing;
 
 /// Serves requests with `answer`. When `drain` is ready, running requests end and no new
 /// one begins; when `lost` is ready, everything on the connection is cut.
@@ -84,7 +84,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{flow::Flow, http::body::Body, testing::who};
+    use crate::{body::Body, flow::Flow, testing::who};
 
     /// Answers with `hello` after `pause`.
     async fn hello(pause: Duration) -> Response<Outgoing> {

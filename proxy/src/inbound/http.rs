@@ -12,10 +12,10 @@ use crate::{
     clock,
     flow::{End, Flow, Policy, Shutdown, Who},
     http::{
-        body::Outgoing,
         forward::{Right, forward, refuse},
         headers,
         in_flight::{Facts, InFlight, Ticket},
+        outgoing::Outgoing,
         request::HttpRequest,
         serve::serve,
     },

@@ -23,9 +23,9 @@ use crate::{
     listener::{Ends, Listener},
     model::Open,
     peer::Peer,
+    port::{self, Thread},
     read_ahead::ReadAhead,
     reauthorize::Sources,
-    worker::{self, Thread},
 };
 
 /// One inbound port on one thread.
@@ -50,7 +50,7 @@ struct Authenticated {
     sources: Sources,
 }
 
-impl worker::Port for Port {
+impl port::Port for Port {
     type Config = Inbound;
 
     fn new(open: &Open<Inbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {

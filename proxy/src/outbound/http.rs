@@ -10,8 +10,8 @@ use super::Port;
 use crate::{
     flow::{End, Flow, Shutdown, Who},
     http::{
-        body::Outgoing,
         forward::{Right, forward, refuse},
+        outgoing::Outgoing,
         request::HttpRequest,
         serve::serve,
     },

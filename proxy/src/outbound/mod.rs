@@ -20,7 +20,7 @@ use crate::{
     flow::{Flow, Other},
     listener::{Ends, Listener},
     model::Open,
-    worker::{self, Thread},
+    port::{self, Thread},
 };
 
 /// One outbound port on one thread.
@@ -30,7 +30,7 @@ pub(crate) struct Port {
     protocol: Protocol,
 }
 
-impl worker::Port for Port {
+impl port::Port for Port {
     type Config = Outbound;
 
     fn new(open: &Open<Outbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {

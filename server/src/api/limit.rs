@@ -13,7 +13,7 @@ use std::{
 
 use tokio::time::{self, Instant};
 
-use crate::live::SharedLive;
+use crate::{config::Switch, live::SharedLive};
 
 /// The caller asks for more than it gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,32 +40,6 @@ pub(crate) struct Limits {
     pub(crate) downstream: Limit,
     /// PostStatus calls.
     pub(crate) status: Limit,
-}
-
-/// Which limits are on, `ratelimit` in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LimitSwitches {
-    /// Attestations are limited.
-    pub(crate) attestation: Switch,
-    /// Signing is limited.
-    pub(crate) signing: Switch,
-}
-
-#[cfg(test)]
-impl LimitSwitches {
-    pub(crate) const ON: Self = Self {
-        attestation: Switch::On,
-        signing: Switch::On,
-    };
-}
-
-/// On or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Switch {
-    /// In force.
-    On,
-    /// Not in force.
-    Off,
 }
 
 impl Limits {
@@ -187,7 +161,7 @@ const MOST_ADDRESSES: usize = 65_536;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::Live;
+    use crate::{config::LimitSwitches, live::Live};
 
     fn limit(per_second: u32) -> Limit {
         let live = Live::fixed(&[], LimitSwitches::ON);

@@ -29,10 +29,33 @@ use signet_identity::{TrustDomain, id, key::KeyType};
 pub use flags::RunFlags;
 pub(crate) use plugins::{AttestorSettings, KeyManagerSettings};
 
-use crate::{
-    api::limit::{LimitSwitches, Switch},
-    ca::{CaSubject, JwtSvids, Lifetimes, RotationSettings, longest_svid},
-};
+use crate::ca::{CaSubject, JwtSvids, Lifetimes, RotationSettings, longest_svid};
+
+/// Which limits are on, `ratelimit` in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitSwitches {
+    /// Attestations are limited.
+    pub(crate) attestation: Switch,
+    /// Signing is limited.
+    pub(crate) signing: Switch,
+}
+
+#[cfg(test)]
+impl LimitSwitches {
+    pub(crate) const ON: Self = Self {
+        attestation: Switch::On,
+        signing: Switch::On,
+    };
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    /// In force.
+    On,
+    /// Not in force.
+    Off,
+}
 
 /// A configuration that the server can start with.
 #[derive(Debug)]

@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::limit::LimitSwitches,
+        config::LimitSwitches,
         directory::testing::{self, TestDirectory},
         live::Live,
         store::Renewed,

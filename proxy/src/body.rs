@@ -1,0 +1,96 @@
+//! Bodies: of a client, of the next hop, or the proxy's own.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, Bytes};
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+
+use crate::flow::Traffic;
+
+/// The body of a request or of a response.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// As it comes in.
+    Incoming(Incoming),
+    /// As it comes in from a client, counted.
+    Counted(Incoming, Arc<Traffic>),
+    /// All of it, so that it can be sent more than once.
+    Whole(Full<Bytes>),
+}
+
+impl Body {
+    /// The body of a request; `traffic` is told of its bytes.
+    pub(crate) fn of_client(body: Incoming, traffic: &Arc<Traffic>) -> Self {
+        match body.is_end_stream() {
+            true => Self::Whole(Full::default()),
+            false => Self::Counted(body, Arc::clone(traffic)),
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self {
+            Self::Incoming(body) => Pin::new(body).poll_frame(context),
+            Self::Counted(body, traffic) => {
+                let frame = ready!(Pin::new(body).poll_frame(context));
+                if let Some(Ok(frame)) = &frame {
+                    traffic.add_received(length(frame));
+                }
+                Poll::Ready(frame)
+            }
+            Self::Whole(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(context));
+                Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Incoming(body) | Self::Counted(body, _) => body.is_end_stream(),
+            Self::Whole(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Incoming(body) | Self::Counted(body, _) => body.size_hint(),
+            Self::Whole(body) => body.size_hint(),
+        }
+    }
+}
+
+/// The bytes of a frame.
+pub(crate) fn length(frame: &Frame<Bytes>) -> usize {
+    frame.data_ref().map_or(0, |data| data.remaining())
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_whole_body_can_be_sent_again() {
+        let Body::Whole(body) = Body::Whole(Full::from("again")) else {
+            unreachable!("made so");
+        };
+        for _ in 0..2 {
+            let sent = Body::Whole(body.clone()).collect().await.unwrap();
+            assert_eq!(sent.to_bytes(), "again");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a thread asks of a port of either direction.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    listener::{Ends, Listener},
+    model::{Open, PortConfig},
+    reauthorize::Sources,
+};
+
+/// What the ports of a thread share.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    pub(crate) sources: Sources,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A port of either direction on one thread.
+pub(crate) trait Port: fmt::Debug + Send + Sync + Sized + 'static {
+    /// Its part of the configuration.
+    type Config: PortConfig;
+
+    /// A port that is not running yet.
+    ///
+    /// # Errors
+    /// TLS that cannot be set up.
+    fn new(open: &Open<Self::Config>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>>;
+
+    /// Whether the two differ in nothing but where they lead.
+    fn is_same(old: &Self::Config, new: &Self::Config) -> bool;
+
+    /// Leads new connections and requests to another destination.
+    ///
+    /// # Errors
+    /// TLS that cannot be set up.
+    fn lead(&self, open: &Open<Self::Config>, thread: &Thread) -> anyhow::Result<()>;
+
+    /// Accepts connections, at most `limit` at a time, until it is to drain.
+    fn run(self: Arc<Self>, socket: TcpListener, limit: usize) -> impl Future<Output = ()> + Send;
+
+    /// What it is made of.
+    fn listener(&self) -> &Arc<Listener>;
+}
