@@ -33,7 +33,14 @@ const ROOMS: [(&str, &[&str]); 8] = [
 /// The server's floors, from the roof down; a floor may import only what lies below.
 const FLOORS: [&[&str]; 4] = [
     &["api"],
-    &["ca", "attest", "registration", "bundles", "control_plane"],
+    &[
+        "agents",
+        "registration",
+        "bundles",
+        "control_plane",
+        "ca",
+        "attest",
+    ],
     &["directory"],
     &["store"],
 ];

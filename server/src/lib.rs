@@ -1,9 +1,10 @@
 //! The server: the authority of one trust domain. It attests nodes, keeps the registration
 //! entries, signs SVIDs, and tells its agents what has changed.
 //!
-//! Rooms, downward only: `api → {ca, attest, registration, bundles} → directory → store`.
+//! Rooms, downward only: `api → {agents, registration, bundles, ca, attest} → directory → store`.
 //! [`run`] puts them together.
 
+mod agents;
 mod api;
 mod attest;
 mod bundles;
@@ -144,10 +145,11 @@ async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Backend> 
     let svid = ServerSvid::start(ca.clone(), config.ca.ca_key_type, clock::now());
     let (svid, identity) = svid.await?;
     tasks.spawn("server SVID", |stop| svid.run(stop));
+    let attestors = Attestors::new(trust_domain.clone(), attestors, store.clone());
     let expired = store.clone();
     tasks.spawn("housekeeping", |stop| housekeeping::run(expired, stop));
     Ok(Backend {
-        attestors: Arc::new(Attestors::new(trust_domain.clone(), attestors)),
+        attestors: Arc::new(attestors),
         store,
         directory,
         ca,

@@ -20,6 +20,7 @@ use tracing::info;
 
 use crate::{
     Backend,
+    agents::Agents,
     api::{
         agent::AgentService,
         bundle::BundleService,
@@ -41,6 +42,7 @@ use crate::{
 pub(crate) struct Services {
     backend: Backend,
     authorize: Authorize,
+    agents: Agents,
     limits: Arc<Limits>,
     started: Instant,
 }
@@ -48,12 +50,20 @@ pub(crate) struct Services {
 impl Services {
     pub(crate) fn new(backend: Backend, live: SharedLive, started: Instant) -> Self {
         let limits = Arc::new(Limits::new(&live));
+        let Backend {
+            ca,
+            store,
+            directory,
+            ..
+        } = &backend;
+        let agents = Agents::new(ca.clone(), store.clone(), directory.clone());
         let rules = Rules {
             live,
-            directory: backend.directory.clone(),
+            directory: directory.clone(),
         };
         Self {
-            authorize: Authorize::new(rules, backend.store.clone()),
+            authorize: Authorize::new(rules, agents.clone()),
+            agents,
             limits,
             backend,
             started,
@@ -128,10 +138,8 @@ impl Services {
         let registration = Registration::new(store.clone(), directory.clone());
         let bundles = Bundles::new(store.clone(), directory.clone());
         let agent = AgentService {
-            ca: ca.clone(),
+            agents: self.agents.clone(),
             attestors: Arc::clone(attestors),
-            store: store.clone(),
-            directory: directory.clone(),
             limits: Arc::clone(&self.limits),
         };
         let svid = SvidService {

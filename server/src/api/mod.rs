@@ -9,6 +9,7 @@ pub(crate) mod debug;
 pub(crate) mod entry;
 pub(crate) mod limit;
 pub(crate) mod local;
+mod matching;
 pub(crate) mod page;
 pub(crate) mod status;
 pub(crate) mod svid;

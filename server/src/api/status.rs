@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use super::limit::TooMany;
 use crate::{
+    agents::{AdmitError, AgentsError, CreateTokenError, RenewError},
     attest::AttestError,
     bundles::BundlesError,
     ca::{IssueError, X509Error},
@@ -158,6 +159,54 @@ impl From<AttestError> for Status {
     }
 }
 
+impl From<AdmitError> for Status {
+    fn from(error: AdmitError) -> Self {
+        match error {
+            AdmitError::Banned => permission_denied(format!("failed to attest: {error}"), None),
+            AdmitError::Token(error) => AttestError::from(error).into(),
+            AdmitError::Selector(_) | AdmitError::EntryId(_) => {
+                internal("the entry of the agent's alias cannot be made", &error)
+            }
+            AdmitError::Issue(error) => error.into(),
+            AdmitError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RenewError> for Status {
+    fn from(error: RenewError) -> Self {
+        match error {
+            RenewError::NotAttested => {
+                permission_denied(error.to_string(), Some(Reason::AgentNotAttested))
+            }
+            RenewError::MustReattest => {
+                permission_denied(error.to_string(), Some(Reason::AgentMustReattest))
+            }
+            RenewError::Issue(error) => error.into(),
+            RenewError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AgentsError> for Status {
+    fn from(error: AgentsError) -> Self {
+        match error {
+            AgentsError::NotFound => Self::not_found(error.to_string()),
+            AgentsError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateTokenError> for Status {
+    fn from(error: CreateTokenError) -> Self {
+        match error {
+            CreateTokenError::Unusable | CreateTokenError::Endless => invalid(error.to_string()),
+            CreateTokenError::Exists => Self::already_exists(error.to_string()),
+            CreateTokenError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<IssueError> for Status {
     fn from(error: IssueError) -> Self {
         match error {
@@ -202,7 +251,6 @@ mod tests {
             (TokenError::Expired.into(), Code::InvalidArgument),
             (TokenError::UnknownOrUsed.into(), Code::InvalidArgument),
             (Refused::Proof.into(), Code::PermissionDenied),
-            (Refused::Banned.into(), Code::PermissionDenied),
             (
                 AttestError::UnknownType("tpm".to_owned()),
                 Code::FailedPrecondition,
@@ -212,6 +260,19 @@ mod tests {
             let status = Status::from(error);
             assert_eq!(status.code(), code);
             assert!(status.message().contains(&text), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_is_not_renewed_is_told_what_to_do() {
+        for (error, reason) in [
+            (RenewError::NotAttested, Reason::AgentNotAttested),
+            (RenewError::MustReattest, Reason::AgentMustReattest),
+        ] {
+            let told = permission_denied(error.to_string(), Some(reason));
+            let status = Status::from(error);
+            assert_eq!(status.code(), Code::PermissionDenied);
+            assert_eq!(status.details(), told.details());
         }
     }
 

@@ -55,9 +55,6 @@ pub(crate) enum TokenError {
 /// The evidence is understood and not good enough.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
-    /// The node has been banned by an administrator.
-    #[error("agent is banned")]
-    Banned,
     /// The leaf cannot be used for a proof of possession.
     #[error("the node's certificate cannot be used: {0}")]
     Unsuitable(&'static str),

@@ -17,7 +17,8 @@ pub(super) fn read(payload: &[u8]) -> Result<&str, TokenError> {
 
 /// The agent that `token` admits, given what is stored of it. It is not consumed by this.
 pub(super) fn check(
-    (token, stored): (&str, Option<JoinToken>),
+    token: &str,
+    stored: Option<JoinToken>,
     trust_domain: &TrustDomain,
     now: SystemTime,
 ) -> Result<Attested, AttestError> {
@@ -53,7 +54,7 @@ mod tests {
     fn check_at(seconds: u64, stored: Option<JoinToken>) -> Result<Attested, AttestError> {
         let trust_domain = TrustDomain::new("example.org").unwrap();
         let now = UNIX_EPOCH + Duration::from_secs(seconds);
-        check(("abc", stored), &trust_domain, now)
+        check("abc", stored, &trust_domain, now)
     }
 
     fn stored() -> Option<JoinToken> {

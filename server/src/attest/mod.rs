@@ -2,7 +2,7 @@
 //! evidence stands for.
 //!
 //! An attestor decides who a node is. What follows from it (is the agent banned, its SVID, its
-//! row in the store) is the API's part, so that a join token is spent by a success only.
+//! row in the store) is the part of `agents`, so that a join token is spent by a success only.
 
 mod error;
 mod join_token;
@@ -86,21 +86,28 @@ impl Pending {
 pub(crate) struct Attestors {
     trust_domain: TrustDomain,
     attestors: Vec<NodeAttestor>,
+    /// Knows the join tokens.
+    store: Store,
 }
 
 impl Attestors {
-    pub(crate) fn new(trust_domain: TrustDomain, attestors: Vec<NodeAttestor>) -> Self {
+    pub(crate) fn new(
+        trust_domain: TrustDomain,
+        attestors: Vec<NodeAttestor>,
+        store: Store,
+    ) -> Self {
         Self {
             trust_domain,
             attestors,
+            store,
         }
     }
 
     /// Takes the evidence that an agent opens with.
     pub(crate) async fn begin(
         &self,
-        (kind, payload): (&str, &[u8]),
-        store: &Store,
+        kind: &str,
+        payload: &[u8],
         now: SystemTime,
     ) -> Result<Evidence, AttestError> {
         let Some(attestor) = self.attestors.iter().find(|known| known.name() == kind) else {
@@ -109,8 +116,8 @@ impl Attestors {
         match attestor {
             NodeAttestor::JoinToken => {
                 let token = join_token::read(payload)?;
-                let stored = store.join_token(TokenHash::of(token)).await?;
-                join_token::check((token, stored), &self.trust_domain, now).map(Evidence::Accepted)
+                let stored = self.store.join_token(TokenHash::of(token)).await?;
+                join_token::check(token, stored, &self.trust_domain, now).map(Evidence::Accepted)
             }
             NodeAttestor::X509Pop(pop) => pop.begin(payload, &self.trust_domain, now),
         }

@@ -9,31 +9,22 @@ use signet_proto::spire::api::{
     types,
 };
 use tonic::Status;
-use tracing::info;
 
-use super::{AgentService, filter::Filter, to_proto};
+use super::{AgentService, filter, to_proto};
 use crate::api::page::{self, Page};
 
 impl AgentService {
     pub(super) fn count(&self, request: CountAgentsRequest) -> Result<CountAgentsResponse, Status> {
-        let filter = Filter::of_count(request.filter)?;
-        let agents = self.directory.agents();
-        let count = agents.iter().filter(|agent| filter.accepts(agent)).count();
-        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        let filter = filter::of_count(request.filter)?;
+        let count = i32::try_from(self.agents.count(&filter)).unwrap_or(i32::MAX);
         Ok(CountAgentsResponse { count })
     }
 
     pub(super) fn list(&self, request: ListAgentsRequest) -> Result<ListAgentsResponse, Status> {
-        let filter = Filter::of_list(request.filter)?;
+        let filter = filter::of_list(request.filter)?;
         let page = Page::<SpiffeId>::parse(request.page_size, &request.page_token)?;
         let mask = request.output_mask;
-        let agents = self.directory.agents();
-        let agents: Vec<_> = agents
-            .iter()
-            .filter(|agent| page.after.as_ref().is_none_or(|after| agent.id > *after))
-            .filter(|agent| filter.accepts(agent))
-            .take(page.size)
-            .collect();
+        let agents = self.agents.list(&filter, page.after.as_ref(), page.size);
         let next_page_token = match agents.last() {
             Some(last) if page.size < usize::MAX => page::token(&last.id),
             Some(_) | None => String::new(),
@@ -48,32 +39,17 @@ impl AgentService {
     }
 
     pub(super) fn get(&self, request: &GetAgentRequest) -> Result<types::Agent, Status> {
-        let id = self.named(request.id.as_ref())?;
-        let agent = self.directory.agent(&id).ok_or_else(not_found)?;
+        let agent = self.agents.get(&self.named(request.id.as_ref())?)?;
         Ok(to_proto(&agent, request.output_mask.as_ref()))
     }
 
     pub(super) async fn evict(&self, request: DeleteAgentRequest) -> Result<(), Status> {
         let id = self.named(request.id.as_ref())?;
-        let written = self.store.delete_agent(id.clone()).await?;
-        if !self.directory.seen(written).await {
-            return Err(not_found());
-        }
-        info!(name: "agent_deleted", agent_id = %id, "evicted an agent");
-        Ok(())
+        Ok(self.agents.evict(&id).await?)
     }
 
     pub(super) async fn ban(&self, request: BanAgentRequest) -> Result<(), Status> {
         let id = self.named(request.id.as_ref())?;
-        let written = self.store.ban_agent(id.clone()).await?;
-        if !self.directory.seen(written).await {
-            return Err(not_found());
-        }
-        info!(name: "agent_banned", agent_id = %id, "banned an agent");
-        Ok(())
+        Ok(self.agents.ban(&id).await?)
     }
-}
-
-fn not_found() -> Status {
-    Status::not_found("agent not found")
 }

@@ -1,33 +1,21 @@
 //! The conversation of AttestAgent: evidence, challenges, SVID.
-//!
-//! Everything is checked and the SVID is signed before the one transaction that stores the agent
-//! and consumes its token: whatever fails leaves nothing behind.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{Stream, stream};
-use signet_identity::{
-    SpiffeId,
-    entry::{Attributes, Entry, EntryIdError, Rights},
-    selector::Selector,
-};
 use signet_proto::spire::api::server::agent::v1::{
     AttestAgentRequest, AttestAgentResponse, attest_agent_request as request,
     attest_agent_response as response,
 };
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
-use tracing::{Instrument as _, Span, field::Empty, info, info_span, warn};
+use tracing::{Instrument as _, Span, field::Empty, info_span, warn};
 
 use super::{AgentService, public_key, x509_svid};
 use crate::{
-    api::status::{internal, invalid},
-    attest::{AttestError, Attested, Evidence, Pending, Reattest, Refused, TokenError},
+    api::status::invalid,
+    attest::{Attested, Evidence, Pending, Reattest},
     clock,
-    store::{Agent, Attest, Attestation},
 };
 
 /// Answers each message of the agent until it is attested or refused.
@@ -92,8 +80,7 @@ impl Talk {
                     return Err(invalid("expected a challenge response"));
                 };
                 let attested = pending.finish(&answer)?;
-                let admitted = self.service.admit(attested, spki_der, clock::now());
-                admitted.await.map(Some)
+                self.admit(attested, spki_der).await.map(Some)
             }
             State::Over => Ok(None),
         }
@@ -123,19 +110,32 @@ impl Talk {
             return Err(malformed("missing CSR")());
         }
         let spki_der = public_key(Some(csr))?;
-        let now = clock::now();
-        let AgentService {
-            attestors, store, ..
-        } = &self.service;
-        let evidence = attestors.begin((&data.r#type, &data.payload), store, now);
+        let attestors = &self.service.attestors;
+        let evidence = attestors.begin(&data.r#type, &data.payload, clock::now());
         match evidence.await? {
-            Evidence::Accepted(attested) => self.service.admit(attested, spki_der, now).await,
+            Evidence::Accepted(attested) => self.admit(attested, spki_der).await,
             Evidence::Challenged { challenge, pending } => {
                 self.state = State::Challenged { pending, spki_der };
                 let step = Some(response::Step::Challenge(challenge));
                 Ok(AttestAgentResponse { step })
             }
         }
+    }
+
+    async fn admit(
+        &self,
+        attested: Attested,
+        spki_der: Vec<u8>,
+    ) -> Result<AttestAgentResponse, Status> {
+        let id = attested.agent_id.clone();
+        let reattestable = attested.again == Reattest::Possible;
+        let agents = &self.service.agents;
+        let svid = agents.admit(attested, spki_der, clock::now()).await?;
+        let svid = Some(x509_svid(&id, &svid));
+        let result = response::Result { svid, reattestable };
+        Ok(AttestAgentResponse {
+            step: Some(response::Step::Result(result)),
+        })
     }
 
     async fn receive(&mut self) -> Result<Option<request::Step>, Status> {
@@ -146,91 +146,6 @@ impl Talk {
             )),
         }
     }
-}
-
-impl AgentService {
-    async fn admit(
-        &self,
-        attested: Attested,
-        spki_der: Vec<u8>,
-        now: SystemTime,
-    ) -> Result<AttestAgentResponse, Status> {
-        let id = attested.agent_id.clone();
-        let known = self.directory.agent(&id);
-        if known.is_some_and(|agent| agent.banned) {
-            return Err(AttestError::from(Refused::Banned).into());
-        }
-        let svid = self.sign(id.clone(), spki_der, now).await?;
-        let reattestable = attested.again == Reattest::Possible;
-        let agent = Agent {
-            id: id.clone(),
-            attestation_type: attested.kind.to_owned(),
-            serial: svid.serial.to_string(),
-            not_after: svid.not_after,
-            renewed: None,
-            selectors: attested.selectors,
-            can_reattest: reattestable,
-            version: String::new(),
-            banned: false,
-        };
-        let alias = attested
-            .token
-            .as_ref()
-            .and_then(|token| token.alias.clone());
-        let attestation = Attestation {
-            agent,
-            alias: alias
-                .map(|alias| alias_entry(alias, &id, now))
-                .transpose()?,
-            at: now,
-            token: attested.token.map(|token| token.hash),
-        };
-        let written = self.store.attest_agent(attestation).await?;
-        match self.directory.seen(written).await {
-            Attest::Attested => {}
-            Attest::Banned => return Err(AttestError::from(Refused::Banned).into()),
-            Attest::TokenGone => return Err(AttestError::from(TokenError::UnknownOrUsed).into()),
-        }
-        info!(
-            name: "agent_attested",
-            agent_id = %id,
-            attestor = attested.kind,
-            serial = %svid.serial,
-            "attested an agent"
-        );
-        let svid = Some(x509_svid(&id, &svid));
-        let result = response::Result { svid, reattestable };
-        Ok(AttestAgentResponse {
-            step: Some(response::Step::Result(result)),
-        })
-    }
-}
-
-/// The entry by which an agent that used a token also is what the token's maker named.
-fn alias_entry(alias: SpiffeId, agent: &SpiffeId, now: SystemTime) -> Result<Entry, Status> {
-    let selector = Selector::new("spiffe_id", &agent.to_string())
-        .map_err(|error| internal("an agent ID makes no selector", &error))?;
-    let id = uuid::Uuid::new_v4().to_string();
-    let id = id
-        .parse()
-        .map_err(|error: EntryIdError| internal("no entry ID could be made", &error))?;
-    Ok(Entry {
-        id,
-        spiffe_id: alias,
-        parent_id: agent.clone(),
-        selectors: [selector].into_iter().collect(),
-        x509_svid_ttl: None,
-        jwt_svid_ttl: None,
-        federates_with: Vec::new(),
-        rights: Rights::default(),
-        store_svid: false,
-        attributes: Attributes::default(),
-        dns_names: Vec::new(),
-        hint: String::new(),
-        expires_at: None,
-        revision: 0,
-        created_at: now,
-    })
 }
 
 const LONGEST_TYPE_LOGGED: usize = 64;

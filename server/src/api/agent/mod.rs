@@ -5,7 +5,7 @@ mod attest;
 mod filter;
 mod tokens;
 
-use std::{pin::Pin, sync::Arc, time::SystemTime};
+use std::{pin::Pin, sync::Arc};
 
 use futures_util::Stream;
 use signet_identity::{SpiffeId, csr, id, unix};
@@ -16,32 +16,23 @@ use signet_proto::spire::api::{
         GetAgentRequest, ListAgentsRequest, ListAgentsResponse, PostStatusRequest,
         PostStatusResponse, RenewAgentRequest, RenewAgentResponse, agent_server::Agent,
     },
-    types::{self, permission_denied_details::Reason},
+    types,
 };
 use tonic::{Request, Response, Status, Streaming};
-use tracing::{debug, info};
 
 use super::{
     caller::{self, TlsPeer},
     calling_agent,
     limit::Limits,
-    status::{bad_csr, invalid, permission_denied},
+    status::{bad_csr, invalid},
 };
-use crate::{
-    attest::Attestors,
-    ca::{Ca, X509Svid, X509SvidRequest},
-    clock,
-    directory::Directory,
-    store::{self, Renewed, Store},
-};
+use crate::{agents::Agents, attest::Attestors, ca::X509Svid, clock, store};
 
 /// Serves `spire.api.server.agent.v1.Agent`.
 #[derive(Clone, Debug)]
 pub(crate) struct AgentService {
-    pub(crate) ca: Ca,
+    pub(crate) agents: Agents,
     pub(crate) attestors: Arc<Attestors>,
-    pub(crate) store: Store,
-    pub(crate) directory: Directory,
     pub(crate) limits: Arc<Limits>,
 }
 
@@ -102,9 +93,10 @@ impl Agent for AgentService {
     ) -> Result<Response<RenewAgentResponse>, Status> {
         let (agent, source) = (calling_agent(&request)?, caller::source(&request));
         self.limits.renew.wait(source, 1).await?;
-        let params = request.into_inner().params;
-        let svid = self.renew(agent, params, clock::now()).await?;
-        Ok(Response::new(RenewAgentResponse { svid: Some(svid) }))
+        let spki_der = public_key(request.into_inner().params)?;
+        let svid = self.agents.renew(&agent, spki_der, clock::now()).await?;
+        let svid = Some(x509_svid(&agent, &svid));
+        Ok(Response::new(RenewAgentResponse { svid }))
     }
 
     async fn create_join_token(
@@ -121,80 +113,26 @@ impl Agent for AgentService {
     ) -> Result<Response<PostStatusResponse>, Status> {
         let (agent, source) = (calling_agent(&request)?, caller::source(&request));
         self.limits.status.wait(source, 1).await?;
-        self.note_version(agent, request.into_inner().agent_version)
-            .await?;
-        Ok(Response::new(PostStatusResponse {}))
-    }
-}
-
-impl AgentService {
-    async fn renew(
-        &self,
-        id: SpiffeId,
-        params: Option<AgentX509svidParams>,
-        now: SystemTime,
-    ) -> Result<types::X509svid, Status> {
-        let spki_der = public_key(params)?;
-        let gone = || refused("agent is not attested", Reason::AgentNotAttested);
-        let agent = self.directory.agent(&id).ok_or_else(gone)?;
-        if agent.can_reattest {
-            let message = "agent cannot renew its SVID, it must attest again";
-            return Err(refused(message, Reason::AgentMustReattest));
-        }
-        let svid = self.sign(id.clone(), spki_der, now).await?;
-        let renewed = Renewed {
-            serial: svid.serial.to_string(),
-            not_after: svid.not_after,
-        };
-        let written = self.store.renew_agent(id.clone(), renewed).await?;
-        if !self.directory.seen(written).await {
-            return Err(gone());
-        }
-        info!(name: "agent_renewed", agent_id = %id, serial = %svid.serial, "renewed an agent SVID");
-        Ok(x509_svid(&id, &svid))
-    }
-
-    async fn note_version(&self, id: SpiffeId, version: String) -> Result<(), Status> {
+        let version = request.into_inner().agent_version;
         if version.chars().count() > LONGEST_VERSION {
             return Err(invalid(format!(
                 "agent version is longer than {LONGEST_VERSION} characters"
             )));
         }
-        let known = self.directory.agent(&id);
-        if known.is_none_or(|agent| agent.version != version) {
-            let noted = self.store.set_agent_version(id.clone(), version.clone());
-            self.directory.seen(noted.await?).await;
-        }
-        debug!(name: "agent_status_noted", agent_id = %id, version, "an agent told its version");
-        Ok(())
+        self.agents.note_version(&agent, version).await?;
+        Ok(Response::new(PostStatusResponse {}))
     }
+}
 
-    /// Signs an agent's SVID; nothing but the key comes from the agent.
-    async fn sign(
-        &self,
-        id: SpiffeId,
-        spki_der: Vec<u8>,
-        now: SystemTime,
-    ) -> Result<X509Svid, Status> {
-        let request = X509SvidRequest {
-            id,
-            spki_der,
-            ttl: Some(self.ca.agent_ttl()),
-            dns_names: Vec::new(),
-            subject: None,
-        };
-        let work = move |ca: &Ca| ca.sign_x509(&request, now);
-        Ok(self.ca.sign_one(work).await??)
-    }
-
+impl AgentService {
     /// The agent that an administrator names.
     fn named(&self, id: Option<&types::Spiffeid>) -> Result<SpiffeId, Status> {
         let id =
             id::from_proto(id).map_err(|error| invalid(format!("invalid agent ID: {error}")))?;
-        if !id.is_member_of(self.ca.trust_domain()) || !id.path().starts_with(AGENTS) {
+        let trust_domain = self.agents.trust_domain();
+        if !id.is_member_of(trust_domain) || !id.path().starts_with(AGENTS) {
             return Err(invalid(format!(
-                "invalid agent ID: {id} is not below spiffe://{}{AGENTS}",
-                self.ca.trust_domain()
+                "invalid agent ID: {id} is not below spiffe://{trust_domain}{AGENTS}"
             )));
         }
         Ok(id)
@@ -208,10 +146,6 @@ fn public_key(params: Option<AgentX509svidParams>) -> Result<Vec<u8>, Status> {
         return Err(invalid("missing CSR"));
     }
     Ok(csr::parse(&csr).map_err(bad_csr)?.spki_der)
-}
-
-fn refused(message: &str, reason: Reason) -> Status {
-    permission_denied(message.to_owned(), Some(reason))
 }
 
 fn x509_svid(id: &SpiffeId, svid: &X509Svid) -> types::X509svid {

@@ -19,21 +19,21 @@ use super::{
     methods::{known, only_local},
     shares::{InProgress, Shares},
 };
-use crate::{api::status::permission_denied, clock, store::Store};
+use crate::{agents::Agents, api::status::permission_denied, clock};
 
 /// Puts the rules in front of a service.
 #[derive(Clone, Debug)]
 pub(crate) struct Authorize {
     rules: Arc<Rules>,
-    store: Store,
+    agents: Agents,
     shares: Shares,
 }
 
 impl Authorize {
-    pub(crate) fn new(rules: Rules, store: Store) -> Self {
+    pub(crate) fn new(rules: Rules, agents: Agents) -> Self {
         Self {
             rules: Arc::new(rules),
-            store,
+            agents,
             shares: Shares::new(),
         }
     }
@@ -79,13 +79,12 @@ impl Authorize {
     /// be stored now, the next call tries again; the agent is who it is either way.
     async fn promote(&self, promotion: Promotion) {
         let Promotion { agent, serial } = promotion;
-        match self.store.promote_agent_serial(agent.clone(), serial).await {
-            Ok(written) => {
-                self.rules.directory.seen(written).await;
-            }
-            Err(error) => {
-                warn!(agent_id = %agent, error = &error as &dyn std::error::Error, "the first use of a renewed agent SVID could not be noted")
-            }
+        if let Err(error) = self.agents.promote(agent.clone(), serial).await {
+            warn!(
+                agent_id = %agent,
+                error = &error as &dyn std::error::Error,
+                "the first use of a renewed agent SVID could not be noted"
+            );
         }
     }
 }

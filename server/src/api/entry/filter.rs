@@ -1,14 +1,14 @@
 //! The filters of ListEntries and CountEntries.
 
-use signet_identity::{SpiffeId, TrustDomain, id, selector::Selectors};
+use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_proto::spire::api::{
     server::entry::v1::{count_entries_request, list_entries_request},
-    types::{FederatesWithMatch, SelectorMatch, Spiffeid, federates_with_match, selector_match},
+    types::{FederatesWithMatch, Spiffeid, federates_with_match},
 };
 use tonic::Status;
 
 use crate::{
-    api::status::invalid,
+    api::{matching::selectors, status::invalid},
     registration::{Filter, How, Match},
 };
 
@@ -23,7 +23,11 @@ pub(super) fn of_list(
     Ok(Filter {
         spiffe_id: spiffe_id("SPIFFE ID", filter.by_spiffe_id.as_ref(), own)?,
         parent_id: spiffe_id("parent ID", filter.by_parent_id.as_ref(), own)?,
-        selectors: filter.by_selectors.as_ref().map(selectors).transpose()?,
+        selectors: filter
+            .by_selectors
+            .as_ref()
+            .map(|wanted| selectors(wanted, "malformed selectors filter"))
+            .transpose()?,
         federates_with: filter
             .by_federates_with
             .as_ref()
@@ -49,23 +53,6 @@ pub(super) fn of_count(
         by_downstream: filter.by_downstream,
     });
     of_list(filter, own)
-}
-
-/// Selectors to match, of entries or agents. An empty set matches nothing anybody means.
-pub(crate) fn selectors(wanted: &SelectorMatch) -> Result<Match<Selectors>, Status> {
-    let set = Selectors::from_proto(&wanted.selectors)
-        .map_err(|error| invalid(format!("malformed selectors filter: {error}")))?;
-    if set.is_empty() {
-        return Err(invalid("malformed selectors filter: empty selector set"));
-    }
-    let how = match selector_match::MatchBehavior::try_from(wanted.r#match) {
-        Ok(selector_match::MatchBehavior::MatchExact) => How::Exact,
-        Ok(selector_match::MatchBehavior::MatchSubset) => How::Subset,
-        Ok(selector_match::MatchBehavior::MatchSuperset) => How::Superset,
-        Ok(selector_match::MatchBehavior::MatchAny) => How::Any,
-        Err(unknown) => return Err(invalid(format!("malformed selectors filter: {unknown}"))),
-    };
-    Ok(Match { set, how })
 }
 
 fn federates_with(wanted: &FederatesWithMatch) -> Result<Match<Names>, Status> {
