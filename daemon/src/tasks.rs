@@ -11,7 +11,7 @@ use std::{
     future::Future,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -133,9 +133,10 @@ impl Tasks {
     /// What went wrong first.
     pub async fn finish(mut self, started: anyhow::Result<()>) -> anyhow::Result<()> {
         if let Err(error) = started {
-            self.failure.note(error);
+            self.failure.note_start(error);
         }
         self.rest.stop.cancelled().await;
+        self.failure.log();
         self.rest.stop(self.drain).await;
         self.last.stop(self.drain).await;
         self.failure.into_result()
@@ -174,7 +175,7 @@ impl Stage {
                 Some(error) => failure.note(error.context(name)),
                 // One of the last stage may end as soon as all that it serves are gone.
                 None if failure.stop.is_cancelled() => {}
-                None => failure.note(anyhow!("{name} ended by itself")),
+                None => failure.note(EndedByItself(name).into()),
             }
         });
         self.names.insert(task.id(), known);
@@ -214,20 +215,43 @@ impl Failure {
     }
 
     fn note(&self, error: anyhow::Error) {
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        if first.is_none() {
-            // Stopping takes a while; until then this is all that tells why.
-            info!("stopping: {error:#}");
+        self.first().get_or_insert(error);
+        self.stop.cancel();
+    }
+
+    /// Notes why the rest could not be started. A task that served only what was then given up has
+    /// ended for that reason, however early it was noticed.
+    fn note_start(&self, error: anyhow::Error) {
+        let mut first = self.first();
+        if first
+            .as_ref()
+            .is_none_or(|error| error.is::<EndedByItself>())
+        {
             *first = Some(error);
         }
         self.stop.cancel();
     }
 
+    /// Stopping takes a while; until then this is all that tells why.
+    fn log(&self) {
+        if let Some(error) = &*self.first() {
+            info!("stopping: {error:#}");
+        }
+    }
+
     fn into_result(self) -> anyhow::Result<()> {
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        first.take().map_or(Ok(()), Err)
+        self.first().take().map_or(Ok(()), Err)
+    }
+
+    fn first(&self) -> MutexGuard<'_, Option<anyhow::Error>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A task that was not told to stop, and met no error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} ended by itself")]
+struct EndedByItself(Cow<'static, str>);
 
 fn panicked(panic: &(dyn Any + Send)) -> anyhow::Error {
     let message = match panic.downcast_ref::<String>() {
@@ -310,6 +334,19 @@ mod tests {
     async fn what_cannot_be_started_stops_what_was() {
         let (mut tasks, _shutdown) = tasks();
         tasks.spawn("steady", CancellationToken::cancelled_owned);
+        let error = tasks.finish(Err(anyhow!("port in use"))).await.unwrap_err();
+        assert_eq!(error.to_string(), "port in use");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_started_is_the_reason_though_a_task_ended_with_what_was_given_up() {
+        let (mut tasks, _shutdown) = tasks();
+        let (client, mut jobs) = mpsc::channel::<()>(1);
+        tasks.spawn_last("writer", async move |_| {
+            jobs.recv().await;
+        });
+        drop(client);
+        tasks.stop_token().cancelled().await;
         let error = tasks.finish(Err(anyhow!("port in use"))).await.unwrap_err();
         assert_eq!(error.to_string(), "port in use");
     }
