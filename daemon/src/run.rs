@@ -1,7 +1,8 @@
 //! The life of a daemon: one runtime, the signals of the system, and one way to stop.
 //!
 //! SIGTERM and SIGINT ask for an orderly end; a second one, or the end of [`GRACE`], forces it.
-//! SIGHUP, and SIGUSR1 as in SPIRE, have the configuration read again. SIGUSR2 reopens the log file.
+//! SIGHUP, and SIGUSR1 as in SPIRE, have the configuration read again. SIGUSR2 reopens the log
+//! file.
 
 use std::{future::Future, num::NonZeroUsize, pin::pin, sync::Arc, time::Duration};
 

@@ -193,7 +193,8 @@ fn ia5(text: &str) -> Result<Ia5String, CsrError> {
 /// An RSA-8192 key, its signature and the longest SPIFFE ID fit with room for DNS names.
 const MAX_LENGTH: usize = 64 * 1024;
 
-/// A signature algorithm: its identifier in dots and in DER (RFC 5758 §3, RFC 4055 §5, RFC 8410 §3).
+/// A signature algorithm: its identifier in dots and in DER (RFC 5758 §3, RFC 4055 §5, RFC 8410
+/// §3).
 struct Algorithm {
     name: &'static str,
     der: &'static [u8],

@@ -1,5 +1,5 @@
-//! The little DER that is written by hand, public keys from JWKs and signatures from their numbers, and the check
-//! that something is DER at all.
+//! The little DER that is written by hand, public keys from JWKs and signatures from their numbers,
+//! and the check that something is DER at all.
 
 /// `SEQUENCE` of parts that are DER already.
 pub(crate) fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
@@ -28,9 +28,10 @@ pub(crate) fn bit_string(bytes: &[u8]) -> Vec<u8> {
     tlv(BIT_STRING, &value)
 }
 
-/// Whether this is one value in the one spelling that DER has for it: the shortest definite lengths (X.690 §10.1),
-/// the shortest numbers (§8.3.2), truth as `ff` (§11.1) and nothing in the unused bits (§11.2.1). Two readers of
-/// anything else may read two things. A default that is written out is let pass; everybody reads it alike.
+/// Whether this is one value in the one spelling that DER has for it: the shortest definite lengths
+/// (X.690 §10.1), the shortest numbers (§8.3.2), truth as `ff` (§11.1) and nothing in the unused
+/// bits (§11.2.1). Two readers of anything else may read two things. A default that is written out
+/// is let pass; everybody reads it alike.
 pub(crate) fn is_canonical(der: &[u8]) -> bool {
     values(der, DEEPEST) == Some(1)
 }

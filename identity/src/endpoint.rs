@@ -1,7 +1,8 @@
-//! Where a Workload Endpoint is: the URI of SPIFFE Workload Endpoint §4, as `SPIFFE_ENDPOINT_SOCKET` has it.
+//! Where a Workload Endpoint is: the URI of SPIFFE Workload Endpoint §4, as
+//! `SPIFFE_ENDPOINT_SOCKET` has it.
 //!
-//! The grammar is narrow, and what does not fit it whole is refused: a client that guesses may end up asking
-//! somebody else for its identity.
+//! The grammar is narrow, and what does not fit it whole is refused: a client that guesses may end
+//! up asking somebody else for its identity.
 
 use std::{
     fmt,
@@ -78,7 +79,8 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Percent signs stay as they are: the standard does not speak of them, and the other libraries keep them.
+/// Percent signs stay as they are: the standard does not speak of them, and the other libraries
+/// keep them.
 fn unix(rest: &str) -> Result<Endpoint, Fault> {
     if rest.contains(['?', '#']) {
         return Err(Fault::Surplus);

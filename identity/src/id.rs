@@ -1,5 +1,5 @@
-//! SPIFFE IDs at the edge. One spelling per identity: capitals in scheme or trust domain are refused rather
-//! than folded, and 2048 bytes are the limit (SPIFFE-ID §2.1, §2.3, §2.4).
+//! SPIFFE IDs at the edge. One spelling per identity: capitals in scheme or trust domain are
+//! refused rather than folded, and 2048 bytes are the limit (SPIFFE-ID §2.1, §2.3, §2.4).
 
 use signet_proto::spire::api::types;
 use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};

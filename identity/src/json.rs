@@ -1,5 +1,5 @@
-//! JSON in which no object names a member twice. Two readers of such an object may see different things, so
-//! tokens and bundles that have one are refused.
+//! JSON in which no object names a member twice. Two readers of such an object may see different
+//! things, so tokens and bundles that have one are refused.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! The rules of SPIFFE that every room shares: keys, certificate requests, selectors and entries, bundles, and
-//! who is trusted for what on a TLS connection.
+//! The rules of SPIFFE that every room shares: keys, certificate requests, selectors and entries,
+//! bundles, and who is trusted for what on a TLS connection.
 
 pub mod bundle;
 pub mod crypto;

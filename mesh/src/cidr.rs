@@ -5,8 +5,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// A block of addresses. IPv4 addresses that arrive mapped into IPv6 (`::ffff:10.0.0.1`) count as IPv4, so that
-/// a dual-stack listener cannot be used to step around an IPv4 block.
+/// A block of addresses. IPv4 addresses that arrive mapped into IPv6 (`::ffff:10.0.0.1`) count as
+/// IPv4, so that a dual-stack listener cannot be used to step around an IPv4 block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cidr {
     network: IpAddr,

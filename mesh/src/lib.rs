@@ -1,9 +1,10 @@
 //! What policies of the mesh mean: parse, validate, decide. No I/O, no clock, no async.
 //!
-//! The kinds are Istio's, with Istio's names and semantics. Parsing accepts all of what it is given or refuses it
-//! with file, line and remedy; deciding cannot fail. Where Istio's behaviour would leave a hole (values that can be
-//! dodged by a port in the `Host` header, an unreadable path, an empty list that means "everyone"), the safe reading is
-//! taken, and the module that does so says it.
+//! The kinds are Istio's, with Istio's names and semantics. Parsing accepts all of what it is given
+//! or refuses it with file, line and remedy; deciding cannot fail. Where Istio's behaviour would
+//! leave a hole (values that can be dodged by a port in the `Host` header, an unreadable path, an
+//! empty list that means "everyone"), the safe reading is taken, and the module that does so says
+//! it.
 //!
 //! ```
 //! use signet_mesh::{HttpPath, Policies, Request, Source, Workload};

@@ -1,15 +1,16 @@
 //! The path on which policy decides, and the only one that may be forwarded.
 //!
-//! One resource has many spellings, and a policy that compares text can be stepped around with any of them. So a
-//! request's path is brought into one form first (RFC 3986 §6.2.2): percent-encoded unreserved characters are
-//! written plainly, the hex digits of the others in capitals, dot segments resolved, slashes merged. What has two
-//! meanings is refused rather than guessed: an encoded slash, backslash or control character, a literal backslash,
-//! characters that no URI may hold, `..` above the root, and dot segments with parameters (`/..;/`, which servlet
-//! containers resolve). Nothing is decoded silently: the proxy must forward [`HttpPath::as_str`], and
+//! One resource has many spellings, and a policy that compares text can be stepped around with any
+//! of them. So a request's path is brought into one form first (RFC 3986 §6.2.2): percent-encoded
+//! unreserved characters are written plainly, the hex digits of the others in capitals, dot
+//! segments resolved, slashes merged. What has two meanings is refused rather than guessed: an
+//! encoded slash, backslash or control character, a literal backslash, characters that no URI may
+//! hold, `..` above the root, and dot segments with parameters (`/..;/`, which servlet containers
+//! resolve). Nothing is decoded silently: the proxy must forward [`HttpPath::as_str`], and
 //! [`HttpPath::was_changed`] says whether that differs from what came in.
 //!
-//! Two things are left to the application and to whoever writes its policy: `/a` and `/a/` are two paths, and so
-//! are `/a` and `/A`.
+//! Two things are left to the application and to whoever writes its policy: `/a` and `/a/` are two
+//! paths, and so are `/a` and `/A`.
 
 use std::borrow::Cow;
 
@@ -23,7 +24,8 @@ pub struct HttpPath<'a> {
     changed: bool,
 }
 
-/// Why a request's path has no single meaning. Such a request is answered with 400, whatever the policy.
+/// Why a request's path has no single meaning. Such a request is answered with 400, whatever the
+/// policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PathError {
     /// Neither an absolute path nor `*`.
@@ -95,8 +97,8 @@ impl<'a> HttpPath<'a> {
         self.changed
     }
 
-    /// What an application may make of the path: all escapes decoded, parameters (`;v=1`) cut off. Only where
-    /// matching more is the safe side, this form is tried too.
+    /// What an application may make of the path: all escapes decoded, parameters (`;v=1`) cut off.
+    /// Only where matching more is the safe side, this form is tried too.
     pub(crate) fn plain(&self) -> Option<&[u8]> {
         self.plain.as_deref()
     }

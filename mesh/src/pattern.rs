@@ -1,4 +1,5 @@
-//! Istio's string matching: `abc` exact, `abc*` prefix, `*abc` suffix, `*` present. Any other `*` is literal.
+//! Istio's string matching: `abc` exact, `abc*` prefix, `*abc` suffix, `*` present. Any other `*`
+//! is literal.
 
 use std::fmt;
 
@@ -32,7 +33,8 @@ impl Pattern {
         self.matches_joined(value, b"")
     }
 
-    /// Matches `head` and `tail` as if they were one value, so that a SPIFFE ID need not be put together first.
+    /// Matches `head` and `tail` as if they were one value, so that a SPIFFE ID need not be put
+    /// together first.
     pub(crate) fn matches_joined(&self, head: &[u8], tail: &[u8]) -> bool {
         match self {
             Self::Exact(text) => text.as_bytes().strip_prefix(head) == Some(tail),

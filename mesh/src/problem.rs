@@ -41,8 +41,8 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Collects the problems of all files, so that a person sees every one of them at once. Whoever reports here may
-/// go on with a partial value: one error anywhere and nothing is loaded.
+/// Collects the problems of all files, so that a person sees every one of them at once. Whoever
+/// reports here may go on with a partial value: one error anywhere and nothing is loaded.
 #[derive(Debug)]
 pub(crate) struct Problems {
     file: Arc<str>,

@@ -28,8 +28,8 @@ impl Reading {
         }
     }
 
-    /// Whether the clock was set between `before` and this reading, or the machine slept. What cannot
-    /// be undone should then wait, as the time may be wrong for a moment.
+    /// Whether the clock was set between `before` and this reading, or the machine slept. What
+    /// cannot be undone should then wait, as the time may be wrong for a moment.
     pub(crate) fn jumped_since(&self, before: &Self) -> bool {
         let passed = self.steady.saturating_duration_since(before.steady);
         let Some(expected) = before.now.checked_add(passed) else {

@@ -11,8 +11,8 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Cleans up every few minutes until told to stop; not just after the clock was set, which may be to
-/// a wrong time.
+/// Cleans up every few minutes until told to stop; not just after the clock was set, which may be
+/// to a wrong time.
 pub(crate) async fn run(store: Store, shutdown: CancellationToken) {
     let mut ticks = time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

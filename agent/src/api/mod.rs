@@ -1,6 +1,6 @@
-//! The agent's own gRPC services on Unix sockets: the SPIFFE Workload API, and for delegates SPIRE's
-//! DelegatedIdentity API. Who a caller is, the kernel says (see `workload`); what it gets, the
-//! cache says.
+//! The agent's own gRPC services on Unix sockets: the SPIFFE Workload API, and for delegates
+//! SPIRE's DelegatedIdentity API. Who a caller is, the kernel says (see `workload`); what it gets,
+//! the cache says.
 
 mod delegated;
 mod follow;

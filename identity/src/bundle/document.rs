@@ -1,7 +1,9 @@
-//! The SPIFFE bundle document (SPIFFE Trust Domain and Bundle §4), and the plain JWK set of the Workload API.
+//! The SPIFFE bundle document (SPIFFE Trust Domain and Bundle §4), and the plain JWK set of the
+//! Workload API.
 //!
-//! A reader leaves out entries that it does not understand and keeps the rest; what is no bundle document at
-//! all is refused, so that it is never mistaken for a bundle in which everything was revoked.
+//! A reader leaves out entries that it does not understand and keeps the rest; what is no bundle
+//! document at all is refused, so that it is never mistaken for a bundle in which everything was
+//! revoked.
 
 use std::time::Duration;
 

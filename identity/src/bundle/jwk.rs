@@ -1,4 +1,5 @@
-//! JSON Web Keys (RFC 7517, RFC 7518 §6): public keys only, in the kinds that SVIDs are signed with.
+//! JSON Web Keys (RFC 7517, RFC 7518 §6): public keys only, in the kinds that SVIDs are signed
+//! with.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;

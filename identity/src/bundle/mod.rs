@@ -1,4 +1,5 @@
-//! Bundles: the authorities of one trust domain, as SPIRE's messages, as PEM, and as the SPIFFE bundle document.
+//! Bundles: the authorities of one trust domain, as SPIRE's messages, as PEM, and as the SPIFFE
+//! bundle document.
 
 mod document;
 mod jwk;
@@ -203,8 +204,9 @@ impl Bundle {
 }
 
 impl X509Authority {
-    /// Takes a certificate that is an authority of any PKI: other implementations' bundles have some without a key
-    /// usage. Whether it is trusted for SVIDs is [`crate::trust::Trust`]'s question, which is stricter.
+    /// Takes a certificate that is an authority of any PKI: other implementations' bundles have
+    /// some without a key usage. Whether it is trusted for SVIDs is [`crate::trust::Trust`]'s
+    /// question, which is stricter.
     pub fn parse(der: CertificateDer<'static>, tainted: bool) -> Result<Self, ProfileError> {
         x509::check_issuer(&der)?;
         Ok(Self { der, tainted })

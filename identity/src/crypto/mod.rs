@@ -1,5 +1,6 @@
-//! The only place that names a cryptographic library: `ring` signs with elliptic curves, `aws-lc-rs` does
-//! RSA, verifies signatures, seals, and runs TLS. Everything else asks this module.
+//! The only place that names a cryptographic library: `ring` signs with elliptic curves,
+//! `aws-lc-rs` does RSA, verifies signatures, seals, and runs TLS. Everything else asks this
+//! module.
 
 pub mod key;
 mod public;
@@ -19,13 +20,14 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs as tls};
 
 use key::KeyError;
 
-/// What every TLS endpoint of ours runs on. The hybrid post-quantum group X25519MLKEM768 is offered first.
+/// What every TLS endpoint of ours runs on. The hybrid post-quantum group X25519MLKEM768 is offered
+/// first.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
-/// Makes [`provider`] the default of the process, for libraries that look for one. Called first in `main`;
-/// calling it again changes nothing.
+/// Makes [`provider`] the default of the process, for libraries that look for one. Called first in
+/// `main`; calling it again changes nothing.
 pub fn install() {
     // The only error is that a default stands already, and then there is nothing to do.
     let _ = CryptoProvider::install_default(PROVIDER.as_ref().clone());

@@ -28,7 +28,8 @@ pub enum PublicKeyKind {
     Ed25519,
 }
 
-/// The kind of the key in `spki_der`, or `None` when it is malformed or of a kind that nothing here verifies.
+/// The kind of the key in `spki_der`, or `None` when it is malformed or of a kind that nothing here
+/// verifies.
 pub fn public_key_kind(spki_der: &[u8]) -> Option<PublicKeyKind> {
     let (rest, spki) = SubjectPublicKeyInfo::from_der(spki_der).ok()?;
     if !rest.is_empty() {

@@ -1,4 +1,5 @@
-//! Verification of signatures by keys of others: certificate requests, JWT-SVIDs, and the x509pop proof.
+//! Verification of signatures by keys of others: certificate requests, JWT-SVIDs, and the x509pop
+//! proof.
 
 use aws_lc_rs::signature::{
     self as aws, RsaPssSaltLength, UnparsedPublicKey, VerificationAlgorithm,
@@ -53,8 +54,8 @@ pub fn verify(
     check(algorithm, spki_der, message, signature)
 }
 
-/// Verifies the proof of possession of the `x509pop` attestor, a signature over `message` (the server's nonce
-/// followed by the agent's) with SHA-256, whatever the key.
+/// Verifies the proof of possession of the `x509pop` attestor, a signature over `message` (the
+/// server's nonce followed by the agent's) with SHA-256, whatever the key.
 pub fn verify_nonce(
     spki_der: &[u8],
     message: &[u8],

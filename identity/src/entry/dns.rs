@@ -1,6 +1,7 @@
-//! DNS names in entries and requests. A name is written as it will stand in the certificate: ASCII, lower or
-//! upper case, with a wildcard only as the whole first label. Underscores may stand where letters may: host
-//! names have none, but names of containers and services do, and SPIRE takes them.
+//! DNS names in entries and requests. A name is written as it will stand in the certificate: ASCII,
+//! lower or upper case, with a wildcard only as the whole first label. Underscores may stand where
+//! letters may: host names have none, but names of containers and services do, and SPIRE takes
+//! them.
 
 /// Why a name is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,5 @@
-//! An entry that somebody wants: not yet stored, but checked against every rule that needs no database.
+//! An entry that somebody wants: not yet stored, but checked against every rule that needs no
+//! database.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,7 +28,8 @@ pub struct Draft {
     pub x509_svid_ttl: Option<Duration>,
     /// Lifetime of JWT-SVIDs.
     pub jwt_svid_ttl: Option<Duration>,
-    /// Trust domains whose bundles the workload also gets. That the bundles exist is for the store to check.
+    /// Trust domains whose bundles the workload also gets. That the bundles exist is for the store
+    /// to check.
     pub federates_with: Vec<TrustDomain>,
     /// What the identity may do at the server.
     pub rights: Rights,
@@ -44,7 +46,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reads an entry for `trust_domain` that somebody wants to create, or has merged with a change.
+    /// Reads an entry for `trust_domain` that somebody wants to create, or has merged with a
+    /// change.
     pub fn from_proto(
         entry: &types::Entry,
         trust_domain: &TrustDomain,

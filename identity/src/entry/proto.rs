@@ -9,8 +9,8 @@ use super::{Attributes, Entry, EntryError, Rights};
 use crate::{id, selector::Selectors, unix};
 
 impl Entry {
-    /// Reads an entry that a server sent, all of its fields. What makes an entry acceptable to the server is
-    /// the server's business; see [`super::Draft`].
+    /// Reads an entry that a server sent, all of its fields. What makes an entry acceptable to the
+    /// server is the server's business; see [`super::Draft`].
     pub fn from_proto(entry: &types::Entry) -> Result<Self, EntryError> {
         let created_at = unix::time(entry.created_at).ok_or(EntryError::Time {
             field: "created at",
@@ -41,8 +41,8 @@ impl Entry {
         })
     }
 
-    /// The entry as a message with the fields that `mask` asks for, all of them without one. The id is always
-    /// there.
+    /// The entry as a message with the fields that `mask` asks for, all of them without one. The id
+    /// is always there.
     pub fn to_proto(&self, mask: Option<&types::EntryMask>) -> types::Entry {
         let mask = mask.unwrap_or(&EVERYTHING);
         let seconds = |ttl: Option<Duration>| {
@@ -76,8 +76,8 @@ impl Entry {
         }
     }
 
-    /// This entry with the fields of `change` that `mask` names, all of them without one. Parse the outcome with
-    /// [`super::Draft::from_proto`] before it is used.
+    /// This entry with the fields of `change` that `mask` names, all of them without one. Parse the
+    /// outcome with [`super::Draft::from_proto`] before it is used.
     pub fn merged(&self, change: &types::Entry, mask: Option<&types::EntryMask>) -> types::Entry {
         let mask = mask.unwrap_or(&EVERYTHING);
         let mut merged = self.to_proto(None);

@@ -34,12 +34,14 @@ impl Verifier {
     ) -> Result<(), rustls::Error> {
         match self {
             Self::Trusted { trust, expect } => {
-                // A copy of the handle, so that nobody who publishes has to wait for a signature check.
+                // A copy of the handle, so that nobody who publishes has to wait for a signature
+                // check.
                 let trust = Arc::clone(&trust.borrow());
                 let now = system_time(now);
                 match trust.verify_parts(leaf, intermediates, Usage::Server, now) {
                     Ok(peer) => expect.check(peer.id).map_err(refused),
-                    // Whoever a stranger is: if it is not who is wanted, that is what helps to know.
+                    // Whoever a stranger is: if it is not who is wanted, that is what helps to
+                    // know.
                     Err(VerifyError::UnknownTrustDomain(found)) => {
                         expect.check(found.clone()).map_err(refused)?;
                         Err(untrusted(VerifyError::UnknownTrustDomain(found)))

@@ -1,7 +1,8 @@
-//! TLS 1.3 between parts that have SPIFFE IDs. Identity and trust are read at each handshake, so that a new
-//! SVID or bundle counts from the next connection on without a new configuration.
+//! TLS 1.3 between parts that have SPIFFE IDs. Identity and trust are read at each handshake, so
+//! that a new SVID or bundle counts from the next connection on without a new configuration.
 //!
-//! Sessions are never resumed: a resumed session would skip the check of the peer and outlive its SVID.
+//! Sessions are never resumed: a resumed session would skip the check of the peer and outlive its
+//! SVID.
 
 mod client;
 mod identity;
@@ -75,8 +76,8 @@ pub enum TlsError {
     },
 }
 
-/// A client that presents `identity`, if it has one, and connects only to servers that `trust` leads to and
-/// `expect` names.
+/// A client that presents `identity`, if it has one, and connects only to servers that `trust`
+/// leads to and `expect` names.
 pub fn client_config(
     identity: Option<SharedIdentity>,
     trust: SharedTrust,
@@ -89,8 +90,9 @@ pub fn client_config(
     build_client(client::Verifier::Trusted { trust, expect }, identity, alpn)
 }
 
-/// A client that believes any server that calls itself `expect`, without a look at who signed its certificate.
-/// Only for an agent that was told to bootstrap without a bundle: it trusts on first use.
+/// A client that believes any server that calls itself `expect`, without a look at who signed its
+/// certificate. Only for an agent that was told to bootstrap without a bundle: it trusts on first
+/// use.
 pub fn bootstrap_client_config_insecure(
     expect: SpiffeId,
     alpn: &[&[u8]],

@@ -1,8 +1,8 @@
-//! Chains with certificates that are valid since before 1970, such as those that Go makes when no start is said (the
-//! year 1). webpki cannot read such a time.
+//! Chains with certificates that are valid since before 1970, such as those that Go makes when no
+//! start is said (the year 1). webpki cannot read such a time.
 //!
-//! It is given a copy in which the validity begins with 1970, which for any clock means the same. Signatures are
-//! verified over what was signed.
+//! It is given a copy in which the validity begins with 1970, which for any clock means the same.
+//! Signatures are verified over what was signed.
 
 use rustls_pki_types::{
     AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm,

@@ -1,9 +1,11 @@
-//! Who is trusted: the authorities of each trust domain, and the check of a peer's chain against them.
+//! Who is trusted: the authorities of each trust domain, and the check of a peer's chain against
+//! them.
 //!
-//! webpki builds and verifies the path. It does not know SPIFFE and skips some of RFC 5280 for trust anchors;
-//! what it leaves out is added here: the profile of the leaf, the choice of roots by the leaf's own trust
-//! domain, the validity and path length of roots, and the key usage of intermediates. Name constraints on URIs, which
-//! X509-SVID §4.2 leaves to everyone's choice, webpki does not evaluate: whatever stands below them is refused.
+//! webpki builds and verifies the path. It does not know SPIFFE and skips some of RFC 5280 for
+//! trust anchors; what it leaves out is added here: the profile of the leaf, the choice of roots by
+//! the leaf's own trust domain, the validity and path length of roots, and the key usage of
+//! intermediates. Name constraints on URIs, which X509-SVID §4.2 leaves to everyone's choice,
+//! webpki does not evaluate: whatever stands below them is refused.
 
 mod early;
 
@@ -92,8 +94,8 @@ pub enum VerifyError {
 }
 
 impl Trust {
-    /// Trusts the X.509 authorities of `bundles`, each for its own trust domain. An authority that is no
-    /// certificate authority is not trusted; reading a bundle refuses those.
+    /// Trusts the X.509 authorities of `bundles`, each for its own trust domain. An authority that
+    /// is no certificate authority is not trusted; reading a bundle refuses those.
     pub fn new<'a>(bundles: impl IntoIterator<Item = &'a Bundle>) -> Self {
         let domains = bundles.into_iter().map(|bundle| {
             let authorities = bundle.x509_authorities.iter();
@@ -186,9 +188,9 @@ impl Anchors {
         Ok(())
     }
 
-    /// Verifies a chain, leaf first, of certificates that are no SVIDs, whatever their purpose. Node attestation
-    /// by certificate uses it. Gives the issuers on the path that was verified: the intermediates that it
-    /// needed, from the leaf up, and the authority last.
+    /// Verifies a chain, leaf first, of certificates that are no SVIDs, whatever their purpose.
+    /// Node attestation by certificate uses it. Gives the issuers on the path that was
+    /// verified: the intermediates that it needed, from the leaf up, and the authority last.
     pub fn verify_any_purpose(
         &self,
         chain: &[CertificateDer<'_>],

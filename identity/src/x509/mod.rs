@@ -1,4 +1,5 @@
-//! What SPIFFE demands of a certificate, read from its DER: leaves (X509-SVID §3 to §5) and authorities.
+//! What SPIFFE demands of a certificate, read from its DER: leaves (X509-SVID §3 to §5) and
+//! authorities.
 
 mod encoding;
 mod serial;
@@ -21,8 +22,8 @@ use crate::{
     unix,
 };
 
-/// What is known of a leaf certificate that keeps the profile. Whether it is trusted is another question; see
-/// [`crate::trust::Trust::verify`].
+/// What is known of a leaf certificate that keeps the profile. Whether it is trusted is another
+/// question; see [`crate::trust::Trust::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
     /// Its identity.
@@ -118,8 +119,8 @@ pub fn check_svid_leaf(der: &[u8]) -> Result<Leaf, ProfileError> {
     })
 }
 
-/// Checks that a certificate may sign SVIDs and reads what it says (X509-SVID §4.3: keyUsage with keyCertSign is
-/// there). Names in it are not judged: an authority from upstream may have any.
+/// Checks that a certificate may sign SVIDs and reads what it says (X509-SVID §4.3: keyUsage with
+/// keyCertSign is there). Names in it are not judged: an authority from upstream may have any.
 pub fn check_authority(der: &[u8]) -> Result<Authority, ProfileError> {
     let certificate = parse(der)?;
     if key_usage(&certificate)?.is_none() {
@@ -128,8 +129,8 @@ pub fn check_authority(der: &[u8]) -> Result<Authority, ProfileError> {
     issuer(&certificate)
 }
 
-/// Checks that a certificate of any PKI may sign others (RFC 5280 §6.1.4: keyUsage counts if it is there) and reads
-/// what it says.
+/// Checks that a certificate of any PKI may sign others (RFC 5280 §6.1.4: keyUsage counts if it is
+/// there) and reads what it says.
 pub fn check_issuer(der: &[u8]) -> Result<Authority, ProfileError> {
     issuer(&parse(der)?)
 }

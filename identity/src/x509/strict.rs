@@ -12,8 +12,9 @@ use x509_parser::{
 
 use crate::der;
 
-/// Whether it is DER throughout, has no extension twice (RFC 5280 §4.2), and each extension that counts is one whole
-/// value. Of other extensions nothing is asked: whoever does not know them passes over them.
+/// Whether it is DER throughout, has no extension twice (RFC 5280 §4.2), and each extension that
+/// counts is one whole value. Of other extensions nothing is asked: whoever does not know them
+/// passes over them.
 pub(super) fn is_clear(der: &[u8], certificate: &X509Certificate<'_>) -> bool {
     der::is_canonical(der)
         && certificate.extensions_map().is_ok()

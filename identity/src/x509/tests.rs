@@ -1,5 +1,5 @@
-//! What is read from certificates, and chains through their encodings. The refusals of the profile are tested
-//! with whole chains, beside [`crate::trust`].
+//! What is read from certificates, and chains through their encodings. The refusals of the profile
+//! are tested with whole chains, beside [`crate::trust`].
 
 use rcgen::{BasicConstraints, IsCa, SerialNumber, date_time_ymd};
 use rustls_pki_types::CertificateDer;

@@ -1,12 +1,13 @@
 //! One field of a rule: what it asks of a request.
 //!
-//! Two readings exist where a request can be spelled in more than one way (a port in `Host`, `;parameters` in a path, a
-//! repeated header, `/ns/x/` deeper in a SPIFFE path). Matching more is the safe side for a DENY, matching less for an
-//! ALLOW; for the `not…` forms it is the other way round. So each condition takes the reading that denies.
+//! Two readings exist where a request can be spelled in more than one way (a port in `Host`,
+//! `;parameters` in a path, a repeated header, `/ns/x/` deeper in a SPIFFE path). Matching more is
+//! the safe side for a DENY, matching less for an ALLOW; for the `not…` forms it is the other way
+//! round. So each condition takes the reading that denies.
 //!
-//! Namespaces and service accounts stand in the path of a SPIFFE ID, and a trust domain that is federated with could put
-//! anything there. Where matching less is safe they are those of the workload's own trust domain, unless the rule says
-//! whose with `principals` or `trustDomains`.
+//! Namespaces and service accounts stand in the path of a SPIFFE ID, and a trust domain that is
+//! federated with could put anything there. Where matching less is safe they are those of the
+//! workload's own trust domain, unless the rule says whose with `principals` or `trustDomains`.
 
 use std::fmt;
 
@@ -27,7 +28,8 @@ pub(crate) struct Condition {
     pub(crate) line: u64,
     /// A `not…` field: none of the values may match.
     pub(crate) negated: bool,
-    /// Whether a namespace or an account means that of any trust domain, because the rule says elsewhere whose.
+    /// Whether a namespace or an account means that of any trust domain, because the rule says
+    /// elsewhere whose.
     pub(crate) anywhere: bool,
     pub(crate) test: Test,
 }
@@ -111,7 +113,8 @@ impl Test {
         }
     }
 
-    /// Whether it looks at a part of the path of somebody who is not of the workload's own trust domain.
+    /// Whether it looks at a part of the path of somebody who is not of the workload's own trust
+    /// domain.
     fn reads_foreign_path(&self, request: &Request<'_>) -> bool {
         let foreign = || {
             let source = request.source.map(|id| id.trust_domain());
@@ -267,7 +270,8 @@ fn any(patterns: &[Pattern], value: Option<&str>) -> bool {
     })
 }
 
-/// The namespace is what follows a leading `/ns/`. Envoy, as Istio sets it up, finds `/ns/x/` anywhere in the path.
+/// The namespace is what follows a leading `/ns/`. Envoy, as Istio sets it up, finds `/ns/x/`
+/// anywhere in the path.
 fn namespace_matches(patterns: &[Pattern], path: &str, reading: Reading) -> bool {
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
@@ -310,8 +314,9 @@ fn path_matches(pattern: &PathPattern, http: &Http<'_>, reading: Reading) -> boo
     matches(http.path.as_str().as_bytes()) || plain.is_some_and(matches)
 }
 
-/// Envoy joins the values of a repeated header with commas, so that a second value hides the first one. Here any value
-/// counts where matching more is safe, and every value must match where it is not.
+/// Envoy joins the values of a repeated header with commas, so that a second value hides the first
+/// one. Here any value counts where matching more is safe, and every value must match where it is
+/// not.
 fn header_matches(
     name: &HeaderName,
     patterns: &[Pattern],

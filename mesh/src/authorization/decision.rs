@@ -18,7 +18,8 @@ pub enum Decision {
     Denied(Denied),
 }
 
-/// Proof that a request was permitted. Only [`super::WorkloadPolicy::decide`] makes one, and it cannot be copied.
+/// Proof that a request was permitted. Only [`super::WorkloadPolicy::decide`] makes one, and it
+/// cannot be copied.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit {
     why: PermitWhy,

@@ -21,7 +21,8 @@ pub(crate) fn check(policy: &Policy, problems: &mut Problems) {
     }
 }
 
-/// On TCP a DENY loses its HTTP conditions, so that "DENY POST" denies every connection to a TCP port.
+/// On TCP a DENY loses its HTTP conditions, so that "DENY POST" denies every connection to a TCP
+/// port.
 fn warn_of_wide_deny(rule: &Rule, problems: &mut Problems) {
     let names_port = |clause: &Clause| {
         clause

@@ -55,8 +55,9 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Reads all documents of all sources, or refuses them together: the errors are those of every source, and
-    /// nothing is loaded if there is one. The order of sources and documents carries no meaning.
+    /// Reads all documents of all sources, or refuses them together: the errors are those of every
+    /// source, and nothing is loaded if there is one. The order of sources and documents
+    /// carries no meaning.
     pub fn parse(sources: &[Source]) -> Result<Self, Vec<PolicyError>> {
         let mut problems = Problems::new();
         let mut policies: BTreeMap<ObjectName, Arc<Policy>> = BTreeMap::new();
@@ -98,8 +99,8 @@ impl Policies {
         self.policies.iter().map(|policy| &policy.name)
     }
 
-    /// The policies that concern `workload`: those of its namespace and those of the root namespace (which hold for
-    /// the whole mesh), if their selector selects it.
+    /// The policies that concern `workload`: those of its namespace and those of the root namespace
+    /// (which hold for the whole mesh), if their selector selects it.
     pub fn for_workload(&self, workload: &Workload, root_namespace: &str) -> WorkloadPolicy {
         let concerns = |policy: &&Arc<Policy>| {
             let namespace = policy.name.namespace();

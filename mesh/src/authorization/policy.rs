@@ -84,8 +84,8 @@ impl fmt::Display for Action {
 impl Rule {
     /// `Ok` if the rule matches.
     ///
-    /// Without HTTP an ALLOW rule that asks for anything of HTTP matches nothing, and a DENY rule loses just that
-    /// condition, as in Istio: either way less is permitted.
+    /// Without HTTP an ALLOW rule that asks for anything of HTTP matches nothing, and a DENY rule
+    /// loses just that condition, as in Istio: either way less is permitted.
     pub(crate) fn check(&self, request: &Request<'_>, action: Action) -> Result<(), Miss<'_>> {
         if action == Action::Allow && request.http.is_none() {
             self.refuse_http_conditions()?;

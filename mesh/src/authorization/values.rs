@@ -43,8 +43,8 @@ pub(crate) struct Field<'n> {
 }
 
 impl Field<'_> {
-    /// Compiles the field. `namespace` is that of the policy. After an error the condition is partial; the error keeps
-    /// it from being used.
+    /// Compiles the field. `namespace` is that of the policy. After an error the condition is
+    /// partial; the error keeps it from being used.
     pub(crate) fn compile(self, namespace: &str, problems: &mut Problems) -> Condition {
         let mut values = Values {
             field: &self.name,

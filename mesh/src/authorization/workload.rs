@@ -19,7 +19,8 @@ pub struct WorkloadPolicy {
 }
 
 impl WorkloadPolicy {
-    /// `policies` come sorted by name, so that the rule that is named does not depend on the order of files.
+    /// `policies` come sorted by name, so that the rule that is named does not depend on the order
+    /// of files.
     pub(super) fn new(policies: impl Iterator<Item = Arc<Policy>>) -> Self {
         let (mut deny, mut allow) = (Vec::new(), Vec::new());
         for policy in policies {
@@ -39,14 +40,15 @@ impl WorkloadPolicy {
         }
     }
 
-    /// Whether a rule reads headers other than the host. Who keeps a request to ask about it again needs to keep its
-    /// headers only then.
+    /// Whether a rule reads headers other than the host. Who keeps a request to ask about it again
+    /// needs to keep its headers only then.
     pub fn reads_headers(&self) -> bool {
         self.reads_headers
     }
 
-    /// Decides in Istio's order: a DENY rule that matches denies; without an ALLOW policy everything else passes; with
-    /// one, only what a rule of an ALLOW policy matches. It cannot fail, and a permit costs no allocation.
+    /// Decides in Istio's order: a DENY rule that matches denies; without an ALLOW policy
+    /// everything else passes; with one, only what a rule of an ALLOW policy matches. It cannot
+    /// fail, and a permit costs no allocation.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
         if let Some(rule) = first_match(&self.deny, request) {
             return Decision::Denied(Denied::new(DeniedWhy::Rule(rule)));

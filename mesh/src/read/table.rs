@@ -1,5 +1,5 @@
-//! A mapping whose keys are all known: what is read, what is bookkeeping, what is not supported yet. Any other key is
-//! an error with the nearest match.
+//! A mapping whose keys are all known: what is read, what is bookkeeping, what is not supported
+//! yet. Any other key is an error with the nearest match.
 
 use super::yaml::{Entry, Node, Value};
 use crate::problem::Problems;
@@ -166,8 +166,8 @@ pub(crate) fn text<'n>(node: &'n Node, location: &str, problems: &mut Problems) 
     }
 }
 
-/// The items of a list that must have some: for Istio an empty list means the same as none at all, which in a source
-/// is "everyone"; so whoever means that has to leave the key out.
+/// The items of a list that must have some: for Istio an empty list means the same as none at all,
+/// which in a source is "everyone"; so whoever means that has to leave the key out.
 pub(crate) fn list<'n>(node: &'n Node, location: &str, problems: &mut Problems) -> &'n [Node] {
     match &node.value {
         Value::List(items) if items.is_empty() => {

@@ -1,6 +1,7 @@
 //! YAML as a tree in which every node knows its line.
 //!
-//! Values keep the type they were written in. Duplicate keys are kept too, so that the reader can name both places.
+//! Values keep the type they were written in. Duplicate keys are kept too, so that the reader can
+//! name both places.
 
 use std::fmt;
 
@@ -52,8 +53,8 @@ impl Node {
     }
 }
 
-/// The documents of a file. A file in which there is none is an error: it is more likely half written than meant,
-/// and to load it as "no policy" would open everything.
+/// The documents of a file. A file in which there is none is an error: it is more likely half
+/// written than meant, and to load it as "no policy" would open everything.
 pub(crate) fn documents(text: &str, problems: &mut Problems) -> Vec<Node> {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,

@@ -97,7 +97,8 @@ impl Agents {
         Ok(svid)
     }
 
-    /// Notes that an agent uses a renewed SVID for the first time: from now on it is the current one.
+    /// Notes that an agent uses a renewed SVID for the first time: from now on it is the current
+    /// one.
     pub(crate) async fn promote(&self, id: SpiffeId, serial: String) -> Result<(), StoreError> {
         let written = self.store.promote_agent_serial(id, serial).await?;
         self.directory.seen(written).await;

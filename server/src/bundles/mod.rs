@@ -203,7 +203,8 @@ impl Bundles {
         Ok(())
     }
 
-    /// Whoever holds a key of several trust domains can speak for each of them (SPIFFE bundle §6.2).
+    /// Whoever holds a key of several trust domains can speak for each of them (SPIFFE bundle
+    /// §6.2).
     fn warn_if_shared(&self, bundle: &Bundle) {
         let trust_domain = &bundle.trust_domain;
         let keys = keys_of(bundle);

@@ -39,8 +39,8 @@ use x509::{Issuer, LeafRequest, Signed};
 /// Why an SVID was not issued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IssueError {
-    /// There is no authority that could sign, which lasts only until the rotation has made one: at the
-    /// start, and when the clock jumps.
+    /// There is no authority that could sign, which lasts only until the rotation has made one: at
+    /// the start, and when the clock jumps.
     #[error("the server has no active authority yet; try again in a few seconds")]
     NotReady,
     /// The configuration says `disable_jwt_svids`.

@@ -47,8 +47,8 @@ impl Lifetime {
         self.before_end(longest_svid(self.length()))
     }
 
-    /// Whether what it signs at `now` can be verified: it has not ended, and it has begun. It has not
-    /// when the clock was far ahead as it was made and was put right since.
+    /// Whether what it signs at `now` can be verified: it has not ended, and it has begun. It has
+    /// not when the clock was far ahead as it was made and was put right since.
     pub(crate) fn holds_at(self, now: SystemTime) -> bool {
         let begun = now
             .checked_add(BACKDATE)

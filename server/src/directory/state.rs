@@ -45,7 +45,8 @@ impl State {
     /// Moves on to `changes.upto`. True if a bundle changed.
     pub(super) fn apply(&mut self, changes: Changes) -> bool {
         let at = changes.upto;
-        // Bundles first: entries that drop a federation with a deleted bundle still show who saw it.
+        // Bundles first: entries that drop a federation with a deleted bundle still show who saw
+        // it.
         let mut bundles_changed = false;
         for trust_domain in changes.gone_bundles {
             bundles_changed |= self.change_bundle(&trust_domain, None, at);

@@ -1,8 +1,8 @@
 //! Everything that lasts, in one SQLite file, and the only SQL of the server. A file per family
 //! of tables; one method is one intention and one transaction.
 //!
-//! One task writes ([`writer::Writer`]) and commits what waits together. Whatever changes an entry, an
-//! agent or a bundle appends to the change log in the same transaction; the directory follows
+//! One task writes ([`writer::Writer`]) and commits what waits together. Whatever changes an entry,
+//! an agent or a bundle appends to the change log in the same transaction; the directory follows
 //! that log and answers the calls, so nothing here is on the path of an SVID.
 
 mod agents;

@@ -76,7 +76,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
 fn readers(options: SqliteConnectOptions) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(READERS)
-        // The ping before each use costs a third of a point read, and a local file does not hang up.
+        // The ping before each use costs a third of a point read, and a local file does not hang
+        // up.
         .test_before_acquire(false)
         .acquire_timeout(BUSY)
         .idle_timeout(READER_KEPT)

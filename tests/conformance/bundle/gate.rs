@@ -1,4 +1,5 @@
-//! A proxy in front of an application, and strangers that knock at it with certificates of their own.
+//! A proxy in front of an application, and strangers that knock at it with certificates of their
+//! own.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},

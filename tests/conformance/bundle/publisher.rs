@@ -1,4 +1,5 @@
-//! The documents that a server publishes: `bundle show`, `bundle list`, and the bundles that agents hand out.
+//! The documents that a server publishes: `bundle show`, `bundle list`, and the bundles that agents
+//! hand out.
 
 use std::time::Duration;
 

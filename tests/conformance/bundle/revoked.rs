@@ -1,5 +1,5 @@
-//! A new document replaces the old one, whole: what is not in it is trusted no more, and what is no document changes
-//! nothing.
+//! A new document replaces the old one, whole: what is not in it is trusted no more, and what is no
+//! document changes nothing.
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,8 @@ impl Partner {
         self.cas[which].svid(&format!("spiffe://{}/w", self.domain))
     }
 
-    /// Whether what the authority of this number signs is believed, in certificates and in tokens alike.
+    /// Whether what the authority of this number signs is believed, in certificates and in tokens
+    /// alike.
     #[track_caller]
     fn is_trusted(&self, world: &World, which: usize) -> bool {
         let token = world.validate("aud", &self.keys[which].token(&claims(self.domain)));

@@ -29,7 +29,8 @@ fn jwt_12_further_claims_are_allowed_and_reach_the_caller() {
     let fields = own.claims.unwrap().fields;
     let names: Vec<&str> = fields.keys().map(String::as_str).collect();
     assert_eq!(names, ["aud", "exp", "foo", "iat", "iss", "jti", "sub"]);
-    // What another trust domain says privately is its own affair, unless the agent is told otherwise.
+    // What another trust domain says privately is its own affair, unless the agent is told
+    // otherwise.
     let other = world.accepts(&world.forge.p256.token(&more(FORGE)));
     let fields = other.claims.unwrap().fields;
     let names: Vec<&str> = fields.keys().map(String::as_str).collect();

@@ -125,7 +125,8 @@ fn jwt_25_a_token_has_one_spelling() {
 fn jwt_25_parts_in_another_spelling_are_refused_although_they_are_signed_as_they_stand() {
     let world = World::shared();
     let key = &world.forge.p256;
-    // Long enough to leave one and two bytes over, and with bytes that the two alphabets spell differently.
+    // Long enough to leave one and two bytes over, and with bytes that the two alphabets spell
+    // differently.
     for filler in ["", "~", "~~"] {
         let header = json!({"alg": "ES256", "kid": "p256", "foo": format!("???>>>~~~{filler}")});
         let claims = with(&claims(FORGE), "foo", json!(format!("???>>>~~~{filler}")));

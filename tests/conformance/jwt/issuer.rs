@@ -1,5 +1,5 @@
-//! Tokens that a server signs, fetched from an agent or minted by an administrator, and the keys that are published
-//! for them.
+//! Tokens that a server signs, fetched from an agent or minted by an administrator, and the keys
+//! that are published for them.
 
 use aws_lc_rs::signature::{self as aws, RsaPublicKeyComponents, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -241,7 +241,8 @@ fn jwt_keys(server: &Server<'_>) -> Vec<Value> {
         .collect()
 }
 
-/// Whether the published key verifies the token, in the eyes of a reader that knows RFC 7518 and nothing of ours.
+/// Whether the published key verifies the token, in the eyes of a reader that knows RFC 7518 and
+/// nothing of ours.
 fn verifies(key: &Value, token: &str) -> bool {
     let bytes = |name: &str| {
         BASE64_URL_SAFE_NO_PAD

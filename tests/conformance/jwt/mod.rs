@@ -1,4 +1,5 @@
-//! JWT-SVID: tokens, made by hand and asked about at a running agent, or made by a running server and looked at.
+//! JWT-SVID: tokens, made by hand and asked about at a running agent, or made by a running server
+//! and looked at.
 
 mod claims;
 mod encoding;

@@ -1,5 +1,5 @@
-//! One server, agent and proxy for all tests of tokens and bundles. Each test brings trust domains of its own,
-//! with which the workload, which is this process, federates.
+//! One server, agent and proxy for all tests of tokens and bundles. Each test brings trust domains
+//! of its own, with which the workload, which is this process, federates.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +43,8 @@ pub(crate) struct World {
     _proxy: Proxy,
 }
 
-/// The keys of `forge.test`: one for each kind that JWT-SVIDs may be signed with, and two of others.
+/// The keys of `forge.test`: one for each kind that JWT-SVIDs may be signed with, and two of
+/// others.
 pub(crate) struct Forge {
     pub(crate) p256: Key,
     pub(crate) p384: Key,

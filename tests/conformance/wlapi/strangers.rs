@@ -47,7 +47,8 @@ async fn wlapi_29_37_42_55_who_is_not_registered_is_denied_svids_tokens_and_bund
     assert_eq!(answers, [Code::PermissionDenied; 5]);
 }
 
-/// With the operator's leave, whoever only verifies others sees the own trust domain's bundles, and those alone.
+/// With the operator's leave, whoever only verifies others sees the own trust domain's bundles, and
+/// those alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn wlapi_42_55_unauthenticated_verifiers_see_the_own_bundle_if_the_operator_lets_them() {
     let world = empty();
@@ -80,7 +81,8 @@ async fn wlapi_42_55_unauthenticated_verifiers_see_the_own_bundle_if_the_operato
     assert_eq!(code(&token), Code::PermissionDenied);
 }
 
-/// The standard is silent; we do as SPIRE does: such a caller is answered, with the own trust domain's keys.
+/// The standard is silent; we do as SPIRE does: such a caller is answered, with the own trust
+/// domain's keys.
 #[tokio::test(flavor = "multi_thread")]
 async fn wlapi_46_a_caller_without_an_identity_may_validate_tokens_of_its_own_trust_domain() {
     let world = empty();

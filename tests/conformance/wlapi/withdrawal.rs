@@ -1,4 +1,5 @@
-//! What our clients do when the Workload API says less than before: each message replaces the last one whole.
+//! What our clients do when the Workload API says less than before: each message replaces the last
+//! one whole.
 
 use std::time::Duration;
 

@@ -39,7 +39,8 @@ async fn wlapi_22_23_24_25_every_field_is_filled_and_fits_the_others() {
         let chain = x509::split(&svid.x509_svid).unwrap();
         let leaf = x509::check_svid_leaf(&chain[0]).unwrap();
         assert_eq!(leaf.id.to_string(), svid.spiffe_id);
-        // One certificate after the other to the last byte, the leaf first; `trusted` follows the signatures.
+        // One certificate after the other to the last byte, the leaf first; `trusted` follows the
+        // signatures.
         assert_eq!(x509::concatenated(&chain), svid.x509_svid);
         // Unencrypted PKCS #8: a version, an algorithm, a key; neither PEM nor the key alone.
         let key = PrivateKey::from_pkcs8(&svid.x509_svid_key).unwrap();

@@ -1,5 +1,5 @@
-//! The address of the endpoint, as our clients read it: `SPIFFE_ENDPOINT_SOCKET`, the command line's flag, and
-//! the proxy's configuration.
+//! The address of the endpoint, as our clients read it: `SPIFFE_ENDPOINT_SOCKET`, the command
+//! line's flag, and the proxy's configuration.
 
 use std::process::Command;
 

@@ -53,8 +53,9 @@ async fn wlep_06_07_without_the_header_true_exactly_once_every_call_is_an_invali
     }
 }
 
-/// The standard says "every request"; like SPIRE we ask for the header on the Workload API, and let health
-/// checkers and tools, which do not know it, call their own services, which say nothing of anybody.
+/// The standard says "every request"; like SPIRE we ask for the header on the Workload API, and let
+/// health checkers and tools, which do not know it, call their own services, which say nothing of
+/// anybody.
 #[tokio::test(flavor = "multi_thread")]
 async fn wlep_08_the_header_is_not_asked_for_by_health_and_reflection() {
     let shared = Registered::shared();

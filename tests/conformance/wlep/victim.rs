@@ -27,7 +27,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::hostile::Hostile;
 use crate::wlapi::{block_on, domain::Domain};
 
-/// The proxy, with a port in front of an echo, and one towards whoever is `spiffe://example.org/server`.
+/// The proxy, with a port in front of an echo, and one towards whoever is
+/// `spiffe://example.org/server`.
 pub(crate) struct Victim {
     pub(crate) process: Process,
     pub(crate) inbound: u16,

@@ -181,7 +181,8 @@ fn x509_52_an_entry_that_is_no_authority_anchors_nothing() {
     let bed = Bed::new();
     let mut world = World::start(&bed);
     let good = Authority::root("a.test");
-    // A certificate that signs itself, one that an authority signed, and one that only may not sign.
+    // A certificate that signs itself, one that an authority signed, and one that only may not
+    // sign.
     let selfish = |domain: &str| {
         Authority::root_with(domain, |draft| {
             draft

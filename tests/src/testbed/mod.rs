@@ -182,8 +182,8 @@ pub fn signet() -> &'static Path {
     })
 }
 
-/// A copy of the command that links are made of. A new link is a change of the file, and an agent that looks
-/// at a caller's executable at that moment does not take it.
+/// A copy of the command that links are made of. A new link is a change of the file, and an agent
+/// that looks at a caller's executable at that moment does not take it.
 fn spare() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {

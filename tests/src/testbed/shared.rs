@@ -1,4 +1,5 @@
-//! What all tests of a process share: nothing drops what stands in a `static`, so somebody else clears it away.
+//! What all tests of a process share: nothing drops what stands in a `static`, so somebody else
+//! clears it away.
 
 use std::{
     mem,

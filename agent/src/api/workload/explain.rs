@@ -1,7 +1,7 @@
 //! Why did this process get no identity? The log answers with what was seen and what is missing.
 //!
-//! A workload without an identity keeps asking, so the same answer is written in full once in a while
-//! only.
+//! A workload without an identity keeps asking, so the same answer is written in full once in a
+//! while only.
 
 use std::{
     cmp::Reverse,

@@ -30,8 +30,8 @@ pub(crate) enum ProbeError {
     Late(Duration),
 }
 
-/// Fetches the X.509 bundles on the socket at `path` as any workload would. That this process has no identity
-/// of its own is fine: to say so, the agent has attested it.
+/// Fetches the X.509 bundles on the socket at `path` as any workload would. That this process has
+/// no identity of its own is fine: to say so, the agent has attested it.
 pub(crate) async fn probe(path: &Path, deadline: Duration) -> Result<(), ProbeError> {
     let answer = timeout(deadline, async {
         let channel = connect(path).await.map_err(ProbeError::Connect)?;

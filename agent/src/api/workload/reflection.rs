@@ -1,5 +1,5 @@
-//! What the Workload Endpoint serves, for tools that ask: gRPC server reflection, in its current version and
-//! in the one before (SPIFFE Workload Endpoint §7).
+//! What the Workload Endpoint serves, for tools that ask: gRPC server reflection, in its current
+//! version and in the one before (SPIFFE Workload Endpoint §7).
 
 use prost::{DecodeError, Message as _};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};

@@ -102,7 +102,8 @@ fn x509_svid(identity: &Arc<WorkloadIdentity>, bundle: &Bytes) -> X509Svid {
     }
 }
 
-/// The own bundle and the federated ones of the workload's entries; `None` for one who may see none.
+/// The own bundle and the federated ones of the workload's entries; `None` for one who may see
+/// none.
 fn all_visible(
     update: &WorkloadUpdate,
     verifiers: Verifiers,
@@ -129,7 +130,8 @@ fn visible<'a>(
 
 fn x509_map<'a>(bundles: impl Iterator<Item = &'a WorkloadBundle>) -> HashMap<String, Bytes> {
     bundles
-        // A value is mandatory (§4.5); a domain without X.509 authorities is left out, and so not trusted.
+        // A value is mandatory (§4.5); a domain without X.509 authorities is left out, and so not
+        // trusted.
         .filter(|bundle| !bundle.x509_der().is_empty())
         .map(|bundle| (key_of(bundle), bundle.x509_der().clone()))
         .collect()

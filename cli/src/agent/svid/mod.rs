@@ -41,7 +41,8 @@ pub(super) struct Svids {
 }
 
 impl Svids {
-    /// Reads a response and checks each chain against its bundle at the time `now`, as a peer would.
+    /// Reads a response and checks each chain against its bundle at the time `now`, as a peer
+    /// would.
     pub(super) fn verified(response: &X509SvidResponse, now: SystemTime) -> anyhow::Result<Self> {
         let svids = Self::read(response)?;
         svids.verify(now)?;

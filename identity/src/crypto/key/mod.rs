@@ -1,5 +1,5 @@
-//! Private keys: made here, written as PKCS #8, and used to sign certificates, requests, tokens and nonces.
-//! The encoding in memory is wiped when the last clone is dropped.
+//! Private keys: made here, written as PKCS #8, and used to sign certificates, requests, tokens and
+//! nonces. The encoding in memory is wiped when the last clone is dropped.
 
 mod curve;
 
@@ -106,8 +106,8 @@ impl PrivateKey {
         Self::rsa(pair)
     }
 
-    /// Reads the one private key of a PEM text: `PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE KEY`. Other
-    /// blocks (certificates, EC parameters) may stand beside it.
+    /// Reads the one private key of a PEM text: `PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE
+    /// KEY`. Other blocks (certificates, EC parameters) may stand beside it.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let blocks = pem::parse_many(text).map_err(|_malformed| KeyError::NoPem)?;
         let mut keys = blocks
@@ -163,12 +163,14 @@ impl PrivateKey {
         &self.0.spki
     }
 
-    /// The SHA-1 of the public key's bits (RFC 5280 §4.2.1.2, first method), as SPIRE names authorities.
+    /// The SHA-1 of the public key's bits (RFC 5280 §4.2.1.2, first method), as SPIRE names
+    /// authorities.
     pub fn subject_key_id(&self) -> [u8; 20] {
         sha1(&self.0.public_bits)
     }
 
-    /// Signs as X.509 wants it: ECDSA in ASN.1 with the hash of the curve, RSA PKCS #1 with SHA-256.
+    /// Signs as X.509 wants it: ECDSA in ASN.1 with the hash of the curve, RSA PKCS #1 with
+    /// SHA-256.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.0.signer {
             Signer::Ec(pair) => {
@@ -197,7 +199,8 @@ impl PrivateKey {
         }
     }
 
-    /// Signs the two nonces of an `x509pop` challenge, the server's followed by the agent's, with SHA-256.
+    /// Signs the two nonces of an `x509pop` challenge, the server's followed by the agent's, with
+    /// SHA-256.
     pub fn sign_nonce(&self, message: &[u8]) -> Result<NonceSignature, KeyError> {
         match (&self.0.signer, self.0.key_type) {
             (Signer::Rsa(pair), _) => {

@@ -12,7 +12,8 @@ const TYPES: [KeyType; 4] = [
     KeyType::Rsa4096,
 ];
 
-/// Made by OpenSSL 3: `ecparam -genkey`, `ec -no_public` put into PKCS #8, and `genrsa -traditional`.
+/// Made by OpenSSL 3: `ecparam -genkey`, `ec -no_public` put into PKCS #8, and `genrsa
+/// -traditional`.
 const SEC1: &str = include_str!("testdata/p256-sec1.pem");
 const SEC1_P384: &str = include_str!("testdata/p384-sec1.pem");
 const PKCS8_WITHOUT_PUBLIC: &str = include_str!("testdata/p256-pkcs8-short.pem");

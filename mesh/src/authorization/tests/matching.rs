@@ -1,4 +1,5 @@
-//! Each field against values that match and values that do not; and the spellings by which a request might dodge a rule.
+//! Each field against values that match and values that do not; and the spellings by which a
+//! request might dodge a rule.
 
 use super::*;
 

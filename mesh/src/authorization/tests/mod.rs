@@ -1,4 +1,5 @@
-//! Tests of policies as a whole: what they decide, what is refused, what is warned of, and what holds for all of them.
+//! Tests of policies as a whole: what they decide, what is refused, what is warned of, and what
+//! holds for all of them.
 
 mod decisions;
 mod explanations;

@@ -9,7 +9,8 @@ use crate::wire::Answer;
 pub(crate) struct Tally {
     /// Tries.
     pub(crate) tries: usize,
-    /// Tries in which the honest twin had the attacker's PID before the attacker's connection was answered.
+    /// Tries in which the honest twin had the attacker's PID before the attacker's connection was
+    /// answered.
     pub(crate) reused: usize,
     /// Attackers who were answered with their own identity, while they lived.
     pub(crate) own: usize,
