@@ -134,24 +134,24 @@ fn messages(step: Step) -> VecDeque<WatchResponse> {
         bytes: 0,
     };
     messages.part.reset = step.reset;
-    for bundle in &step.bundles {
+    for bundle in &step.bundles.changed {
         let bundle = bundle.to_proto(None);
         messages.make_room(bundle.encoded_len());
         messages.part.bundles.push(bundle);
     }
-    for trust_domain in &step.removed_bundles {
+    for trust_domain in &step.bundles.gone {
         messages.make_room(trust_domain.as_str().len());
         messages
             .part
             .removed_trust_domains
             .push(trust_domain.to_string());
     }
-    for entry in &step.entries {
+    for entry in &step.entries.changed {
         let entry = entry.to_proto(None);
         messages.make_room(entry.encoded_len());
         messages.part.entries.push(entry);
     }
-    for id in &step.removed_entries {
+    for id in &step.entries.gone {
         messages.make_room(id.as_str().len());
         messages.part.removed_entry_ids.push(id.to_string());
     }
@@ -194,6 +194,7 @@ mod tests {
     use crate::{
         api::caller::{Caller, Identified},
         directory::testing::{TestDirectory, agent, entry, id},
+        store::Delta,
     };
 
     async fn watching() -> (TestDirectory, SyncService, CancellationToken) {
@@ -279,7 +280,7 @@ mod tests {
     fn a_small_step_is_one_message() {
         let step = Step {
             reset: true,
-            entries: vec![Arc::new(entry("e1", "/spire/agent/x", "/w"))],
+            entries: Delta::only(vec![Arc::new(entry("e1", "/spire/agent/x", "/w"))]),
             resume_token: "t".to_owned(),
             ..Step::default()
         };
@@ -299,7 +300,7 @@ mod tests {
         };
         let step = Step {
             reset: true,
-            entries: (0..10).map(big).collect(),
+            entries: Delta::only((0..10).map(big).collect()),
             resume_token: "t".to_owned(),
             ..Step::default()
         };

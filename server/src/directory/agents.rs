@@ -68,8 +68,16 @@ impl Agents {
             .chain(self.by_alias.get(id).into_iter().flatten())
     }
 
+    /// Takes note of what an agent is now; nothing if it is gone.
+    pub(super) fn change(&mut self, id: &SpiffeId, new: Option<Agent>, at: ChangeId) {
+        match new {
+            Some(agent) => self.insert(agent, at),
+            None => self.remove(id),
+        }
+    }
+
     /// Takes in a new agent, or a new state of a known one.
-    pub(super) fn insert(&mut self, agent: Agent, at: ChangeId) {
+    fn insert(&mut self, agent: Agent, at: ChangeId) {
         let id = agent.id.clone();
         let agent = Arc::new(agent);
         let Some(known) = self.all.get_mut(&id) else {
@@ -99,7 +107,7 @@ impl Agents {
     }
 
     /// Forgets an agent; who follows it is told by the end of its channel.
-    pub(super) fn remove(&mut self, id: &SpiffeId) {
+    fn remove(&mut self, id: &SpiffeId) {
         let Some(known) = self.all.remove(id) else {
             return;
         };

@@ -10,21 +10,17 @@ use signet_identity::{
 use tokio::sync::watch;
 
 use super::{Directory, history::Since, state::State};
-use crate::store::ChangeId;
+use crate::store::{ChangeId, Delta};
 
 /// The step from one state of an agent's view to the next.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Step {
     /// All that the agent held before is void.
     pub(crate) reset: bool,
-    /// New or changed entries.
-    pub(crate) entries: Vec<Arc<Entry>>,
-    /// Entries that are gone, or not the agent's any more.
-    pub(crate) removed_entries: Vec<EntryId>,
-    /// New or changed bundles.
-    pub(crate) bundles: Vec<Arc<Bundle>>,
-    /// Trust domains whose bundle is gone.
-    pub(crate) removed_bundles: Vec<TrustDomain>,
+    /// Of the entries: what is gone from the server, or is not the agent's any more, is gone.
+    pub(crate) entries: Delta<EntryId, Arc<Entry>>,
+    /// Of the bundles.
+    pub(crate) bundles: Delta<TrustDomain, Arc<Bundle>>,
     /// Names the state after this step.
     pub(crate) resume_token: String,
 }
@@ -108,11 +104,7 @@ impl Directory {
 
 impl Step {
     fn is_empty(&self) -> bool {
-        !self.reset
-            && self.entries.is_empty()
-            && self.removed_entries.is_empty()
-            && self.bundles.is_empty()
-            && self.removed_bundles.is_empty()
+        !self.reset && self.entries.is_empty() && self.bundles.is_empty()
     }
 }
 
@@ -127,41 +119,38 @@ fn whole(state: &State, agent: &SpiffeId, own: &TrustDomain) -> Step {
         .collect();
     Step {
         reset: true,
-        entries,
-        bundles,
+        entries: Delta::only(entries),
+        bundles: Delta::only(bundles),
         ..Step::default()
     }
 }
 
 fn delta(state: &State, agent: &SpiffeId, touched: Since) -> Step {
-    let mut entries = Vec::new();
-    let mut removed_entries = Vec::new();
+    let mut entries = Delta::default();
     for id in touched.entries {
         match state.authorized_entry(agent, &id) {
-            Some(entry) => entries.push(Arc::clone(entry)),
-            None => removed_entries.push(id),
+            Some(entry) => entries.changed.push(Arc::clone(entry)),
+            None => entries.gone.push(id),
         }
     }
     // An entry may bring a trust domain that the agent has not met, or met long ago.
     let mut concerned = touched.bundles;
     concerned.extend(
         entries
+            .changed
             .iter()
             .flat_map(|entry| entry.federates_with.iter().cloned()),
     );
-    let mut bundles = Vec::new();
-    let mut removed_bundles = Vec::new();
+    let mut bundles = Delta::default();
     for trust_domain in concerned {
         match state.bundles.get(&trust_domain) {
-            Some(bundle) => bundles.push(Arc::clone(bundle)),
-            None => removed_bundles.push(trust_domain),
+            Some(bundle) => bundles.changed.push(Arc::clone(bundle)),
+            None => bundles.gone.push(trust_domain),
         }
     }
     Step {
         entries,
-        removed_entries,
         bundles,
-        removed_bundles,
         ..Step::default()
     }
 }

@@ -17,7 +17,7 @@ use super::{
     entries::{Descent, Entries},
     history::Touched,
 };
-use crate::store::{ChangeId, Changes, Snapshot};
+use crate::store::{ChangeId, Changes, Delta, Snapshot};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -48,25 +48,14 @@ impl State {
         // Bundles first: entries that drop a federation with a deleted bundle still show who saw
         // it.
         let mut bundles_changed = false;
-        for trust_domain in changes.gone_bundles {
-            bundles_changed |= self.change_bundle(&trust_domain, None, at);
+        for (trust_domain, bundle) in changes.bundles.into_each() {
+            bundles_changed |= self.change_bundle(&trust_domain, bundle, at);
         }
-        for bundle in changes.bundles {
-            let trust_domain = bundle.trust_domain.clone();
-            bundles_changed |= self.change_bundle(&trust_domain, Some(bundle), at);
+        for (id, agent) in changes.agents.into_each() {
+            self.agents.change(&id, agent, at);
         }
-        for id in changes.gone_agents {
-            self.agents.remove(&id);
-        }
-        for agent in changes.agents {
-            self.agents.insert(agent, at);
-        }
-        for id in changes.gone_entries {
-            self.change_entry(&id, None, at);
-        }
-        for entry in changes.entries {
-            let entry = Arc::new(entry);
-            self.change_entry(&entry.id, Some(&entry), at);
+        for (id, entry) in changes.entries.into_each() {
+            self.change_entry(&id, entry.map(Arc::new).as_ref(), at);
         }
         self.at = at;
         bundles_changed
@@ -74,35 +63,11 @@ impl State {
 
     /// What `snapshot` has that we do not, and the other way round.
     pub(super) fn difference(&self, snapshot: Snapshot) -> Changes {
-        let entries: BTreeSet<_> = snapshot.entries.iter().map(|entry| &entry.id).collect();
-        let agents: BTreeSet<_> = snapshot.agents.iter().map(|agent| &agent.id).collect();
-        let bundles: BTreeSet<_> = snapshot.bundles.iter().map(|b| &b.trust_domain).collect();
-        let gone_entries = self
-            .entries
-            .ids()
-            .filter(|id| !entries.contains(id))
-            .cloned()
-            .collect();
-        let gone_agents = self
-            .agents
-            .ids()
-            .filter(|id| !agents.contains(id))
-            .cloned()
-            .collect();
-        let gone_bundles = self
-            .bundles
-            .keys()
-            .filter(|id| !bundles.contains(id))
-            .cloned()
-            .collect();
         Changes {
             upto: snapshot.at,
-            gone_entries,
-            gone_agents,
-            gone_bundles,
-            entries: snapshot.entries,
-            agents: snapshot.agents,
-            bundles: snapshot.bundles,
+            entries: Delta::between(self.entries.ids(), snapshot.entries),
+            agents: Delta::between(self.agents.ids(), snapshot.agents),
+            bundles: Delta::between(self.bundles.keys(), snapshot.bundles),
         }
     }
 

@@ -7,10 +7,10 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store, Written,
-    changes::{ChangeId, Changed},
     entries::{self, CreateEntry},
     error::StoreError,
     join_tokens::{self, TokenHash},
+    object::Object,
     row::{self, Row},
     writer::Transaction,
 };
@@ -177,31 +177,6 @@ impl Store {
     }
 }
 
-/// All agents.
-pub(super) async fn load(conn: &mut SqliteConnection) -> Result<Vec<Agent>, StoreError> {
-    let rows: Vec<AgentRow> = sqlx::query_as("SELECT * FROM agents ORDER BY spiffe_id")
-        .fetch_all(conn)
-        .await?;
-    rows.into_iter().map(AgentRow::agent).collect()
-}
-
-/// The agents that a stretch of the change log names, as they are now.
-pub(super) async fn load_changed(
-    conn: &mut SqliteConnection,
-    since: ChangeId,
-    upto: ChangeId,
-) -> Result<Vec<Agent>, StoreError> {
-    let rows: Vec<AgentRow> = sqlx::query_as(
-        "SELECT * FROM agents WHERE spiffe_id IN (SELECT key FROM changes
-             WHERE change_id > $1 AND change_id <= $2 AND kind = 'agent')",
-    )
-    .bind(since.0)
-    .bind(upto.0)
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(AgentRow::agent).collect()
-}
-
 async fn attest(tx: &mut Transaction, attestation: &Attestation) -> Result<Attest, StoreError> {
     let agent = &attestation.agent;
     let banned: Option<bool> = sqlx::query_scalar("SELECT banned FROM agents WHERE spiffe_id = $1")
@@ -217,7 +192,7 @@ async fn attest(tx: &mut Transaction, attestation: &Attestation) -> Result<Attes
         return Ok(Attest::TokenGone);
     }
     upsert(tx.conn(), agent).await?;
-    tx.log(Changed::Agent(&agent.id)).await?;
+    tx.log::<Agent>(&[&agent.id]).await?;
     if let Some(alias) = &attestation.alias {
         let outcome = entries::create(tx, slice::from_ref(alias)).await?;
         let [CreateEntry::Created | CreateEntry::Similar(_)] = &outcome[..] else {
@@ -270,12 +245,29 @@ async fn change(
     if statement.execute(tx.conn()).await?.rows_affected() == 0 {
         return Ok(false);
     }
-    tx.log(Changed::Agent(id)).await?;
+    tx.log::<Agent>(&[id]).await?;
     Ok(true)
 }
 
+impl Object for Agent {
+    type Key = SpiffeId;
+    type Row = AgentRow;
+
+    const KIND: &'static str = "agent";
+    const ROWS: &'static str = "SELECT * FROM agents";
+    const KEY: &'static str = "spiffe_id";
+
+    fn key(&self) -> &SpiffeId {
+        &self.id
+    }
+
+    fn from_rows(rows: Vec<AgentRow>) -> Result<Vec<Self>, StoreError> {
+        rows.into_iter().map(AgentRow::agent).collect()
+    }
+}
+
 #[derive(Debug, sqlx::FromRow)]
-struct AgentRow {
+pub(crate) struct AgentRow {
     spiffe_id: String,
     attestation_type: String,
     serial: String,

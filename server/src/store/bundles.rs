@@ -5,14 +5,12 @@ use std::time::Duration;
 use prost::Message as _;
 use signet_identity::{TrustDomain, bundle::Bundle, entry::EntryId};
 use signet_proto::spire::api::types;
-use sqlx::SqliteConnection;
 
 use super::{
-    Store, Written,
-    changes::{ChangeId, Changed},
-    entries,
+    Store, Written, entries,
     error::StoreError,
-    row,
+    object::{self, Object},
+    row::Row,
     writer::Transaction,
 };
 
@@ -49,7 +47,10 @@ impl Store {
     pub(crate) async fn create_bundle(&self, bundle: Bundle) -> Result<Written<bool>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                if find(tx.conn(), &bundle.trust_domain).await?.is_some() {
+                if object::find::<Bundle>(tx.conn(), &bundle.trust_domain)
+                    .await?
+                    .is_some()
+                {
                     return Ok(false);
                 }
                 put(tx, &bundle).await?;
@@ -68,7 +69,8 @@ impl Store {
     ) -> Result<Written<Option<Bundle>>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let Some(mut bundle) = find(tx.conn(), &trust_domain).await? else {
+                let Some(mut bundle) = object::find::<Bundle>(tx.conn(), &trust_domain).await?
+                else {
                     return Ok(None);
                 };
                 let before = bundle.clone();
@@ -105,44 +107,13 @@ impl Store {
     }
 }
 
-/// All bundles.
-pub(super) async fn load(conn: &mut SqliteConnection) -> Result<Vec<Bundle>, StoreError> {
-    let rows: Vec<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT trust_domain, document FROM bundles ORDER BY trust_domain")
-            .fetch_all(conn)
-            .await?;
-    rows.iter()
-        .map(|(key, document)| decode(key, document))
-        .collect()
-}
-
-/// The bundles that a stretch of the change log names, as they are now.
-pub(super) async fn load_changed(
-    conn: &mut SqliteConnection,
-    since: ChangeId,
-    upto: ChangeId,
-) -> Result<Vec<Bundle>, StoreError> {
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(
-        "SELECT trust_domain, document FROM bundles
-         WHERE trust_domain IN (SELECT key FROM changes
-             WHERE change_id > $1 AND change_id <= $2 AND kind = 'bundle')",
-    )
-    .bind(since.0)
-    .bind(upto.0)
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|(key, document)| decode(key, document))
-        .collect()
-}
-
 /// `Store::amend_bundle` within a transaction.
 pub(super) async fn amend(
     tx: &mut Transaction,
     trust_domain: TrustDomain,
     edit: impl FnOnce(&mut Bundle),
 ) -> Result<Bundle, StoreError> {
-    let before = match find(tx.conn(), &trust_domain).await? {
+    let before = match object::find(tx.conn(), &trust_domain).await? {
         Some(bundle) => bundle,
         None => Bundle {
             trust_domain,
@@ -189,22 +160,8 @@ async fn delete(
     if gone == 0 {
         return Ok(DeleteBundle::NotFound);
     }
-    tx.log(Changed::Bundle(trust_domain)).await?;
+    tx.log::<Bundle>(&[trust_domain]).await?;
     Ok(DeleteBundle::Deleted)
-}
-
-async fn find(
-    conn: &mut SqliteConnection,
-    trust_domain: &TrustDomain,
-) -> Result<Option<Bundle>, StoreError> {
-    let document: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT document FROM bundles WHERE trust_domain = $1")
-            .bind(trust_domain.as_str())
-            .fetch_optional(conn)
-            .await?;
-    document
-        .map(|document| decode(trust_domain.as_str(), &document))
-        .transpose()
 }
 
 async fn put(tx: &mut Transaction, bundle: &Bundle) -> Result<(), StoreError> {
@@ -216,13 +173,41 @@ async fn put(tx: &mut Transaction, bundle: &Bundle) -> Result<(), StoreError> {
     .bind(bundle.to_proto(None).encode_to_vec())
     .execute(tx.conn())
     .await?;
-    tx.log(Changed::Bundle(&bundle.trust_domain)).await
+    tx.log::<Bundle>(&[&bundle.trust_domain]).await
 }
 
-fn decode(key: &str, document: &[u8]) -> Result<Bundle, StoreError> {
-    let message =
-        types::Bundle::decode(document).map_err(|error| row::unreadable("bundles", key, error))?;
-    Bundle::from_proto(&message).map_err(|error| row::unreadable("bundles", key, error))
+impl Object for Bundle {
+    type Key = TrustDomain;
+    type Row = BundleRow;
+
+    const KIND: &'static str = "bundle";
+    const ROWS: &'static str = "SELECT trust_domain, document FROM bundles";
+    const KEY: &'static str = "trust_domain";
+
+    fn key(&self) -> &TrustDomain {
+        &self.trust_domain
+    }
+
+    fn from_rows(rows: Vec<BundleRow>) -> Result<Vec<Self>, StoreError> {
+        rows.into_iter().map(BundleRow::bundle).collect()
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct BundleRow {
+    trust_domain: String,
+    document: Vec<u8>,
+}
+
+impl BundleRow {
+    fn bundle(self) -> Result<Bundle, StoreError> {
+        let at = Row {
+            table: "bundles",
+            key: &self.trust_domain,
+        };
+        let message = types::Bundle::decode(&self.document[..]).map_err(|error| at.bad(error))?;
+        Bundle::from_proto(&message).map_err(|error| at.bad(error))
+    }
 }
 
 /// How often others look for a new form of the own bundle; SPIRE's default.

@@ -1,72 +1,56 @@
-//! The change log: which entries, agents and bundles changed, in commit order and without
-//! gaps. The follower reads positions and then the current rows, never contents of the log, so
-//! reading a change twice or two at once does no harm.
+//! The change log: which objects changed, in commit order and without gaps. The follower reads
+//! positions and then the current rows, never contents of the log, so reading a change twice or
+//! two at once does no harm.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
-use signet_identity::{SpiffeId, TrustDomain, entry::EntryId, unix};
+use signet_identity::unix;
 use sqlx::SqliteConnection;
 
-use super::{Store, Written, error::StoreError, row};
+use super::{
+    Store, Written,
+    error::StoreError,
+    object::{self, DeltaOf, Object},
+    row,
+};
 
 /// A position in the change log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct ChangeId(pub(crate) i64);
 
-/// One thing that changed.
+/// What came after one position, up to and with another.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Changed<'a> {
-    Entry(&'a EntryId),
-    Agent(&'a SpiffeId),
-    Bundle(&'a TrustDomain),
+pub(super) struct Stretch {
+    pub(super) since: ChangeId,
+    pub(super) upto: ChangeId,
 }
 
-/// The distinct things that changed within a stretch of the log.
-#[derive(Debug, Default)]
-pub(super) struct Touched {
-    pub(super) entries: BTreeSet<String>,
-    pub(super) agents: BTreeSet<String>,
-    pub(super) bundles: BTreeSet<String>,
+/// The keys that a stretch names, by their kind.
+#[derive(Debug)]
+pub(super) struct Logged {
+    stretch: Stretch,
+    keys: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Changed<'_> {
-    pub(super) async fn append(
-        self,
-        conn: &mut SqliteConnection,
-        now: SystemTime,
-    ) -> Result<ChangeId, StoreError> {
-        let (kind, key) = match self {
-            Self::Entry(id) => ("entry", id.as_str().to_owned()),
-            Self::Agent(id) => ("agent", id.to_string()),
-            Self::Bundle(trust_domain) => ("bundle", trust_domain.as_str().to_owned()),
-        };
-        let id = sqlx::query_scalar(
-            "INSERT INTO changes (kind, key, changed_at) VALUES ($1, $2, $3) RETURNING change_id",
-        )
-        .bind(kind)
-        .bind(key)
-        .bind(unix::seconds(now))
-        .fetch_one(conn)
-        .await?;
-        Ok(ChangeId(id))
-    }
-}
-
-/// Notes that these entries change; answers with the last position, if there is any.
-pub(super) async fn append_entries(
+/// Notes that these objects change; answers with the last position, if there is any.
+pub(super) async fn append<O: Object>(
     conn: &mut SqliteConnection,
-    ids: &[&EntryId],
+    keys: &[&O::Key],
     now: SystemTime,
 ) -> Result<Option<ChangeId>, StoreError> {
-    if ids.is_empty() {
+    if keys.is_empty() {
         return Ok(None);
     }
     let appended = sqlx::query(
         "INSERT INTO changes (kind, key, changed_at)
-         SELECT 'entry', value, $2 FROM json_each($1)",
+         SELECT $1, value, $2 FROM json_each($3)",
     )
-    .bind(row::ids_json(ids.iter().copied()))
+    .bind(O::KIND)
     .bind(unix::seconds(now))
+    .bind(row::keys_json(keys.iter().copied()))
     .execute(conn)
     .await?;
     Ok(Some(ChangeId(appended.last_insert_rowid())))
@@ -107,12 +91,12 @@ pub(super) async fn newest(conn: &mut SqliteConnection) -> Result<ChangeId, Stor
     Ok(ChangeId(id.unwrap_or(0)))
 }
 
-/// Up to where one step may read after `since`, or `None` if the log no longer reaches back
-/// that far and everything must be read anew.
+/// What one step may read after `since`, or `None` if the log no longer reaches back that far
+/// and everything must be read anew.
 pub(super) async fn next_step(
     conn: &mut SqliteConnection,
     since: ChangeId,
-) -> Result<Option<ChangeId>, StoreError> {
+) -> Result<Option<Stretch>, StoreError> {
     let oldest: Option<i64> = sqlx::query_scalar("SELECT MIN(change_id) FROM changes")
         .fetch_one(&mut *conn)
         .await?;
@@ -121,37 +105,76 @@ pub(super) async fn next_step(
     if newest < since || oldest.is_some_and(|oldest| oldest > since.0.saturating_add(1)) {
         return Ok(None);
     }
-    Ok(Some(newest.min(ChangeId(since.0.saturating_add(STEP)))))
+    let upto = newest.min(ChangeId(since.0.saturating_add(STEP)));
+    Ok(Some(Stretch { since, upto }))
 }
 
-/// What changed after `since`, up to and with `upto`.
-pub(super) async fn touched(
-    conn: &mut SqliteConnection,
-    since: ChangeId,
-    upto: ChangeId,
-) -> Result<Touched, StoreError> {
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT kind, key FROM changes WHERE change_id > $1 AND change_id <= $2")
-            .bind(since.0)
-            .bind(upto.0)
-            .fetch_all(conn)
-            .await?;
-    let mut touched = Touched::default();
-    for (kind, key) in rows {
-        match kind.as_str() {
-            "entry" => touched.entries.insert(key),
-            "agent" => touched.agents.insert(key),
-            "bundle" => touched.bundles.insert(key),
-            other => {
-                return Err(row::unreadable(
-                    "changes",
-                    &key,
-                    format!("unknown kind {other:?}"),
-                ));
-            }
-        };
+impl Logged {
+    /// What a stretch of the log names.
+    pub(super) async fn in_stretch(
+        conn: &mut SqliteConnection,
+        stretch: Stretch,
+    ) -> Result<Self, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT kind, key FROM changes WHERE change_id > $1 AND change_id <= $2",
+        )
+        .bind(stretch.since.0)
+        .bind(stretch.upto.0)
+        .fetch_all(conn)
+        .await?;
+        let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (kind, key) in rows {
+            keys.entry(kind).or_default().insert(key);
+        }
+        Ok(Self { stretch, keys })
     }
-    Ok(touched)
+
+    /// Takes out what is named of one family: the objects as they are now. What the log names
+    /// and no table has any more is gone.
+    pub(super) async fn take<O: Object>(
+        &mut self,
+        conn: &mut SqliteConnection,
+    ) -> Result<DeltaOf<O>, StoreError> {
+        let Some(mut keys) = self.keys.remove(O::KIND) else {
+            return Ok(DeltaOf::default());
+        };
+        let rows = object::with_key::<O>(
+            "IN (SELECT key FROM changes
+                 WHERE kind = $1 AND change_id > $2 AND change_id <= $3)",
+        )
+        .bind(O::KIND)
+        .bind(self.stretch.since.0)
+        .bind(self.stretch.upto.0)
+        .fetch_all(conn)
+        .await?;
+        let changed = O::from_rows(rows)?;
+        for object in &changed {
+            keys.remove(&object.key().to_string());
+        }
+        let gone = keys.iter().map(|key| {
+            key.parse()
+                .map_err(|error| row::unreadable("changes", key, error))
+        });
+        Ok(DeltaOf {
+            gone: gone.collect::<Result<_, _>>()?,
+            changed,
+        })
+    }
+
+    /// All families have taken theirs: a kind that is left is none that we know.
+    pub(super) fn all_taken(self) -> Result<(), StoreError> {
+        match self.keys.first_key_value() {
+            None => Ok(()),
+            Some((kind, keys)) => {
+                let key = keys.first().map_or("", String::as_str);
+                Err(row::unreadable(
+                    "changes",
+                    key,
+                    format!("unknown kind {kind:?}"),
+                ))
+            }
+        }
+    }
 }
 
 /// Changes that a follower takes in one step.

@@ -14,9 +14,9 @@ use sqlx::{QueryBuilder, SqliteConnection};
 
 use super::{
     Store, Written,
-    changes::{ChangeId, Changed},
-    entry_row::{self, COLUMNS, bind, entry_id, fold, select},
+    entry_row::{self, COLUMNS, bind, entry_id},
     error::StoreError,
+    object::{self, Object as _},
     row,
     writer::Transaction,
 };
@@ -110,32 +110,6 @@ impl Store {
     }
 }
 
-/// All entries.
-pub(super) async fn load(conn: &mut SqliteConnection) -> Result<Vec<Entry>, StoreError> {
-    let rows = sqlx::query_as(select!("ORDER BY e.entry_id"))
-        .fetch_all(conn)
-        .await?;
-    fold(rows)
-}
-
-/// The entries that a stretch of the change log names, as they are now.
-pub(super) async fn load_changed(
-    conn: &mut SqliteConnection,
-    since: ChangeId,
-    upto: ChangeId,
-) -> Result<Vec<Entry>, StoreError> {
-    let rows = sqlx::query_as(select!(
-        "WHERE e.entry_id IN (SELECT key FROM changes
-             WHERE change_id > $1 AND change_id <= $2 AND kind = 'entry')
-         ORDER BY e.entry_id"
-    ))
-    .bind(since.0)
-    .bind(upto.0)
-    .fetch_all(conn)
-    .await?;
-    fold(rows)
-}
-
 /// Stores new entries within a transaction, by a few statements for all of them; agents get
 /// their alias entry with this.
 pub(super) async fn create(
@@ -167,7 +141,7 @@ pub(super) async fn create(
             *outcome = similar.unwrap_or(CreateEntry::IdTaken);
         }
     }
-    tx.log_entries(&created).await?;
+    tx.log::<Entry>(&created).await?;
     Ok(outcomes)
 }
 
@@ -177,14 +151,14 @@ pub(super) async fn delete(tx: &mut Transaction, ids: &[EntryId]) -> Result<Vec<
         "DELETE FROM entries WHERE entry_id IN (SELECT value FROM json_each($1))
          RETURNING entry_id",
     )
-    .bind(row::ids_json(ids))
+    .bind(row::keys_json(ids))
     .fetch_all(tx.conn())
     .await?;
     let mut gone: HashSet<&str> = gone.iter().map(String::as_str).collect();
     let outcomes: Vec<bool> = ids.iter().map(|id| gone.remove(id.as_str())).collect();
     let deleted = ids.iter().zip(&outcomes).filter(|(_, gone)| **gone);
     let deleted: Vec<&EntryId> = deleted.map(|(id, _)| id).collect();
-    tx.log_entries(&deleted).await?;
+    tx.log::<Entry>(&deleted).await?;
     Ok(outcomes)
 }
 
@@ -217,7 +191,7 @@ pub(super) async fn dissociate(
         .bind(id.as_str())
         .execute(tx.conn())
         .await?;
-    tx.log(Changed::Entry(id)).await
+    tx.log::<Entry>(&[id]).await
 }
 
 async fn update<E>(
@@ -225,11 +199,7 @@ async fn update<E>(
     id: &EntryId,
     edit: impl FnOnce(Entry) -> Result<Entry, E>,
 ) -> Result<UpdateEntry<E>, StoreError> {
-    let rows = sqlx::query_as(select!("WHERE e.entry_id = $1"))
-        .bind(id.as_str())
-        .fetch_all(tx.conn())
-        .await?;
-    let Some(current) = fold(rows)?.pop() else {
+    let Some(current) = object::find::<Entry>(tx.conn(), id).await? else {
         return Ok(UpdateEntry::NotFound);
     };
     let revision = current.revision.saturating_add(1);
@@ -253,14 +223,14 @@ async fn update<E>(
         .execute(tx.conn())
         .await?;
     federate(tx.conn(), &next).await?;
-    tx.log(Changed::Entry(id)).await?;
+    tx.log::<Entry>(&[id]).await?;
     Ok(UpdateEntry::Updated(Box::new(next)))
 }
 
 /// The stored entries with the same SPIFFE ID, parent and selectors; the entry itself is one.
 async fn similar_to(conn: &mut SqliteConnection, entry: &Entry) -> Result<Vec<Entry>, StoreError> {
     let selectors = row::selectors_json(&entry.selectors);
-    let rows = sqlx::query_as(select!("WHERE e.similarity = $1"))
+    let rows = object::select::<Entry>("WHERE e.similarity = $1")
         .bind(row::similarity(
             &entry.spiffe_id,
             &entry.parent_id,
@@ -268,7 +238,7 @@ async fn similar_to(conn: &mut SqliteConnection, entry: &Entry) -> Result<Vec<En
         ))
         .fetch_all(conn)
         .await?;
-    fold(rows)
+    Entry::from_rows(rows)
 }
 
 /// The first of these trust domains whose bundle is not stored.

@@ -9,6 +9,7 @@ use sqlx::{Sqlite, query_builder::Separated};
 
 use super::{
     error::StoreError,
+    object::Object,
     row::{self, Row},
 };
 
@@ -72,7 +73,7 @@ pub(super) fn push(row: &mut Separated<'_, Sqlite, &'static str>, entry: &Entry)
 /// One row for each trust domain that an entry federates with, one if there is none.
 #[derive(Debug, sqlx::FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "columns, as they come")]
-pub(super) struct EntryRow {
+pub(crate) struct EntryRow {
     entry_id: String,
     spiffe_id: String,
     parent_id: String,
@@ -92,25 +93,42 @@ pub(super) struct EntryRow {
     trust_domain: Option<String>,
 }
 
-/// Rows of one entry stand together.
-pub(super) fn fold(rows: Vec<EntryRow>) -> Result<Vec<Entry>, StoreError> {
-    let mut entries: Vec<Entry> = Vec::with_capacity(rows.len());
-    for mut row in rows {
-        let trust_domain = row.trust_domain.take();
-        let row_id = row.entry_id.clone();
-        if entries.last().is_none_or(|last| last.id.as_str() != row_id) {
-            entries.push(row.entry()?);
-        }
-        if let (Some(trust_domain), Some(entry)) = (trust_domain, entries.last_mut()) {
-            let at = Row {
-                table: "entry_federations",
-                key: &row_id,
-            };
-            let trust_domain = TrustDomain::new(trust_domain).map_err(|error| at.bad(error))?;
-            entry.federates_with.push(trust_domain);
-        }
+impl Object for Entry {
+    type Key = EntryId;
+    type Row = EntryRow;
+
+    const KIND: &'static str = "entry";
+    const ROWS: &'static str =
+        "SELECT e.entry_id, e.spiffe_id, e.parent_id, e.selectors, e.x509_svid_ttl,
+             e.jwt_svid_ttl, e.admin, e.downstream, e.store_svid,
+             e.disable_x509_svid_prefetch, e.jwt_svid_include_jti, e.dns_names, e.hint,
+             e.expires_at, e.revision, e.created_at, f.trust_domain
+         FROM entries e LEFT JOIN entry_federations f ON f.entry_id = e.entry_id";
+    const KEY: &'static str = "e.entry_id";
+
+    fn key(&self) -> &EntryId {
+        &self.id
     }
-    Ok(entries)
+
+    fn from_rows(rows: Vec<EntryRow>) -> Result<Vec<Self>, StoreError> {
+        let mut entries: Vec<Self> = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            let trust_domain = row.trust_domain.take();
+            let row_id = row.entry_id.clone();
+            if entries.last().is_none_or(|last| last.id.as_str() != row_id) {
+                entries.push(row.entry()?);
+            }
+            if let (Some(trust_domain), Some(entry)) = (trust_domain, entries.last_mut()) {
+                let at = Row {
+                    table: "entry_federations",
+                    key: &row_id,
+                };
+                let trust_domain = TrustDomain::new(trust_domain).map_err(|error| at.bad(error))?;
+                entry.federates_with.push(trust_domain);
+            }
+        }
+        Ok(entries)
+    }
 }
 
 impl EntryRow {
@@ -149,20 +167,6 @@ pub(super) fn entry_id(text: &str) -> Result<EntryId, StoreError> {
     text.parse()
         .map_err(|error| row::unreadable("entries", text, error))
 }
-
-macro_rules! select {
-    ($which:literal) => {
-        concat!(
-            "SELECT e.entry_id, e.spiffe_id, e.parent_id, e.selectors, e.x509_svid_ttl,
-                 e.jwt_svid_ttl, e.admin, e.downstream, e.store_svid,
-                 e.disable_x509_svid_prefetch, e.jwt_svid_include_jti, e.dns_names, e.hint,
-                 e.expires_at, e.revision, e.created_at, f.trust_domain
-             FROM entries e LEFT JOIN entry_federations f ON f.entry_id = e.entry_id ",
-            $which
-        )
-    };
-}
-pub(super) use select;
 
 pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 

@@ -2,7 +2,7 @@
 //! of tables; one method is one intention and one transaction.
 //!
 //! One task writes ([`writer::Writer`]) and commits what waits together. Whatever changes an entry,
-//! an agent or a bundle appends to the change log in the same transaction; the directory follows
+//! an agent or a bundle (each an [`object::Object`]) appends to the change log in the same transaction; the directory follows
 //! that log and answers the calls, so nothing here is on the path of an SVID.
 
 mod agents;
@@ -13,6 +13,7 @@ mod entries;
 mod entry_row;
 mod error;
 mod join_tokens;
+mod object;
 mod open;
 mod reading;
 mod row;
@@ -37,6 +38,7 @@ pub(crate) use entries::{CreateEntry, UpdateEntry};
 pub(crate) use error::OpenProblem;
 pub(crate) use error::StoreError;
 pub(crate) use join_tokens::{JoinToken, TokenHash};
+pub(crate) use object::Delta;
 pub(crate) use reading::{Changes, Snapshot};
 pub(crate) use writer::Written;
 

@@ -3,22 +3,16 @@
 
 use std::time::Duration;
 
-use signet_identity::{
-    SpiffeId, TrustDomain,
-    bundle::Bundle,
-    entry::{Entry, EntryId},
-};
+use signet_identity::{bundle::Bundle, entry::Entry};
 use sqlx::SqliteConnection;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
     Store,
-    agents::{self, Agent},
-    bundles,
-    changes::{self, ChangeId, Touched},
-    entries,
+    agents::Agent,
+    changes::{self, ChangeId, Logged, Stretch},
     error::StoreError,
-    row::Row,
+    object::{self, DeltaOf},
 };
 
 /// The whole state at one position of the change log.
@@ -40,18 +34,12 @@ pub(crate) struct Snapshot {
 pub(crate) struct Changes {
     /// Everything up to here is contained.
     pub(crate) upto: ChangeId,
-    /// New or changed entries.
-    pub(crate) entries: Vec<Entry>,
-    /// Entries that are gone.
-    pub(crate) gone_entries: Vec<EntryId>,
-    /// New or changed agents.
-    pub(crate) agents: Vec<Agent>,
-    /// Agents that are gone.
-    pub(crate) gone_agents: Vec<SpiffeId>,
-    /// New or changed bundles.
-    pub(crate) bundles: Vec<Bundle>,
-    /// Trust domains whose bundle is gone.
-    pub(crate) gone_bundles: Vec<TrustDomain>,
+    /// Of the entries.
+    pub(crate) entries: DeltaOf<Entry>,
+    /// Of the agents.
+    pub(crate) agents: DeltaOf<Agent>,
+    /// Of the bundles.
+    pub(crate) bundles: DeltaOf<Bundle>,
 }
 
 impl Store {
@@ -61,9 +49,9 @@ impl Store {
             let mut tx = self.read().begin().await?;
             Ok(Snapshot {
                 at: changes::newest(&mut tx).await?,
-                entries: entries::load(&mut tx).await?,
-                agents: agents::load(&mut tx).await?,
-                bundles: bundles::load(&mut tx).await?,
+                entries: object::all(&mut tx).await?,
+                agents: object::all(&mut tx).await?,
+                bundles: object::all(&mut tx).await?,
             })
         })
         .await
@@ -80,11 +68,7 @@ impl Store {
             let mut tx = self.read().begin().await?;
             match changes::next_step(&mut tx, since).await? {
                 None => Ok(None),
-                Some(upto) if upto == since => Ok(Some(Changes {
-                    upto,
-                    ..Changes::default()
-                })),
-                Some(upto) => read_changes(&mut tx, since, upto).await.map(Some),
+                Some(stretch) => read_changes(&mut tx, stretch).await.map(Some),
             }
         })
         .await
@@ -99,72 +83,17 @@ impl Store {
 
 async fn read_changes(
     conn: &mut SqliteConnection,
-    since: ChangeId,
-    upto: ChangeId,
+    stretch: Stretch,
 ) -> Result<Changes, StoreError> {
-    let Touched {
-        entries,
-        agents,
-        bundles,
-    } = changes::touched(conn, since, upto).await?;
-    let mut changes = Changes {
-        upto,
-        ..Changes::default()
+    let mut logged = Logged::in_stretch(conn, stretch).await?;
+    let changes = Changes {
+        upto: stretch.upto,
+        entries: logged.take(conn).await?,
+        agents: logged.take(conn).await?,
+        bundles: logged.take(conn).await?,
     };
-    if !entries.is_empty() {
-        changes.entries = entries::load_changed(conn, since, upto).await?;
-    }
-    if !agents.is_empty() {
-        changes.agents = agents::load_changed(conn, since, upto).await?;
-    }
-    if !bundles.is_empty() {
-        changes.bundles = bundles::load_changed(conn, since, upto).await?;
-    }
-    changes.note_gone(Touched {
-        entries,
-        agents,
-        bundles,
-    })?;
+    logged.all_taken()?;
     Ok(changes)
-}
-
-impl Changes {
-    /// What the log names and no table has any more is gone.
-    fn note_gone(&mut self, mut touched: Touched) -> Result<(), StoreError> {
-        for entry in &self.entries {
-            touched.entries.remove(entry.id.as_str());
-        }
-        for agent in &self.agents {
-            touched.agents.remove(&agent.id.to_string());
-        }
-        for bundle in &self.bundles {
-            touched.bundles.remove(bundle.trust_domain.as_str());
-        }
-        for key in &touched.entries {
-            let at = Row {
-                table: "changes",
-                key,
-            };
-            self.gone_entries
-                .push(key.parse().map_err(|error| at.bad(error))?);
-        }
-        for key in &touched.agents {
-            let at = Row {
-                table: "changes",
-                key,
-            };
-            self.gone_agents.push(at.spiffe_id(key)?);
-        }
-        for key in &touched.bundles {
-            let at = Row {
-                table: "changes",
-                key,
-            };
-            self.gone_bundles
-                .push(TrustDomain::new(key).map_err(|error| at.bad(error))?);
-        }
-        Ok(())
-    }
 }
 
 /// Even a million entries are read in a fraction of this.

@@ -7,7 +7,6 @@ use std::{
 
 use signet_identity::{
     SpiffeId, crypto,
-    entry::EntryId,
     selector::{Selector, Selectors},
     unix,
 };
@@ -24,9 +23,9 @@ pub(super) fn selectors_json(selectors: &Selectors) -> String {
     serde_json::Value::from_iter(selectors.iter().map(Selector::as_str)).to_string()
 }
 
-/// Ids as a JSON list, for statements about many.
-pub(super) fn ids_json<'a>(ids: impl IntoIterator<Item = &'a EntryId>) -> String {
-    serde_json::Value::from_iter(ids.into_iter().map(EntryId::as_str)).to_string()
+/// Keys as a JSON list, for statements about many.
+pub(super) fn keys_json<K: Display>(keys: impl IntoIterator<Item = K>) -> String {
+    serde_json::Value::from_iter(keys.into_iter().map(|key| key.to_string())).to_string()
 }
 
 /// What two entries must not share.

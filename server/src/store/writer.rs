@@ -10,7 +10,6 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use signet_identity::entry::EntryId;
 use sqlx::{Connection as _, Executor as _, SqliteConnection, SqlitePool};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -19,8 +18,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    changes::{self, ChangeId, Changed},
+    changes::{self, ChangeId},
     error::StoreError,
+    object::Object,
 };
 use crate::clock;
 
@@ -167,15 +167,9 @@ impl Transaction {
         &mut self.conn
     }
 
-    /// Notes in the change log that this transaction changes `changed`.
-    pub(super) async fn log(&mut self, changed: Changed<'_>) -> Result<(), StoreError> {
-        self.newest = changed.append(&mut self.conn, self.now).await?;
-        Ok(())
-    }
-
-    /// Notes in the change log that this transaction changes these entries.
-    pub(super) async fn log_entries(&mut self, ids: &[&EntryId]) -> Result<(), StoreError> {
-        let newest = changes::append_entries(&mut self.conn, ids, self.now).await?;
+    /// Notes in the change log that this transaction changes these objects.
+    pub(super) async fn log<O: Object>(&mut self, keys: &[&O::Key]) -> Result<(), StoreError> {
+        let newest = changes::append::<O>(&mut self.conn, keys, self.now).await?;
         self.newest = newest.unwrap_or(self.newest);
         Ok(())
     }

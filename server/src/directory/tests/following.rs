@@ -13,6 +13,7 @@ use super::{
     },
     create,
 };
+use crate::store::Delta;
 
 async fn next(follow: &mut Follow) -> Step {
     timeout(Duration::from_secs(10), follow.next())
@@ -22,10 +23,11 @@ async fn next(follow: &mut Follow) -> Step {
 }
 
 fn ids(step: &Step) -> (Vec<&str>, Vec<&str>) {
-    let entries = step.entries.iter().map(|entry| entry.id.as_str()).collect();
+    let Delta { changed, gone } = &step.entries;
+    let changed = changed.iter().map(|entry| entry.id.as_str());
     (
-        entries,
-        step.removed_entries.iter().map(|id| id.as_str()).collect(),
+        changed.collect(),
+        gone.iter().map(|id| id.as_str()).collect(),
     )
 }
 
@@ -144,7 +146,7 @@ async fn who_missed_too_much_is_reset() {
     let many = (0..400).map(|n| create(&test, entry(&format!("e{n}"), "/spire/agent/x", "/w")));
     futures_util::future::join_all(many).await;
     let step = next(&mut follow).await;
-    assert_eq!((step.reset, step.entries.len()), (true, 400));
+    assert_eq!((step.reset, step.entries.changed.len()), (true, 400));
 }
 
 #[tokio::test]
@@ -163,10 +165,11 @@ async fn bundles_come_with_the_entries_that_need_them_and_when_they_change() {
     };
     create(&test, federated).await;
     let step = next(&mut follow).await;
-    let sequences: Vec<_> = step.bundles.iter().map(|bundle| bundle.sequence).collect();
+    let bundles = step.bundles.changed.iter();
+    let sequences: Vec<_> = bundles.map(|bundle| bundle.sequence).collect();
     assert_eq!((ids(&step).0, sequences), (vec!["a"], vec![1]));
     test.store.store.set_bundle(bundle(2)).await.expect("store");
-    assert_eq!(next(&mut follow).await.bundles[0].sequence, 2);
+    assert_eq!(next(&mut follow).await.bundles.changed[0].sequence, 2);
     let mode = crate::store::DeleteMode::Dissociate;
     test.store
         .store
@@ -175,7 +178,7 @@ async fn bundles_come_with_the_entries_that_need_them_and_when_they_change() {
         .expect("delete");
     let step = next(&mut follow).await;
     assert_eq!(
-        (ids(&step).0, &step.removed_bundles),
+        (ids(&step).0, &step.bundles.gone),
         (vec!["a"], &vec![partner])
     );
 }

@@ -18,7 +18,7 @@ use super::super::{
     Directory, Step,
     testing::{agent, entry, id, selectors, trust_domain},
 };
-use crate::store::{Agent, ChangeId, Changes};
+use crate::store::{Agent, ChangeId, Changes, Delta};
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -144,21 +144,21 @@ impl Model {
 
 /// What the log would say on the way from one model to the next.
 fn between(before: &Model, after: &Model, upto: i64) -> Changes {
-    fn gone<K: Ord + Clone, V>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>) -> Vec<K> {
-        before
-            .keys()
-            .filter(|key| !after.contains_key(key))
-            .cloned()
-            .collect()
+    fn delta<K: Ord + Clone, V: Clone>(
+        before: &BTreeMap<K, V>,
+        after: &BTreeMap<K, V>,
+    ) -> Delta<K, V> {
+        let gone = before.keys().filter(|key| !after.contains_key(key));
+        Delta {
+            changed: after.values().cloned().collect(),
+            gone: gone.cloned().collect(),
+        }
     }
     Changes {
         upto: ChangeId(upto),
-        entries: after.entries.values().cloned().collect(),
-        gone_entries: gone(&before.entries, &after.entries),
-        agents: after.agents.values().cloned().collect(),
-        gone_agents: gone(&before.agents, &after.agents),
-        bundles: after.bundles.values().cloned().collect(),
-        gone_bundles: gone(&before.bundles, &after.bundles),
+        entries: delta(&before.entries, &after.entries),
+        agents: delta(&before.agents, &after.agents),
+        bundles: delta(&before.bundles, &after.bundles),
     }
 }
 
@@ -176,18 +176,18 @@ impl View {
             *self = Self::default();
         }
         self.position = Some(position);
-        for entry in step.entries {
+        for entry in step.entries.changed {
             self.entries
                 .insert(entry.id.clone(), Arc::unwrap_or_clone(entry));
         }
-        for id in step.removed_entries {
+        for id in step.entries.gone {
             self.entries.remove(&id);
         }
-        for bundle in step.bundles {
+        for bundle in step.bundles.changed {
             self.bundles
                 .insert(bundle.trust_domain.clone(), Arc::unwrap_or_clone(bundle));
         }
-        for trust_domain in step.removed_bundles {
+        for trust_domain in step.bundles.gone {
             self.bundles.remove(&trust_domain);
         }
     }

@@ -170,7 +170,7 @@ async fn a_batch_larger_than_a_statement_is_stored_whole() {
         .expect("read the log");
     let changes = changes.expect("within reach");
     assert_eq!(
-        (changes.upto, changes.gone_entries.len()),
+        (changes.upto, changes.entries.gone.len()),
         (gone.change, 601)
     );
 }
@@ -327,7 +327,8 @@ async fn delete_in_mode(mode: DeleteMode) -> (DeleteBundle, Vec<Entry>, usize) {
         .expect("read the log");
     let logged = logged.expect("within reach");
     assert_eq!(logged.upto, written.change);
-    let touched = logged.entries.len() + logged.gone_entries.len() + logged.gone_bundles.len();
+    let touched =
+        logged.entries.changed.len() + logged.entries.gone.len() + logged.bundles.gone.len();
     (written.value, snapshot.entries, touched)
 }
 

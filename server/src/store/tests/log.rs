@@ -2,10 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use sqlx::Executor as _;
+
 use super::{bundle, create};
 use crate::{
     directory::testing::entry,
-    store::{ChangeId, testing::TestStore},
+    store::{ChangeId, StoreError, testing::TestStore},
 };
 
 #[tokio::test]
@@ -35,9 +37,12 @@ async fn the_log_names_what_changed_and_the_rows_are_the_present_ones() {
         .expect("read")
         .expect("within reach");
     assert_eq!(changes.upto, gone.change);
-    assert_eq!(changes.entries, [entry("b", "/spire/agent/x", "/w")]);
-    assert_eq!(changes.gone_entries, ["a".parse().expect("entry id")]);
-    assert_eq!(changes.bundles, [bundle("partner.org", 2)]);
+    assert_eq!(
+        changes.entries.changed,
+        [entry("b", "/spire/agent/x", "/w")]
+    );
+    assert_eq!(changes.entries.gone, ["a".parse().expect("entry id")]);
+    assert_eq!(changes.bundles.changed, [bundle("partner.org", 2)]);
 
     let nothing = test
         .store
@@ -45,7 +50,10 @@ async fn the_log_names_what_changed_and_the_rows_are_the_present_ones() {
         .await
         .expect("read")
         .expect("within reach");
-    assert_eq!((nothing.upto, nothing.entries.len()), (gone.change, 0));
+    assert_eq!(
+        (nothing.upto, nothing.entries.is_empty()),
+        (gone.change, true)
+    );
 }
 
 #[tokio::test]
@@ -93,6 +101,23 @@ async fn a_pruned_log_sends_followers_to_the_snapshot() {
         .create_entry(entry("next", "/spire/agent/x", "/w"))
         .await;
     assert_eq!(written.expect("create").change, ChangeId(6));
+}
+
+#[tokio::test]
+async fn a_change_of_an_unknown_kind_is_not_passed_over() {
+    let test = TestStore::new().await;
+    let by_hand = "PRAGMA ignore_check_constraints = ON;
+                   INSERT INTO changes (kind, key, changed_at) VALUES ('other', 'k', 0)";
+    let written = test.store.write(move |tx| {
+        Box::pin(async move { Ok(tx.conn().execute(by_hand).await.map(|_| ())?) })
+    });
+    written.await.expect("write");
+    let read = test.store.changes_since(ChangeId(0)).await;
+    let refused = read.expect_err("unreadable");
+    assert!(
+        matches!(&refused, StoreError::Unreadable { key, .. } if key == "k"),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
