@@ -49,15 +49,43 @@ pub struct ValidJwt {
     pub expires_at: SystemTime,
 }
 
-/// Why a token could not be made or is not accepted. No variant shows the token.
+/// What signs tokens: a private key of this process, or what stands for a key kept elsewhere.
+pub trait Signer {
+    /// Why it could not sign.
+    type Error: std::error::Error + 'static;
+
+    /// The JWS name of what [`Self::sign_jws`] does.
+    fn jws_algorithm(&self) -> &'static str;
+
+    /// Signs as JWS wants it.
+    ///
+    /// # Errors
+    /// The signer's own.
+    fn sign_jws(&self, message: &[u8]) -> Result<Vec<u8>, Self::Error>;
+}
+
+/// Why a token could not be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum JwtError {
+pub enum SignError<E: std::error::Error + 'static> {
     /// Nobody to accept it.
     #[error("a JWT-SVID needs at least one audience")]
     NoAudience,
+    /// Header or claims could not be written as JSON.
+    #[error("the token's {segment} cannot be encoded: {reason}")]
+    Encode {
+        /// Header or claims.
+        segment: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The key could not sign.
     #[error("the token could not be signed")]
-    Sign(#[from] KeyError),
+    Signer(#[source] E),
+}
+
+/// Why a token is not accepted. No variant shows the token.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum JwtError {
     /// Longer than any honest token.
     #[error("the token is {0} bytes long; at most {MAX_LENGTH} are allowed")]
     TooLong(usize),
@@ -111,12 +139,19 @@ pub enum JwtError {
 }
 
 /// Makes a token.
-pub fn sign(key: &PrivateKey, key_id: &str, claims: &Claims) -> Result<String, JwtError> {
+///
+/// # Errors
+/// When nobody is to accept it, or the signer does not sign.
+pub fn sign<S: Signer>(
+    signer: &S,
+    key_id: &str,
+    claims: &Claims,
+) -> Result<String, SignError<S::Error>> {
     if claims.aud.is_empty() {
-        return Err(JwtError::NoAudience);
+        return Err(SignError::NoAudience);
     }
     let header = Header {
-        alg: key.jws_algorithm(),
+        alg: signer.jws_algorithm(),
         kid: key_id,
         typ: "JWT",
     };
@@ -128,10 +163,11 @@ pub fn sign(key: &PrivateKey, key_id: &str, claims: &Claims) -> Result<String, J
         jti: claims.jti.as_deref(),
         sub: claims.sub.to_string(),
     };
-    let mut token = part("header", &header)?;
+    let mut token = segment("header", &header)?;
     token.push('.');
-    token.push_str(&part("claims", &payload)?);
-    let signature = key.sign_jws(token.as_bytes())?;
+    token.push_str(&segment("claims", &payload)?);
+    let signature = signer.sign_jws(token.as_bytes());
+    let signature = signature.map_err(SignError::Signer)?;
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut token);
     Ok(token)
@@ -170,9 +206,24 @@ pub fn validate(
     })
 }
 
-fn part(name: &'static str, value: &impl Serialize) -> Result<String, JwtError> {
-    let json = serde_json::to_vec(value).map_err(|error| JwtError::Json {
-        part: name,
+impl Signer for PrivateKey {
+    type Error = KeyError;
+
+    fn jws_algorithm(&self) -> &'static str {
+        Self::jws_algorithm(self)
+    }
+
+    fn sign_jws(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Self::sign_jws(self, message)
+    }
+}
+
+fn segment<E: std::error::Error + 'static>(
+    name: &'static str,
+    value: &impl Serialize,
+) -> Result<String, SignError<E>> {
+    let json = serde_json::to_vec(value).map_err(|error| SignError::Encode {
+        segment: name,
         reason: error.to_string(),
     })?;
     Ok(URL_SAFE_NO_PAD.encode(json))

@@ -1,6 +1,6 @@
 //! Tokens good and bad, each refusal by its reason.
 
-use std::sync::LazyLock;
+use std::{error::Error as _, io, sync::LazyLock};
 
 use serde_json::json;
 
@@ -133,7 +133,38 @@ fn a_token_for_nobody_is_not_made() {
         aud: Vec::new(),
         ..claims()
     };
-    assert_eq!(sign(&fixture.key, "k1", &nobody), Err(JwtError::NoAudience));
+    assert_eq!(
+        sign(&fixture.key, "k1", &nobody),
+        Err(SignError::NoAudience)
+    );
+}
+
+/// A key that is kept elsewhere, or one that cannot be reached.
+struct Elsewhere(Option<PrivateKey>);
+
+impl super::Signer for Elsewhere {
+    type Error = io::Error;
+
+    fn jws_algorithm(&self) -> &'static str {
+        self.0.as_ref().map_or("ES384", PrivateKey::jws_algorithm)
+    }
+
+    fn sign_jws(&self, message: &[u8]) -> io::Result<Vec<u8>> {
+        let key = self.0.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        key.sign_jws(message).map_err(io::Error::other)
+    }
+}
+
+#[test]
+fn a_key_that_is_kept_elsewhere_signs_and_says_itself_why_it_does_not() {
+    let fixture = Fixture::new(KeyType::EcP384);
+    let reached = Elsewhere(Some(fixture.key.clone()));
+    let token = sign(&reached, "k1", &claims()).expect("token");
+    assert_eq!(fixture.validate(&token).expect("valid").id, id(WEB));
+
+    let refused = sign(&Elsewhere(None), "k1", &claims()).expect_err("no key");
+    let cause = refused.source().expect("a cause");
+    assert_eq!(cause.to_string(), "not connected");
 }
 
 #[test]

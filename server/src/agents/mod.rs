@@ -18,7 +18,7 @@ pub(crate) use filter::Filter;
 pub(crate) use tokens::{CreateTokenError, NewToken};
 
 use crate::{
-    ca::{Ca, IssueError, X509Svid, X509SvidRequest},
+    ca::{Ca, IssueError, SvidKind, X509Svid, X509SvidRequest},
     directory::Directory,
     store::{Agent, Renewed, Store, StoreError},
 };
@@ -181,6 +181,6 @@ impl Agents {
             subject: None,
         };
         let work = move |ca: &Ca| ca.sign_x509(&request, now);
-        self.ca.sign_one(work).await?
+        self.ca.sign_one(SvidKind::X509, work).await?
     }
 }

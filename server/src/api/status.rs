@@ -216,7 +216,10 @@ impl From<IssueError> for Status {
                 X509Error::PublicKey | X509Error::DnsName(_) | X509Error::Subject(_),
             ) => invalid(error.to_string()),
             IssueError::X509(
-                X509Error::Authority(_) | X509Error::NoLifetime | X509Error::Key(_),
+                X509Error::Authority(_)
+                | X509Error::NoLifetime
+                | X509Error::Signer(_)
+                | X509Error::Random(_),
             )
             | IssueError::Jwt(_)
             | IssueError::Interrupted => internal("nothing can be signed", &error),

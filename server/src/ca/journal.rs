@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
-use signet_identity::{bundle::Bundle, key::PrivateKey};
+use signet_identity::bundle::Bundle;
 
 use super::{
     Authorities, JwtMaterial, KeyManager, X509Material,
+    signer::Signer,
     slots::{Authority, Lifetime, Next, Slot, Slots},
     x509::Issuer,
 };
@@ -63,7 +64,7 @@ impl Document {
     pub(super) fn of(authorities: &Authorities) -> Self {
         Self {
             x509: records(&authorities.x509, |material| &material.certificate),
-            jwt: records(&authorities.jwt, |material| material.key.spki_der()),
+            jwt: records(&authorities.jwt, |material| material.signer.spki_der()),
         }
     }
 
@@ -100,7 +101,7 @@ impl Document {
 
 impl Present<'_> {
     fn x509(&self, record: &Record) -> Option<X509Material> {
-        let key = self.keys.key(x509_key_id(record.slot.into()))?;
+        let signer = self.keys.key(x509_key_id(record.slot.into()))?;
         let der = BASE64_STANDARD.decode(&record.public).ok()?;
         let certificate = CertificateDer::from(der);
         let known = self.bundle.x509_authorities.iter();
@@ -109,17 +110,18 @@ impl Present<'_> {
             .find(|known| **known == certificate)?;
         Some(X509Material {
             // Refuses a key that is not the certificate's.
-            issuer: Issuer::new(&certificate, key).ok()?,
+            issuer: Issuer::new(&certificate, signer).ok()?,
             certificate,
         })
     }
 
     fn jwt(&self, record: &Record) -> Option<JwtMaterial> {
-        let key = self.keys.key(jwt_key_id(record.slot.into()))?;
+        let signer = self.keys.key(jwt_key_id(record.slot.into()))?;
         let known = self.bundle.jwt_authorities.iter();
         let known = known.into_iter().find(|known| known.key_id == record.id)?;
-        let same = |key: &PrivateKey| known.spki_der == key.spki_der();
-        Some(key).filter(same).map(|key| JwtMaterial { key })
+        let same = |signer: &Signer| known.spki_der == signer.spki_der();
+        let signer = Some(signer).filter(same)?;
+        Some(JwtMaterial { signer })
     }
 }
 

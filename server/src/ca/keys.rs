@@ -16,6 +16,8 @@ use signet_daemon::file::{self, FileError};
 use signet_identity::key::{KeyError, KeyType, PrivateKey};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::signer::Signer;
+
 /// Why a key could not be made, kept or read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyManagerError {
@@ -69,17 +71,13 @@ impl KeyManager {
 
     /// Makes a new key under `key_id`; a former one of that id is gone. When this returns, the
     /// key is where it will be kept.
-    pub(crate) fn generate(
-        &self,
-        key_id: &str,
-        kind: KeyType,
-    ) -> Result<PrivateKey, KeyManagerError> {
+    pub(crate) fn generate(&self, key_id: &str, kind: KeyType) -> Result<Signer, KeyManagerError> {
         let key = PrivateKey::generate(kind)?;
         match self {
             Self::Memory(keys) => keys.put(key_id, key.clone()),
             Self::Disk(keys) => keys.put(key_id, key.clone())?,
         }
-        Ok(key)
+        Ok(Signer::Local(key))
     }
 
     /// The file in which these keys were found, if it has been a CA's: the keys of its tokens are
@@ -92,10 +90,10 @@ impl KeyManager {
     }
 
     /// The key under `key_id`.
-    pub(crate) fn key(&self, key_id: &str) -> Option<PrivateKey> {
+    pub(crate) fn key(&self, key_id: &str) -> Option<Signer> {
         match self {
-            Self::Memory(keys) => keys.key(key_id),
-            Self::Disk(keys) => keys.held.key(key_id),
+            Self::Memory(keys) => keys.key(key_id).map(Signer::Local),
+            Self::Disk(keys) => keys.held.key(key_id).map(Signer::Local),
         }
     }
 }

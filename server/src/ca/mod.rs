@@ -9,6 +9,7 @@ mod name;
 mod pruning;
 mod rotation;
 mod server_svid;
+mod signer;
 mod slots;
 mod x509;
 
@@ -21,8 +22,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rustls::pki_types::CertificateDer;
 use signet_identity::{
     SpiffeId, TrustDomain,
-    jwt::{self, Claims, JwtError},
-    key::{KeyType, PrivateKey},
+    jwt::{self, Claims, SignError},
     x509::Serial,
 };
 use tokio::sync::{Semaphore, watch};
@@ -31,6 +31,7 @@ pub(crate) use keys::{KeyManager, KeyManagerError};
 pub(crate) use name::CaSubject;
 pub(crate) use rotation::{Rotation, RotationSettings};
 pub(crate) use server_svid::ServerSvid;
+use signer::{Signer, SignerError};
 use slots::Slots;
 pub(crate) use slots::longest_svid;
 pub(crate) use x509::X509Error;
@@ -51,7 +52,7 @@ pub(crate) enum IssueError {
     X509(#[from] X509Error),
     /// The token could not be made.
     #[error("the JWT-SVID could not be signed")]
-    Jwt(#[from] JwtError),
+    Jwt(#[from] SignError<SignerError>),
     /// The signing thread died.
     #[error("signing was interrupted")]
     Interrupted,
@@ -63,6 +64,13 @@ pub(crate) enum JwtSvids {
     Issued,
     /// No JWT authority is made or used; one of before stays in the bundle until it ends.
     Disabled,
+}
+
+/// Which kind of SVID is signed, and so by which authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SvidKind {
+    X509,
+    Jwt,
 }
 
 /// Lifetimes of what the CA signs where the request does not say.
@@ -138,7 +146,7 @@ struct X509Material {
 /// What a JWT authority is made of.
 #[derive(Debug)]
 struct JwtMaterial {
-    key: PrivateKey,
+    signer: Signer,
 }
 
 /// Signs with the active authorities. Cheap to clone.
@@ -237,7 +245,7 @@ impl Ca {
             },
         };
         Ok(JwtSvid {
-            token: jwt::sign(&authority.material.key, &authority.id, &claims)?,
+            token: jwt::sign(&authority.material.signer, &authority.id, &claims)?,
             issued_at,
             expires_at,
         })
@@ -260,28 +268,33 @@ impl Ca {
         .map_err(|_joining| IssueError::Interrupted)
     }
 
-    /// Runs the `work` of one signature: here and now where the key is a quick one, because to
-    /// wake another thread and be woken by it costs more than the signature.
-    pub(crate) async fn sign_one<T, W>(&self, work: W) -> Result<T, IssueError>
+    /// Runs the `work` of one signature: here and now where that kind's key is a quick one, because
+    /// to wake another thread and be woken by it costs more than the signature.
+    pub(crate) async fn sign_one<T, W>(&self, kind: SvidKind, work: W) -> Result<T, IssueError>
     where
         T: Send + 'static,
         W: FnOnce(&Self) -> T + Send + 'static,
     {
-        if self.is_quick() {
+        if self.is_quick(kind) {
             return Ok(work(self));
         }
         self.off_worker(work).await
     }
 
-    fn is_quick(&self) -> bool {
+    /// Whether the active authority of a kind signs quickly; without one there is nothing to do.
+    fn is_quick(&self, kind: SvidKind) -> bool {
         let authorities = self.authorities.borrow();
-        let x509 = authorities.x509.active.as_ref();
-        let jwt = authorities.jwt.active.as_ref();
-        let keys = [
-            x509.map(|authority| authority.material.issuer.key_type()),
-            jwt.map(|authority| authority.material.key.key_type()),
-        ];
-        keys.into_iter().flatten().all(|key| key == KeyType::EcP256)
+        let signer = match kind {
+            SvidKind::X509 => {
+                let active = authorities.x509.active.as_ref();
+                active.map(|active| active.material.issuer.signer())
+            }
+            SvidKind::Jwt => {
+                let active = authorities.jwt.active.as_ref();
+                active.map(|active| &active.material.signer)
+            }
+        };
+        signer.is_none_or(Signer::is_quick)
     }
 
     fn x509_authority(

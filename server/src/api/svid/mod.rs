@@ -31,7 +31,7 @@ use super::{
     status::{bad_csr, invalid, item, item_ok},
 };
 use crate::{
-    ca::{Ca, Jti, JwtSvid, JwtSvidRequest, X509Svid, X509SvidRequest},
+    ca::{Ca, Jti, JwtSvid, JwtSvidRequest, SvidKind, X509Svid, X509SvidRequest},
     clock,
     directory::Directory,
 };
@@ -144,7 +144,7 @@ impl SvidService {
             results.collect::<Vec<_>>()
         };
         let results = match count {
-            1 => self.ca.sign_one(work).await?,
+            1 => self.ca.sign_one(SvidKind::X509, work).await?,
             _ => self.ca.off_worker(work).await?,
         };
         Ok(results)
@@ -168,10 +168,8 @@ impl SvidService {
                 Jti::None
             },
         };
-        let svid = self
-            .ca
-            .sign_one(move |ca| ca.sign_jwt(&asked, now))
-            .await??;
+        let work = move |ca: &Ca| ca.sign_jwt(&asked, now);
+        let svid = self.ca.sign_one(SvidKind::Jwt, work).await??;
         debug!(
             name: "jwt_svid_signed",
             agent_id = %agent,

@@ -16,7 +16,7 @@ use signet_identity::{
     TrustDomain,
     bundle::{Bundle, JwtAuthority, X509Authority},
     crypto,
-    key::{KeyError, KeyType, PrivateKey},
+    key::{KeyError, KeyType},
     x509::ProfileError,
 };
 use tokio::{
@@ -30,6 +30,7 @@ use super::{
     Authorities, Ca, CaSubject, JwtMaterial, JwtSvids, KeyManager, KeyManagerError, Lifetimes,
     X509Error, X509Material,
     journal::{Document, Present, jwt_key_id, x509_key_id},
+    signer::Signer,
     slots::{Authority, Lifetime, Slot, Slots, Step},
     whole_seconds,
     x509::{self, Issuer},
@@ -196,21 +197,21 @@ impl Rotation {
         slot: Slot,
         now: SystemTime,
     ) -> Result<(), RotationError> {
-        let key = self
+        let signer = self
             .generate(x509_key_id(slot), self.settings.ca_key_type)
             .await?;
         let profile = (&self.settings.ca_subject, self.settings.ca_ttl);
-        let signed = x509::self_signed(&key, &self.settings.trust_domain, profile, now)?;
+        let signed = x509::self_signed(&signer, &self.settings.trust_domain, profile, now)?;
         let published = X509Authority::parse(signed.der.clone(), false)?;
         let authority = Authority {
-            id: hex::encode(key.subject_key_id()),
+            id: hex::encode(signer.subject_key_id()),
             slot,
             lifetime: Lifetime {
                 issued_at: whole_seconds(now),
                 not_after: signed.not_after,
             },
             material: X509Material {
-                issuer: Issuer::new(&signed.der, key)?,
+                issuer: Issuer::new(&signed.der, signer)?,
                 certificate: signed.der,
             },
         };
@@ -238,7 +239,7 @@ impl Rotation {
         slot: Slot,
         now: SystemTime,
     ) -> Result<(), RotationError> {
-        let key = self
+        let signer = self
             .generate(jwt_key_id(slot), self.settings.jwt_key_type)
             .await?;
         let issued_at = whole_seconds(now);
@@ -248,7 +249,7 @@ impl Rotation {
         let id = random_key_id()?;
         let published = JwtAuthority {
             key_id: id.clone(),
-            spki_der: key.spki_der().to_vec(),
+            spki_der: signer.spki_der().to_vec(),
             expires_at: Some(not_after),
             tainted: false,
         };
@@ -267,7 +268,7 @@ impl Rotation {
                 issued_at,
                 not_after,
             },
-            material: JwtMaterial { key },
+            material: JwtMaterial { signer },
         };
         let next = Authorities {
             x509: current.x509.clone(),
@@ -323,7 +324,7 @@ impl Rotation {
         Ok(())
     }
 
-    async fn generate(&self, id: &'static str, kind: KeyType) -> Result<PrivateKey, RotationError> {
+    async fn generate(&self, id: &'static str, kind: KeyType) -> Result<Signer, RotationError> {
         let keys = Arc::clone(&self.keys);
         // An RSA key takes seconds, and the file a disk sync.
         let made = task::spawn_blocking(move || keys.generate(id, kind)).await;

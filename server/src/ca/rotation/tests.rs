@@ -1,16 +1,17 @@
 //! The rotation over a real store, at chosen times.
 
-use std::{path::Path, time::UNIX_EPOCH};
+use std::{path::Path, thread, time::UNIX_EPOCH};
 
 use signet_identity::{
     SpiffeId, jwt,
+    key::PrivateKey,
     trust::{Trust, Usage},
     x509::check_svid_leaf,
 };
 
 use super::*;
 use crate::{
-    ca::{IssueError, Jti, JwtSvidRequest, X509Svid, X509SvidRequest},
+    ca::{IssueError, Jti, JwtSvidRequest, SvidKind, X509Svid, X509SvidRequest},
     directory::testing::TestDirectory,
 };
 
@@ -287,6 +288,28 @@ async fn a_token_never_outlives_its_key() {
     let (_rotation, ca) = rotation(&world, KeyManager::memory(), start()).await;
     let token = sign_jwt(&ca, Some(HOUR * 100), start());
     assert_eq!(token.expires_at, start() + HOUR * 24);
+}
+
+#[tokio::test]
+async fn a_signature_is_made_on_the_spot_if_the_key_of_its_kind_is_quick_whatever_the_other_is() {
+    let here = thread::current().id();
+    for (x509, jwt) in [
+        (KeyType::EcP384, KeyType::EcP256),
+        (KeyType::EcP256, KeyType::EcP384),
+    ] {
+        let world = TestDirectory::new().await;
+        let settings = RotationSettings {
+            ca_key_type: x509,
+            jwt_key_type: jwt,
+            ..settings()
+        };
+        let (_rotation, ca) = rotation_with(settings, &world, KeyManager::memory(), start()).await;
+        for (kind, key_type) in [(SvidKind::X509, x509), (SvidKind::Jwt, jwt)] {
+            let ran = ca.sign_one(kind, |_ca| thread::current().id());
+            let on_the_spot = ran.await.unwrap() == here;
+            assert_eq!(on_the_spot, key_type == KeyType::EcP256, "{kind:?}");
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::CertificateDer;
 use signet_identity::{
     SpiffeId, TrustDomain, crypto,
-    key::{KeyError, KeyType, PrivateKey},
+    key::{KeyError, KeyType},
     x509::Serial,
 };
 use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo, X509Certificate};
@@ -17,6 +17,7 @@ use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo, X509Certificate};
 use super::{
     der::{self, tag},
     name::{self, BadName, CaSubject},
+    signer::{Signer, SignerError},
     whole_seconds,
 };
 
@@ -38,9 +39,12 @@ pub(crate) enum X509Error {
     /// The authority has expired, or the lifetime asked for is empty.
     #[error("nothing can be signed: the authority or the requested lifetime has ended")]
     NoLifetime,
-    /// The key could not sign, or no randomness was to be had.
+    /// The authority's key did not sign.
     #[error("signing failed")]
-    Key(#[from] KeyError),
+    Signer(#[from] SignerError),
+    /// There is no randomness for a serial number.
+    #[error("signing failed")]
+    Random(#[from] KeyError),
 }
 
 /// What is asked of a leaf SVID.
@@ -66,10 +70,10 @@ pub(crate) struct Signed {
     pub(crate) not_after: SystemTime,
 }
 
-/// An authority that signs: its key and the parts that its certificates have in common.
+/// An authority that signs: its key and what its certificates have in common.
 #[derive(Debug)]
 pub(crate) struct Issuer {
-    key: PrivateKey,
+    signer: Signer,
     subject: Vec<u8>,
     not_after: SystemTime,
     authority_key_id: Vec<u8>,
@@ -78,16 +82,16 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     /// What it signs with.
-    pub(crate) fn key_type(&self) -> KeyType {
-        self.key.key_type()
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// Takes name, key id and end from the authority's own certificate.
-    pub(crate) fn new(certificate: &[u8], key: PrivateKey) -> Result<Self, X509Error> {
+    pub(crate) fn new(certificate: &[u8], signer: Signer) -> Result<Self, X509Error> {
         let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
             return Err(X509Error::Authority("it is not a certificate"));
         };
-        if parsed.public_key().raw != key.spki_der() {
+        if parsed.public_key().raw != signer.spki_der() {
             return Err(X509Error::Authority("it is for another key"));
         }
         let not_after = u64::try_from(parsed.validity().not_after.timestamp())
@@ -100,7 +104,7 @@ impl Issuer {
             not_after,
             authority_key_id: authority_key_id(key_id),
             leaf_usage: leaf_usage(),
-            key,
+            signer,
         })
     }
 
@@ -164,7 +168,7 @@ impl Issuer {
             spki_der,
             extensions,
         };
-        let der = parts.signed_by(&self.key)?;
+        let der = parts.signed_by(&self.signer)?;
         let serial = Serial::from_bytes(&serial);
         Ok(Signed {
             der,
@@ -176,7 +180,7 @@ impl Issuer {
 
 /// Makes a self-signed authority for the trust domain (X509-SVID §3).
 pub(crate) fn self_signed(
-    key: &PrivateKey,
+    signer: &Signer,
     trust_domain: &TrustDomain,
     (subject, lifetime): (&CaSubject, Duration),
     now: SystemTime,
@@ -187,7 +191,7 @@ pub(crate) fn self_signed(
     let not_after = not_after.ok_or(X509Error::NoLifetime)?;
     let extensions = [
         authority_usage(),
-        subject_key_id(key.spki_der())?,
+        subject_key_id(signer.spki_der())?,
         alternative_names(&[], &trust_domain.id_string())?,
     ]
     .concat();
@@ -197,10 +201,10 @@ pub(crate) fn self_signed(
         not_before: backdated(now),
         not_after,
         subject: &name,
-        spki_der: key.spki_der(),
+        spki_der: signer.spki_der(),
         extensions: &extensions,
     };
-    let der = parts.signed_by(key)?;
+    let der = parts.signed_by(signer)?;
     let serial = Serial::from_bytes(&serial);
     Ok(Signed {
         der,
@@ -229,8 +233,8 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn signed_by(&self, key: &PrivateKey) -> Result<CertificateDer<'static>, X509Error> {
-        let algorithm = signature_algorithm(key.key_type());
+    fn signed_by(&self, signer: &Signer) -> Result<CertificateDer<'static>, X509Error> {
+        let algorithm = signature_algorithm(signer.key_type());
         let tbs = der::sequence(&[
             VERSION_3,
             &der::unsigned(self.serial),
@@ -241,7 +245,7 @@ impl Parts<'_> {
             self.spki_der,
             &der::value(CONTEXT_3, &[&der::sequence(&[self.extensions])]),
         ]);
-        let signature = der::bit_string(&key.sign(&tbs)?);
+        let signature = der::bit_string(&signer.sign(&tbs)?);
         Ok(CertificateDer::from(der::sequence(&[
             &tbs, &algorithm, &signature,
         ])))

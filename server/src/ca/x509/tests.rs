@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rcgen::PublicKeyData as _;
 use signet_identity::{
     bundle::{Bundle, X509Authority},
+    key::PrivateKey,
     trust::{Trust, Usage, VerifyError},
     x509::{chain_to_pem, check_svid_leaf},
 };
@@ -33,7 +34,7 @@ struct Root {
 }
 
 fn root_of(key_type: KeyType, subject: &CaSubject) -> Root {
-    let key = PrivateKey::generate(key_type).unwrap();
+    let key = Signer::Local(PrivateKey::generate(key_type).unwrap());
     let signed = self_signed(&key, &trust_domain(), (subject, DAY), noon()).unwrap();
     let issuer = Issuer::new(&signed.der, key).unwrap();
     Root { signed, issuer }
@@ -245,7 +246,7 @@ fn a_downstream_authority_signs_below_the_root() {
         .downstream_ca(&trust_domain(), asked, noon())
         .unwrap();
     let below = Root {
-        issuer: Issuer::new(&signed.der, key).unwrap(),
+        issuer: Issuer::new(&signed.der, Signer::Local(key)).unwrap(),
         signed: signed.clone(),
     };
     let leaf = below.leaf(self::key().spki_der(), &[]);
@@ -303,17 +304,18 @@ fn what_cannot_be_certified_is_refused() {
 fn an_authority_needs_its_own_key() {
     let root = root();
     assert!(matches!(
-        Issuer::new(&root.signed.der, key()),
+        Issuer::new(&root.signed.der, Signer::Local(key())),
         Err(X509Error::Authority(_))
     ));
-    assert!(Issuer::new(b"garbage", key()).is_err());
+    assert!(Issuer::new(b"garbage", Signer::Local(key())).is_err());
 }
 
 #[test]
 fn rcgen_reads_our_authority_and_its_leaves_are_trusted() {
     let key = key();
     let profile = (&CaSubject::default(), DAY);
-    let signed = self_signed(&key, &trust_domain(), profile, noon()).unwrap();
+    let signer = Signer::Local(key.clone());
+    let signed = self_signed(&signer, &trust_domain(), profile, noon()).unwrap();
     let issuer = rcgen::Issuer::from_ca_cert_der(&signed.der, key).unwrap();
     let subject = self::key();
     let mut params = rcgen::CertificateParams::default();
