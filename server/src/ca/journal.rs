@@ -3,7 +3,10 @@
 //! The journal holds no keys: those are the key manager's. An authority comes back only if the
 //! key manager still has its key, the bundle still has it, and it has not expired.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustls::pki_types::CertificateDer;
@@ -12,9 +15,9 @@ use signet_identity::bundle::Bundle;
 
 use super::{
     Authorities, JwtMaterial, KeyManager, X509Material,
+    material::Remembered,
     signer::Signer,
     slots::{Authority, Lifetime, Next, Slot, Slots},
-    x509::Issuer,
 };
 
 /// One server's authorities, as stored.
@@ -36,6 +39,11 @@ struct Record {
     not_after: u64,
     /// The certificate, or the public key of a JWT authority, in base64.
     public: String,
+    /// Of an X.509 authority that is not its own root: the chain below each SVID, and the roots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    chain: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    roots: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +71,8 @@ pub(super) struct Present<'a> {
 impl Document {
     pub(super) fn of(authorities: &Authorities) -> Self {
         Self {
-            x509: records(&authorities.x509, |material| &material.certificate),
-            jwt: records(&authorities.jwt, |material| material.signer.spki_der()),
+            x509: records(&authorities.x509, X509Material::remembered),
+            jwt: records(&authorities.jwt, JwtMaterial::remembered),
         }
     }
 
@@ -102,17 +110,9 @@ impl Document {
 impl Present<'_> {
     fn x509(&self, record: &Record) -> Option<X509Material> {
         let signer = self.keys.key(x509_key_id(record.slot.into()))?;
-        let der = BASE64_STANDARD.decode(&record.public).ok()?;
-        let certificate = CertificateDer::from(der);
-        let known = self.bundle.x509_authorities.iter();
-        known
-            .map(|known| &known.der)
-            .find(|known| **known == certificate)?;
-        Some(X509Material {
-            // Refuses a key that is not the certificate's.
-            issuer: Issuer::new(&certificate, signer).ok()?,
-            certificate,
-        })
+        // Refuses a key that is not the certificate's.
+        let material = X509Material::recalled(record.remembered()?, signer).ok()?;
+        material.is_published(self.bundle).then_some(material)
     }
 
     fn jwt(&self, record: &Record) -> Option<JwtMaterial> {
@@ -141,22 +141,48 @@ pub(super) fn jwt_key_id(slot: Slot) -> &'static str {
     }
 }
 
-fn records<M>(slots: &Slots<M>, public: impl Fn(&M) -> &[u8]) -> Vec<Record> {
+impl Record {
+    fn remembered(&self) -> Option<Remembered> {
+        let certificates = |encoded: &[String]| {
+            let decode = |one: &String| BASE64_STANDARD.decode(one).map(CertificateDer::from);
+            encoded.iter().map(decode).collect::<Result<_, _>>().ok()
+        };
+        Some(Remembered {
+            public: BASE64_STANDARD.decode(&self.public).ok()?,
+            chain: certificates(&self.chain)?,
+            roots: certificates(&self.roots)?,
+        })
+    }
+}
+
+fn records<M>(slots: &Slots<M>, remembered: impl Fn(&M) -> Remembered) -> Vec<Record> {
     let active = slots.active.as_ref().map(|active| (active, State::Active));
     let next = match &slots.next {
         Next::Empty => None,
         Next::Prepared(next) => Some((next, State::Prepared)),
         Next::Old(old) => Some((old, State::Old)),
     };
-    let record = |(authority, state): (&std::sync::Arc<Authority<M>>, State)| Record {
-        id: authority.id.clone(),
-        slot: authority.slot.into(),
-        state,
-        issued_at: seconds(authority.lifetime.issued_at),
-        not_after: seconds(authority.lifetime.not_after),
-        public: BASE64_STANDARD.encode(public(&authority.material)),
+    let record = |(authority, state): (&Arc<Authority<M>>, State)| {
+        let remembered = remembered(&authority.material);
+        Record {
+            id: authority.id.clone(),
+            slot: authority.slot.into(),
+            state,
+            issued_at: seconds(authority.lifetime.issued_at),
+            not_after: seconds(authority.lifetime.not_after),
+            public: BASE64_STANDARD.encode(remembered.public),
+            chain: encoded(&remembered.chain),
+            roots: encoded(&remembered.roots),
+        }
     };
     active.into_iter().chain(next).map(record).collect()
+}
+
+fn encoded(certificates: &[CertificateDer<'static>]) -> Vec<String> {
+    let certificates = certificates.iter();
+    certificates
+        .map(|one| BASE64_STANDARD.encode(one))
+        .collect()
 }
 
 fn restore<M>(
@@ -176,7 +202,7 @@ fn restore<M>(
         let Some(material) = material(record) else {
             continue;
         };
-        let authority = std::sync::Arc::new(Authority {
+        let authority = Arc::new(Authority {
             id: record.id.clone(),
             slot: record.slot.into(),
             lifetime,

@@ -5,6 +5,7 @@
 mod der;
 mod journal;
 mod keys;
+mod material;
 mod name;
 mod pruning;
 mod rotation;
@@ -28,14 +29,15 @@ use signet_identity::{
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use keys::{KeyManager, KeyManagerError};
+use material::{JwtMaterial, X509Material};
 pub(crate) use name::CaSubject;
 pub(crate) use rotation::{Rotation, RotationSettings};
 pub(crate) use server_svid::ServerSvid;
 use signer::{Signer, SignerError};
 use slots::Slots;
 pub(crate) use slots::longest_svid;
+use x509::LeafRequest;
 pub(crate) use x509::X509Error;
-use x509::{Issuer, LeafRequest, Signed};
 
 /// Why an SVID was not issued.
 #[derive(Debug, thiserror::Error)]
@@ -136,19 +138,6 @@ pub(crate) struct Authorities {
     jwt: Slots<JwtMaterial>,
 }
 
-/// What an X.509 authority is made of.
-#[derive(Debug)]
-struct X509Material {
-    certificate: CertificateDer<'static>,
-    issuer: Issuer,
-}
-
-/// What a JWT authority is made of.
-#[derive(Debug)]
-struct JwtMaterial {
-    signer: Signer,
-}
-
 /// Signs with the active authorities. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Ca {
@@ -195,8 +184,8 @@ impl Ca {
             dns_names: &request.dns_names,
             subject: request.subject.as_deref(),
         };
-        let signed = authority.material.issuer.leaf(&leaf, now)?;
-        Ok(signed.into())
+        let material = &authority.material;
+        Ok(material.svid(material.issuer().leaf(&leaf, now)?))
     }
 
     /// Signs the CA certificate of a downstream server: its chain, the root not among it.
@@ -208,9 +197,11 @@ impl Ca {
     ) -> Result<X509Svid, IssueError> {
         let authority = self.x509_authority(now)?;
         let ttl = ttl.unwrap_or(self.lifetimes.downstream_ca);
-        let issuer = &authority.material.issuer;
-        let signed = issuer.downstream_ca(&self.trust_domain, (spki_der, ttl), now)?;
-        Ok(signed.into())
+        let material = &authority.material;
+        let signed = material
+            .issuer()
+            .downstream_ca(&self.trust_domain, (spki_der, ttl), now)?;
+        Ok(material.svid(signed))
     }
 
     /// Signs a JWT-SVID (JWT-SVID §3).
@@ -287,7 +278,7 @@ impl Ca {
         let signer = match kind {
             SvidKind::X509 => {
                 let active = authorities.x509.active.as_ref();
-                active.map(|active| active.material.issuer.signer())
+                active.map(|active| active.material.issuer().signer())
             }
             SvidKind::Jwt => {
                 let active = authorities.jwt.active.as_ref();
@@ -310,16 +301,6 @@ fn usable<M>(slots: &Slots<M>, now: SystemTime) -> Result<Arc<slots::Authority<M
     let active = slots.active.as_ref();
     let usable = active.filter(|active| active.lifetime.holds_at(now));
     usable.cloned().ok_or(IssueError::NotReady)
-}
-
-impl From<Signed> for X509Svid {
-    fn from(signed: Signed) -> Self {
-        Self {
-            chain: vec![signed.der],
-            serial: signed.serial,
-            not_after: signed.not_after,
-        }
-    }
 }
 
 /// Tokens and the journal count in whole seconds.

@@ -150,10 +150,10 @@ impl<M> Slots<M> {
     }
 
     /// With `authority` waiting in the slot that is not active; what stood there is gone.
-    pub(crate) fn prepared(&self, authority: Authority<M>) -> Self {
+    pub(crate) fn prepared(&self, authority: impl Into<Arc<Authority<M>>>) -> Self {
         Self {
             active: self.active.clone(),
-            next: Next::Prepared(Arc::new(authority)),
+            next: Next::Prepared(authority.into()),
         }
     }
 

@@ -14,10 +14,9 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use signet_daemon::log::Moment;
 use signet_identity::{
     TrustDomain,
-    bundle::{Bundle, JwtAuthority, X509Authority},
+    bundle::{Bundle, JwtAuthority},
     crypto,
     key::{KeyError, KeyType},
-    x509::ProfileError,
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -30,10 +29,10 @@ use super::{
     Authorities, Ca, CaSubject, JwtMaterial, JwtSvids, KeyManager, KeyManagerError, Lifetimes,
     X509Error, X509Material,
     journal::{Document, Present, jwt_key_id, x509_key_id},
+    material::MaterialError,
     signer::Signer,
     slots::{Authority, Lifetime, Slot, Slots, Step},
-    whole_seconds,
-    x509::{self, Issuer},
+    whole_seconds, x509,
 };
 use crate::{
     clock::Reading,
@@ -47,12 +46,9 @@ pub(crate) enum RotationError {
     /// The key manager refused.
     #[error(transparent)]
     Keys(#[from] KeyManagerError),
-    /// The new authority's certificate could not be made.
-    #[error("the new authority's certificate cannot be made")]
-    X509(#[from] X509Error),
-    /// The new authority does not keep the profile.
-    #[error("the new authority's certificate is not fit for the bundle")]
-    Profile(#[from] ProfileError),
+    /// The new authority could not be made.
+    #[error(transparent)]
+    Material(#[from] MaterialError),
     /// There is no randomness.
     #[error("no key id can be made")]
     Random(#[from] KeyError),
@@ -201,8 +197,8 @@ impl Rotation {
             .generate(x509_key_id(slot), self.settings.ca_key_type)
             .await?;
         let profile = (&self.settings.ca_subject, self.settings.ca_ttl);
-        let signed = x509::self_signed(&signer, &self.settings.trust_domain, profile, now)?;
-        let published = X509Authority::parse(signed.der.clone(), false)?;
+        let signed = x509::self_signed(&signer, &self.settings.trust_domain, profile, now)
+            .map_err(MaterialError::from)?;
         let authority = Authority {
             id: hex::encode(signer.subject_key_id()),
             slot,
@@ -210,26 +206,33 @@ impl Rotation {
                 issued_at: whole_seconds(now),
                 not_after: signed.not_after,
             },
-            material: X509Material {
-                issuer: Issuer::new(&signed.der, signer)?,
-                certificate: signed.der,
-            },
+            material: X509Material::of_root(signed.der, signer)?,
         };
+        self.introduce_x509(current, authority).await
+    }
+
+    /// Lets everybody know an authority that is to sign later.
+    async fn introduce_x509(
+        &mut self,
+        current: &Authorities,
+        authority: Authority<X509Material>,
+    ) -> Result<(), RotationError> {
+        let authority = Arc::new(authority);
         info!(
             name: "x509_ca_prepared",
             authority_id = %authority.id,
-            ?slot,
+            slot = ?authority.slot,
             issued_at = %Moment(authority.lifetime.issued_at),
             expires_at = %Moment(authority.lifetime.not_after),
-            self_signed = true,
-            upstream_authority_id = "",
+            self_signed = authority.material.chain().is_empty(),
+            upstream_authority_id = authority.material.upstream_authority_id(),
             "prepared an X.509 authority"
         );
         let next = Authorities {
-            x509: current.x509.prepared(authority),
+            x509: current.x509.prepared(Arc::clone(&authority)),
             jwt: current.jwt.clone(),
         };
-        self.publish(next, move |bundle| bundle.x509_authorities.push(published))
+        self.publish(next, move |bundle| authority.material.publish(bundle))
             .await
     }
 
@@ -245,7 +248,7 @@ impl Rotation {
         let issued_at = whole_seconds(now);
         let not_after = issued_at
             .checked_add(self.settings.ca_ttl)
-            .ok_or(X509Error::NoLifetime)?;
+            .ok_or(MaterialError::X509(X509Error::NoLifetime))?;
         let id = random_key_id()?;
         let published = JwtAuthority {
             key_id: id.clone(),
@@ -292,7 +295,7 @@ impl Rotation {
                 slot = ?active.slot,
                 issued_at = %Moment(active.lifetime.issued_at),
                 expires_at = %Moment(active.lifetime.not_after),
-                upstream_authority_id = "",
+                upstream_authority_id = active.material.upstream_authority_id(),
                 "activated an X.509 authority"
             );
             debug!(

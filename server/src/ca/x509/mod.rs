@@ -12,7 +12,7 @@ use signet_identity::{
     key::{KeyError, KeyType},
     x509::Serial,
 };
-use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo, X509Certificate};
+use x509_parser::prelude::{FromDer as _, ParsedExtension, SubjectPublicKeyInfo, X509Certificate};
 
 use super::{
     der::{self, tag},
@@ -76,6 +76,7 @@ pub(crate) struct Issuer {
     signer: Signer,
     subject: Vec<u8>,
     not_after: SystemTime,
+    upstream_key_id: Vec<u8>,
     authority_key_id: Vec<u8>,
     leaf_usage: Vec<u8>,
 }
@@ -84,6 +85,11 @@ impl Issuer {
     /// What it signs with.
     pub(crate) fn signer(&self) -> &Signer {
         &self.signer
+    }
+
+    /// The key id of who signed its certificate, if that one says so; a root of ours does not.
+    pub(crate) fn upstream_key_id(&self) -> &[u8] {
+        &self.upstream_key_id
     }
 
     /// Takes name, key id and end from the authority's own certificate.
@@ -102,6 +108,7 @@ impl Issuer {
         Ok(Self {
             subject: parsed.subject().as_raw().to_vec(),
             not_after,
+            upstream_key_id: stated_authority_key_id(&parsed).to_vec(),
             authority_key_id: authority_key_id(key_id),
             leaf_usage: leaf_usage(),
             signer,
@@ -219,6 +226,17 @@ fn stated_key_id<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
         .find(|extension| extension.oid.as_bytes() == oid::SUBJECT_KEY_ID)
         .and_then(|extension| der::contents(extension.value))
         .map(|(_, key_id)| key_id)
+}
+
+fn stated_authority_key_id<'a>(certificate: &X509Certificate<'a>) -> &'a [u8] {
+    let mut extensions = certificate.iter_extensions();
+    let key_id = extensions.find_map(|extension| {
+        let ParsedExtension::AuthorityKeyIdentifier(stated) = extension.parsed_extension() else {
+            return None;
+        };
+        stated.key_identifier.as_ref().map(|key_id| key_id.0)
+    });
+    key_id.unwrap_or_default()
 }
 
 /// All that stands in a certificate (RFC 5280 §4.1), each part as DER or a time.

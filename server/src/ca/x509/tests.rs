@@ -10,7 +10,7 @@ use signet_identity::{
     trust::{Trust, Usage, VerifyError},
     x509::{chain_to_pem, check_svid_leaf},
 };
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::GeneralName;
 
 use super::*;
 

@@ -1,5 +1,7 @@
 //! The rotation over a real store, at chosen times.
 
+mod upstream;
+
 use std::{path::Path, thread, time::UNIX_EPOCH};
 
 use signet_identity::{
@@ -108,6 +110,14 @@ fn bundle(world: &TestDirectory) -> Arc<Bundle> {
     world.directory.bundle(&settings().trust_domain).unwrap()
 }
 
+async fn amend(world: &TestDirectory, edit: fn(&mut Bundle)) {
+    let amended = world
+        .store
+        .store
+        .amend_bundle(settings().trust_domain, edit);
+    world.directory.seen(amended.await.unwrap()).await;
+}
+
 #[tokio::test]
 async fn a_new_server_signs_at_once_and_its_bundle_vouches_for_it() {
     let world = TestDirectory::new().await;
@@ -206,15 +216,7 @@ async fn an_authority_that_is_not_in_the_bundle_does_not_come_back() {
     let (first, _) = rotation(&world, disk(folder.path()), start()).await;
     let before = active(&first);
     drop(first);
-    let revoke = |bundle: &mut Bundle| bundle.x509_authorities.clear();
-    let trust_domain = settings().trust_domain;
-    let written = world
-        .store
-        .store
-        .amend_bundle(trust_domain, revoke)
-        .await
-        .unwrap();
-    world.directory.seen(written).await;
+    amend(&world, |bundle| bundle.x509_authorities.clear()).await;
     let (second, _) = rotation(&world, disk(folder.path()), start()).await;
     let after = active(&second);
     assert_ne!(after.0, before.0);
