@@ -14,9 +14,8 @@ use serde::{Deserialize, Serialize};
 use signet_identity::bundle::Bundle;
 
 use super::{
-    Authorities, JwtMaterial, KeyManager, X509Material,
-    material::Remembered,
-    signer::Signer,
+    Authorities, KeyManager,
+    material::{Material, Remembered, X509Material},
     slots::{Authority, Lifetime, Next, Slot, Slots},
 };
 
@@ -71,8 +70,8 @@ pub(super) struct Present<'a> {
 impl Document {
     pub(super) fn of(authorities: &Authorities) -> Self {
         Self {
-            x509: records(&authorities.x509, X509Material::remembered),
-            jwt: records(&authorities.jwt, JwtMaterial::remembered),
+            x509: records(&authorities.x509),
+            jwt: records(&authorities.jwt),
         }
     }
 
@@ -87,7 +86,7 @@ impl Document {
     /// Whether this is the journal of the server that has these keys.
     pub(super) fn belongs_to(&self, keys: &KeyManager) -> bool {
         self.x509.iter().any(|record| {
-            let key = keys.key(x509_key_id(record.slot.into()));
+            let key = keys.key(X509Material::key_id(record.slot.into()));
             key.is_some_and(|key| hex::encode(key.subject_key_id()) == record.id)
         })
     }
@@ -101,47 +100,32 @@ impl Document {
     /// The authorities that are still usable.
     pub(super) fn restore(&self, present: Present<'_>) -> Authorities {
         Authorities {
-            x509: restore(&self.x509, present, |record| present.x509(record)),
-            jwt: restore(&self.jwt, present, |record| present.jwt(record)),
+            x509: restore(&self.x509, present),
+            jwt: restore(&self.jwt, present),
         }
     }
 }
 
-impl Present<'_> {
-    fn x509(&self, record: &Record) -> Option<X509Material> {
-        let signer = self.keys.key(x509_key_id(record.slot.into()))?;
-        // Refuses a key that is not the certificate's.
-        let material = X509Material::recalled(record.remembered()?, signer).ok()?;
-        material.is_published(self.bundle).then_some(material)
-    }
-
-    fn jwt(&self, record: &Record) -> Option<JwtMaterial> {
-        let signer = self.keys.key(jwt_key_id(record.slot.into()))?;
-        let known = self.bundle.jwt_authorities.iter();
-        let known = known.into_iter().find(|known| known.key_id == record.id)?;
-        let same = |signer: &Signer| known.spki_der == signer.spki_der();
-        let signer = Some(signer).filter(same)?;
-        Some(JwtMaterial { signer })
-    }
-}
-
-/// Under which id the key manager has the key of an X.509 authority.
-pub(super) fn x509_key_id(slot: Slot) -> &'static str {
-    match slot {
-        Slot::A => "x509-CA-A",
-        Slot::B => "x509-CA-B",
-    }
-}
-
-/// Under which id the key manager has the key of a JWT authority.
-pub(super) fn jwt_key_id(slot: Slot) -> &'static str {
-    match slot {
-        Slot::A => "JWT-Signer-A",
-        Slot::B => "JWT-Signer-B",
-    }
-}
-
 impl Record {
+    /// The authority, unless it has ended, its key is gone, or the bundle does not vouch for it.
+    fn restored<M: Material>(&self, present: Present<'_>) -> Option<Authority<M>> {
+        let lifetime = Lifetime {
+            issued_at: UNIX_EPOCH + Duration::from_secs(self.issued_at),
+            not_after: UNIX_EPOCH + Duration::from_secs(self.not_after),
+        };
+        if lifetime.not_after <= present.now {
+            return None;
+        }
+        let slot = self.slot.into();
+        let signer = present.keys.key(M::key_id(slot))?;
+        Some(Authority {
+            id: self.id.clone(),
+            slot,
+            lifetime,
+            material: M::recalled(&self.id, self.remembered()?, signer, present.bundle)?,
+        })
+    }
+
     fn remembered(&self) -> Option<Remembered> {
         let certificates = |encoded: &[String]| {
             let decode = |one: &String| BASE64_STANDARD.decode(one).map(CertificateDer::from);
@@ -155,7 +139,7 @@ impl Record {
     }
 }
 
-fn records<M>(slots: &Slots<M>, remembered: impl Fn(&M) -> Remembered) -> Vec<Record> {
+fn records<M: Material>(slots: &Slots<M>) -> Vec<Record> {
     let active = slots.active.as_ref().map(|active| (active, State::Active));
     let next = match &slots.next {
         Next::Empty => None,
@@ -163,7 +147,7 @@ fn records<M>(slots: &Slots<M>, remembered: impl Fn(&M) -> Remembered) -> Vec<Re
         Next::Old(old) => Some((old, State::Old)),
     };
     let record = |(authority, state): (&Arc<Authority<M>>, State)| {
-        let remembered = remembered(&authority.material);
+        let remembered = authority.material.remembered();
         Record {
             id: authority.id.clone(),
             slot: authority.slot.into(),
@@ -185,29 +169,12 @@ fn encoded(certificates: &[CertificateDer<'static>]) -> Vec<String> {
         .collect()
 }
 
-fn restore<M>(
-    records: &[Record],
-    present: Present<'_>,
-    material: impl Fn(&Record) -> Option<M>,
-) -> Slots<M> {
+fn restore<M: Material>(records: &[Record], present: Present<'_>) -> Slots<M> {
     let mut slots = Slots::empty();
     for record in records {
-        let lifetime = Lifetime {
-            issued_at: UNIX_EPOCH + Duration::from_secs(record.issued_at),
-            not_after: UNIX_EPOCH + Duration::from_secs(record.not_after),
-        };
-        if lifetime.not_after <= present.now {
-            continue;
-        }
-        let Some(material) = material(record) else {
+        let Some(authority) = record.restored(present).map(Arc::new) else {
             continue;
         };
-        let authority = Arc::new(Authority {
-            id: record.id.clone(),
-            slot: record.slot.into(),
-            lifetime,
-            material,
-        });
         match record.state {
             State::Active => slots.active = Some(authority),
             State::Prepared => slots.next = Next::Prepared(authority),

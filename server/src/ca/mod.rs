@@ -24,18 +24,19 @@ use rustls::pki_types::CertificateDer;
 use signet_identity::{
     SpiffeId, TrustDomain,
     jwt::{self, Claims, SignError},
+    key::KeyType,
     x509::Serial,
 };
 use tokio::sync::{Semaphore, watch};
 
 pub(crate) use keys::{KeyManager, KeyManagerError};
-use material::{JwtMaterial, X509Material};
+use material::{JwtMaterial, Material, X509Material};
 pub(crate) use name::CaSubject;
-pub(crate) use rotation::{Rotation, RotationSettings};
+pub(crate) use rotation::Rotation;
 pub(crate) use server_svid::ServerSvid;
-use signer::{Signer, SignerError};
-use slots::Slots;
+use signer::SignerError;
 pub(crate) use slots::longest_svid;
+use slots::{Authority, Slots};
 use x509::LeafRequest;
 pub(crate) use x509::X509Error;
 
@@ -86,6 +87,19 @@ pub(crate) struct Lifetimes {
     pub(crate) agent: Duration,
     /// CA certificates of downstream servers.
     pub(crate) downstream_ca: Duration,
+}
+
+/// What the configuration says of the CA.
+#[derive(Clone, Debug)]
+pub(crate) struct RotationSettings {
+    pub(crate) trust_domain: TrustDomain,
+    pub(crate) ca_ttl: Duration,
+    pub(crate) ca_key_type: KeyType,
+    pub(crate) jwt_key_type: KeyType,
+    pub(crate) jwt_svids: JwtSvids,
+    pub(crate) ca_subject: CaSubject,
+    pub(crate) jwt_issuer: Option<String>,
+    pub(crate) lifetimes: Lifetimes,
 }
 
 /// What is asked of an X509-SVID; all of it was checked before.
@@ -176,7 +190,7 @@ impl Ca {
         request: &X509SvidRequest,
         now: SystemTime,
     ) -> Result<X509Svid, IssueError> {
-        let authority = self.x509_authority(now)?;
+        let authority = self.usable::<X509Material>(now)?;
         let leaf = LeafRequest {
             id: &request.id,
             spki_der: &request.spki_der,
@@ -195,7 +209,7 @@ impl Ca {
         ttl: Option<Duration>,
         now: SystemTime,
     ) -> Result<X509Svid, IssueError> {
-        let authority = self.x509_authority(now)?;
+        let authority = self.usable::<X509Material>(now)?;
         let ttl = ttl.unwrap_or(self.lifetimes.downstream_ca);
         let material = &authority.material;
         let signed = material
@@ -213,10 +227,7 @@ impl Ca {
         if self.jwt_svids == JwtSvids::Disabled {
             return Err(IssueError::NoJwtSvids);
         }
-        let authority = {
-            let authorities = self.authorities.borrow();
-            usable(&authorities.jwt, now)?
-        };
+        let authority = self.usable::<JwtMaterial>(now)?;
         let ttl = request.ttl.unwrap_or(self.lifetimes.jwt_svid);
         let end = authority.lifetime.not_after;
         let expires_at = whole_seconds(now.checked_add(ttl).map_or(end, |at| at.min(end)));
@@ -236,7 +247,7 @@ impl Ca {
             },
         };
         Ok(JwtSvid {
-            token: jwt::sign(&authority.material.signer, &authority.id, &claims)?,
+            token: jwt::sign(authority.material.signer(), &authority.id, &claims)?,
             issued_at,
             expires_at,
         })
@@ -275,32 +286,24 @@ impl Ca {
     /// Whether the active authority of a kind signs quickly; without one there is nothing to do.
     fn is_quick(&self, kind: SvidKind) -> bool {
         let authorities = self.authorities.borrow();
-        let signer = match kind {
-            SvidKind::X509 => {
-                let active = authorities.x509.active.as_ref();
-                active.map(|active| active.material.issuer().signer())
-            }
-            SvidKind::Jwt => {
-                let active = authorities.jwt.active.as_ref();
-                active.map(|active| &active.material.signer)
-            }
-        };
-        signer.is_none_or(Signer::is_quick)
+        match kind {
+            SvidKind::X509 => is_quick(&authorities.x509),
+            SvidKind::Jwt => is_quick(&authorities.jwt),
+        }
     }
 
-    fn x509_authority(
-        &self,
-        now: SystemTime,
-    ) -> Result<Arc<slots::Authority<X509Material>>, IssueError> {
-        usable(&self.authorities.borrow().x509, now)
+    /// The active authority of a kind, if what it signs now can be verified.
+    fn usable<M: Material>(&self, now: SystemTime) -> Result<Arc<Authority<M>>, IssueError> {
+        let authorities = self.authorities.borrow();
+        let active = M::slots(&authorities).active.as_ref();
+        let usable = active.filter(|active| active.lifetime.holds_at(now));
+        usable.cloned().ok_or(IssueError::NotReady)
     }
 }
 
-/// The active authority, if what it signs now can be verified.
-fn usable<M>(slots: &Slots<M>, now: SystemTime) -> Result<Arc<slots::Authority<M>>, IssueError> {
+fn is_quick<M: Material>(slots: &Slots<M>) -> bool {
     let active = slots.active.as_ref();
-    let usable = active.filter(|active| active.lifetime.holds_at(now));
-    usable.cloned().ok_or(IssueError::NotReady)
+    active.is_none_or(|active| active.material.signer().is_quick())
 }
 
 /// Tokens and the journal count in whole seconds.

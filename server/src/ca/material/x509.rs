@@ -4,19 +4,25 @@
 //! the roots that the bundle publishes. Of an authority that is its own root, the chain is empty,
 //! because a root is never sent.
 
+use std::time::SystemTime;
+
 use rustls::pki_types::CertificateDer;
+use signet_daemon::log::Moment;
 use signet_identity::{
     bundle::{Bundle, X509Authority},
-    x509::ProfileError,
+    key::KeyType,
 };
+use tracing::{debug, info};
 
 use super::{
     super::{
-        X509Error, X509Svid,
+        Authorities, RotationSettings, X509Error, X509Svid,
         signer::Signer,
-        x509::{Issuer, Signed},
+        slots::{Authority, Lifetime, Slot, Slots},
+        whole_seconds,
+        x509::{self, Issuer, Signed},
     },
-    Remembered,
+    Material, MaterialError, Remembered,
 };
 
 /// What an X.509 authority is made of.
@@ -26,17 +32,6 @@ pub(in crate::ca) struct X509Material {
     chain: Vec<CertificateDer<'static>>,
     roots: Vec<X509Authority>,
     issuer: Issuer,
-}
-
-/// Why certificates and a key make no authority.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum MaterialError {
-    /// Its certificate could not be made, or cannot be used.
-    #[error("the new authority's certificate cannot be made")]
-    X509(#[from] X509Error),
-    /// A root does not keep the profile.
-    #[error("the new authority's certificate is not fit for the bundle")]
-    Profile(#[from] ProfileError),
 }
 
 impl X509Material {
@@ -66,37 +61,13 @@ impl X509Material {
         if roots.is_empty() {
             return Err(X509Error::Authority("it is below no root").into());
         }
-        let roots = roots
-            .into_iter()
-            .map(|der| X509Authority::parse(der, false));
+        let parse = |root| X509Authority::parse(root, false);
         Ok(Self {
-            roots: roots.collect::<Result<_, _>>()?,
+            roots: roots.into_iter().map(parse).collect::<Result<_, _>>()?,
             issuer: Issuer::new(&certificate, signer)?,
             chain,
             certificate,
         })
-    }
-
-    /// The authority of before, as the journal kept it.
-    pub(in crate::ca) fn recalled(
-        remembered: Remembered,
-        signer: Signer,
-    ) -> Result<Self, MaterialError> {
-        if remembered.chain.is_empty() {
-            return Self::of_root(CertificateDer::from(remembered.public), signer);
-        }
-        Self::of_chain(remembered.chain, remembered.roots, signer)
-    }
-
-    /// What the journal keeps: of an authority that is its own root, the certificate says it all.
-    pub(in crate::ca) fn remembered(&self) -> Remembered {
-        let is_root = self.chain.is_empty();
-        let roots = self.roots.iter().filter(|_| !is_root);
-        Remembered {
-            public: self.certificate.to_vec(),
-            chain: self.chain.clone(),
-            roots: roots.map(|root| root.der.clone()).collect(),
-        }
     }
 
     /// What goes out below each SVID: the certificates from its own up to the root, without it.
@@ -114,20 +85,6 @@ impl X509Material {
         &self.issuer
     }
 
-    /// Adds its roots to the bundle; those of an authority before may be there already.
-    pub(in crate::ca) fn publish(&self, bundle: &mut Bundle) {
-        for root in &self.roots {
-            if !knows(bundle, root) {
-                bundle.x509_authorities.push(root.clone());
-            }
-        }
-    }
-
-    /// Whether whoever has the bundle trusts what it signs.
-    pub(in crate::ca) fn is_published(&self, bundle: &Bundle) -> bool {
-        self.roots.iter().all(|root| knows(bundle, root))
-    }
-
     /// What it signed, with the chain below it.
     pub(in crate::ca) fn svid(&self, signed: Signed) -> X509Svid {
         let mut chain = vec![signed.der];
@@ -137,6 +94,115 @@ impl X509Material {
             serial: signed.serial,
             not_after: signed.not_after,
         }
+    }
+}
+
+impl Material for X509Material {
+    fn key_id(slot: Slot) -> &'static str {
+        match slot {
+            Slot::A => "x509-CA-A",
+            Slot::B => "x509-CA-B",
+        }
+    }
+
+    fn key_type(settings: &RotationSettings) -> KeyType {
+        settings.ca_key_type
+    }
+
+    fn slots(authorities: &Authorities) -> &Slots<Self> {
+        &authorities.x509
+    }
+
+    fn slots_mut(authorities: &mut Authorities) -> &mut Slots<Self> {
+        &mut authorities.x509
+    }
+
+    fn authority(
+        signer: Signer,
+        slot: Slot,
+        settings: &RotationSettings,
+        now: SystemTime,
+    ) -> Result<Authority<Self>, MaterialError> {
+        let profile = (&settings.ca_subject, settings.ca_ttl);
+        let signed = x509::self_signed(&signer, &settings.trust_domain, profile, now)?;
+        Ok(Authority {
+            id: hex::encode(signer.subject_key_id()),
+            slot,
+            lifetime: Lifetime {
+                issued_at: whole_seconds(now),
+                not_after: signed.not_after,
+            },
+            material: Self::of_root(signed.der, signer)?,
+        })
+    }
+
+    fn signer(&self) -> &Signer {
+        self.issuer.signer()
+    }
+
+    /// Publishes its roots; those of an authority before may be there already.
+    fn publish(authority: &Authority<Self>, bundle: &mut Bundle) {
+        for root in &authority.material.roots {
+            if !knows(bundle, root) {
+                bundle.x509_authorities.push(root.clone());
+            }
+        }
+    }
+
+    /// Of an authority that is its own root, the certificate says it all.
+    fn remembered(&self) -> Remembered {
+        let is_root = self.chain.is_empty();
+        let roots = self.roots.iter().filter(|_| !is_root);
+        Remembered {
+            public: self.certificate.to_vec(),
+            chain: self.chain.clone(),
+            roots: roots.map(|root| root.der.clone()).collect(),
+        }
+    }
+
+    fn recalled(
+        _authority_id: &str,
+        remembered: Remembered,
+        signer: Signer,
+        bundle: &Bundle,
+    ) -> Option<Self> {
+        let recalled = if remembered.chain.is_empty() {
+            Self::of_root(CertificateDer::from(remembered.public), signer)
+        } else {
+            Self::of_chain(remembered.chain, remembered.roots, signer)
+        };
+        let vouched = |material: &Self| material.roots.iter().all(|root| knows(bundle, root));
+        recalled.ok().filter(vouched)
+    }
+
+    fn log_prepared(authority: &Authority<Self>) {
+        info!(
+            name: "x509_ca_prepared",
+            authority_id = %authority.id,
+            slot = ?authority.slot,
+            issued_at = %Moment(authority.lifetime.issued_at),
+            expires_at = %Moment(authority.lifetime.not_after),
+            self_signed = authority.material.chain().is_empty(),
+            upstream_authority_id = authority.material.upstream_authority_id(),
+            "prepared an X.509 authority"
+        );
+    }
+
+    fn log_activated(authority: &Authority<Self>, settings: &RotationSettings) {
+        info!(
+            name: "x509_ca_activated",
+            authority_id = authority.id,
+            slot = ?authority.slot,
+            issued_at = %Moment(authority.lifetime.issued_at),
+            expires_at = %Moment(authority.lifetime.not_after),
+            upstream_authority_id = authority.material.upstream_authority_id(),
+            "activated an X.509 authority"
+        );
+        debug!(
+            name: "x509_ca_rotated",
+            trust_domain_id = %settings.trust_domain.id_string(),
+            "the X.509 authority in use is another one"
+        );
     }
 }
 

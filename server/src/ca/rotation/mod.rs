@@ -10,29 +10,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use signet_daemon::log::Moment;
-use signet_identity::{
-    TrustDomain,
-    bundle::{Bundle, JwtAuthority},
-    crypto,
-    key::{KeyError, KeyType},
-};
+use signet_identity::bundle::Bundle;
 use tokio::{
     sync::{Semaphore, watch},
     task, time,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::{
-    Authorities, Ca, CaSubject, JwtMaterial, JwtSvids, KeyManager, KeyManagerError, Lifetimes,
-    X509Error, X509Material,
-    journal::{Document, Present, jwt_key_id, x509_key_id},
-    material::MaterialError,
-    signer::Signer,
-    slots::{Authority, Lifetime, Slot, Slots, Step},
-    whole_seconds, x509,
+    Authorities, Ca, JwtMaterial, JwtSvids, KeyManager, KeyManagerError, RotationSettings,
+    X509Material,
+    journal::{Document, Present},
+    material::{Material, MaterialError},
+    slots::{Authority, Slot, Slots, Step},
 };
 use crate::{
     clock::Reading,
@@ -49,9 +40,6 @@ pub(crate) enum RotationError {
     /// The new authority could not be made.
     #[error(transparent)]
     Material(#[from] MaterialError),
-    /// There is no randomness.
-    #[error("no key id can be made")]
-    Random(#[from] KeyError),
     /// The journal could not be encoded.
     #[error("the journal of the authorities cannot be encoded")]
     Encode(#[from] serde_json::Error),
@@ -72,23 +60,10 @@ pub(crate) enum RotationError {
     Interrupted,
 }
 
-/// What the configuration says of the CA.
-#[derive(Clone, Debug)]
-pub(crate) struct RotationSettings {
-    pub(crate) trust_domain: TrustDomain,
-    pub(crate) ca_ttl: Duration,
-    pub(crate) ca_key_type: KeyType,
-    pub(crate) jwt_key_type: KeyType,
-    pub(crate) jwt_svids: JwtSvids,
-    pub(crate) ca_subject: CaSubject,
-    pub(crate) jwt_issuer: Option<String>,
-    pub(crate) lifetimes: Lifetimes,
-}
-
 /// The owner of the CA's state.
 #[derive(Debug)]
 pub(crate) struct Rotation {
-    pub(super) settings: RotationSettings,
+    pub(super) settings: Arc<RotationSettings>,
     keys: Arc<KeyManager>,
     pub(super) store: Store,
     pub(super) directory: Directory,
@@ -119,7 +94,7 @@ impl Rotation {
             threads: Arc::new(Semaphore::new(cores)),
         };
         let mut rotation = Self {
-            settings,
+            settings: Arc::new(settings),
             keys: Arc::new(keys),
             store,
             directory,
@@ -165,173 +140,65 @@ impl Rotation {
 
     /// Does what is due, until nothing is.
     async fn converge(&mut self, now: SystemTime) -> Result<(), RotationError> {
-        for _ in 0..MOST_STEPS {
-            let current = Arc::clone(&self.authorities.borrow());
-            match current.x509.due(now) {
-                Step::Prepare(slot) => self.prepare_x509(&current, slot, now).await?,
-                Step::Activate => self.activate_x509(&current).await?,
-                Step::Nothing { .. } => break,
-            }
+        // In this order: a JWT key tells the key manager that a certificate was published before.
+        self.converge_kind::<X509Material>(now).await?;
+        match self.settings.jwt_svids {
+            JwtSvids::Issued => self.converge_kind::<JwtMaterial>(now).await,
+            JwtSvids::Disabled => Ok(()),
         }
-        if self.settings.jwt_svids == JwtSvids::Disabled {
-            return Ok(());
-        }
+    }
+
+    async fn converge_kind<M: Material>(&mut self, now: SystemTime) -> Result<(), RotationError> {
         for _ in 0..MOST_STEPS {
-            let current = Arc::clone(&self.authorities.borrow());
-            match current.jwt.due(now) {
-                Step::Prepare(slot) => self.prepare_jwt(&current, slot, now).await?,
-                Step::Activate => self.activate_jwt(&current).await?,
+            let step = M::slots(&self.authorities.borrow()).due(now);
+            match step {
+                Step::Prepare(slot) => {
+                    let authority = self.make::<M>(slot, now).await?;
+                    self.prepare(authority).await?;
+                }
+                Step::Activate => self.activate::<M>().await?,
                 Step::Nothing { .. } => break,
             }
         }
         Ok(())
     }
 
-    async fn prepare_x509(
-        &mut self,
-        current: &Authorities,
+    async fn make<M: Material>(
+        &self,
         slot: Slot,
         now: SystemTime,
-    ) -> Result<(), RotationError> {
-        let signer = self
-            .generate(x509_key_id(slot), self.settings.ca_key_type)
-            .await?;
-        let profile = (&self.settings.ca_subject, self.settings.ca_ttl);
-        let signed = x509::self_signed(&signer, &self.settings.trust_domain, profile, now)
-            .map_err(MaterialError::from)?;
-        let authority = Authority {
-            id: hex::encode(signer.subject_key_id()),
-            slot,
-            lifetime: Lifetime {
-                issued_at: whole_seconds(now),
-                not_after: signed.not_after,
-            },
-            material: X509Material::of_root(signed.der, signer)?,
-        };
-        self.introduce_x509(current, authority).await
+    ) -> Result<Authority<M>, RotationError> {
+        let keys = Arc::clone(&self.keys);
+        let settings = Arc::clone(&self.settings);
+        // An RSA key takes seconds, and the file a disk sync.
+        let made = task::spawn_blocking(move || {
+            let signer = keys.generate(M::key_id(slot), M::key_type(&settings))?;
+            Ok(M::authority(signer, slot, &settings, now)?)
+        });
+        made.await.map_err(|_joining| RotationError::Interrupted)?
     }
 
     /// Lets everybody know an authority that is to sign later.
-    async fn introduce_x509(
-        &mut self,
-        current: &Authorities,
-        authority: Authority<X509Material>,
-    ) -> Result<(), RotationError> {
+    async fn prepare<M: Material>(&mut self, authority: Authority<M>) -> Result<(), RotationError> {
         let authority = Arc::new(authority);
-        info!(
-            name: "x509_ca_prepared",
-            authority_id = %authority.id,
-            slot = ?authority.slot,
-            issued_at = %Moment(authority.lifetime.issued_at),
-            expires_at = %Moment(authority.lifetime.not_after),
-            self_signed = authority.material.chain().is_empty(),
-            upstream_authority_id = authority.material.upstream_authority_id(),
-            "prepared an X.509 authority"
-        );
-        let next = Authorities {
-            x509: current.x509.prepared(Arc::clone(&authority)),
-            jwt: current.jwt.clone(),
-        };
-        self.publish(next, move |bundle| authority.material.publish(bundle))
+        M::log_prepared(&authority);
+        let mut next = Authorities::clone(&self.authorities.borrow());
+        let slots = M::slots_mut(&mut next);
+        *slots = slots.prepared(Arc::clone(&authority));
+        self.publish(next, move |bundle| M::publish(&authority, bundle))
             .await
     }
 
-    async fn prepare_jwt(
-        &mut self,
-        current: &Authorities,
-        slot: Slot,
-        now: SystemTime,
-    ) -> Result<(), RotationError> {
-        let signer = self
-            .generate(jwt_key_id(slot), self.settings.jwt_key_type)
-            .await?;
-        let issued_at = whole_seconds(now);
-        let not_after = issued_at
-            .checked_add(self.settings.ca_ttl)
-            .ok_or(MaterialError::X509(X509Error::NoLifetime))?;
-        let id = random_key_id()?;
-        let published = JwtAuthority {
-            key_id: id.clone(),
-            spki_der: signer.spki_der().to_vec(),
-            expires_at: Some(not_after),
-            tainted: false,
-        };
-        info!(
-            name: "jwt_key_prepared",
-            authority_id = %id,
-            ?slot,
-            issued_at = %Moment(issued_at),
-            expires_at = %Moment(not_after),
-            "prepared a JWT authority"
-        );
-        let authority = Authority {
-            id,
-            slot,
-            lifetime: Lifetime {
-                issued_at,
-                not_after,
-            },
-            material: JwtMaterial { signer },
-        };
-        let next = Authorities {
-            x509: current.x509.clone(),
-            jwt: current.jwt.prepared(authority),
-        };
-        self.publish(next, move |bundle| bundle.jwt_authorities.push(published))
-            .await
-    }
-
-    async fn activate_x509(&mut self, current: &Authorities) -> Result<(), RotationError> {
-        let next = Authorities {
-            x509: current.x509.activated(),
-            jwt: current.jwt.clone(),
-        };
-        let active = next.x509.active.clone();
+    async fn activate<M: Material>(&mut self) -> Result<(), RotationError> {
+        let mut next = Authorities::clone(&self.authorities.borrow());
+        let slots = M::slots_mut(&mut next);
+        *slots = slots.activated();
+        let active = slots.active.clone();
         self.save(next).await?;
         if let Some(active) = active {
-            info!(
-                name: "x509_ca_activated",
-                authority_id = active.id,
-                slot = ?active.slot,
-                issued_at = %Moment(active.lifetime.issued_at),
-                expires_at = %Moment(active.lifetime.not_after),
-                upstream_authority_id = active.material.upstream_authority_id(),
-                "activated an X.509 authority"
-            );
-            debug!(
-                name: "x509_ca_rotated",
-                trust_domain_id = %self.settings.trust_domain.id_string(),
-                "the X.509 authority in use is another one"
-            );
+            M::log_activated(&active, &self.settings);
         }
         Ok(())
-    }
-
-    async fn activate_jwt(&mut self, current: &Authorities) -> Result<(), RotationError> {
-        let next = Authorities {
-            x509: current.x509.clone(),
-            jwt: current.jwt.activated(),
-        };
-        let active = next.jwt.active.clone();
-        self.save(next).await?;
-        if let Some(active) = active {
-            info!(
-                name: "jwt_key_activated",
-                authority_id = active.id,
-                slot = ?active.slot,
-                issued_at = %Moment(active.lifetime.issued_at),
-                expires_at = %Moment(active.lifetime.not_after),
-                "activated a JWT authority"
-            );
-        }
-        Ok(())
-    }
-
-    async fn generate(&self, id: &'static str, kind: KeyType) -> Result<Signer, RotationError> {
-        let keys = Arc::clone(&self.keys);
-        // An RSA key takes seconds, and the file a disk sync.
-        let made = task::spawn_blocking(move || keys.generate(id, kind)).await;
-        Ok(made.map_err(|_joining| RotationError::Interrupted)??)
     }
 
     /// Stores bundle and journal together, waits until the directory serves that bundle, and
@@ -416,23 +283,11 @@ async fn restore(
     Ok((None, nothing))
 }
 
-/// 32 random letters and digits, as SPIRE names its JWT keys.
-fn random_key_id() -> Result<String, KeyError> {
-    let mut id = String::new();
-    while id.len() < KEY_ID {
-        let text = BASE64_URL_SAFE_NO_PAD.encode(crypto::random::<32>()?);
-        id.extend(text.chars().filter(char::is_ascii_alphanumeric));
-    }
-    id.truncate(KEY_ID);
-    Ok(id)
-}
-
 const TICK: Duration = Duration::from_secs(10);
 /// Six hours of ticks.
 const TICKS_BETWEEN_PRUNING: u32 = 6 * 360;
 /// Replacing both slots takes four steps.
 const MOST_STEPS: usize = 4;
-const KEY_ID: usize = 32;
 
 #[cfg(test)]
 mod tests;

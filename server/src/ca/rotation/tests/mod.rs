@@ -5,15 +5,17 @@ mod upstream;
 use std::{path::Path, thread, time::UNIX_EPOCH};
 
 use signet_identity::{
-    SpiffeId, jwt,
-    key::PrivateKey,
+    SpiffeId, TrustDomain, jwt,
+    key::{KeyType, PrivateKey},
     trust::{Trust, Usage},
     x509::check_svid_leaf,
 };
 
 use super::*;
 use crate::{
-    ca::{IssueError, Jti, JwtSvidRequest, SvidKind, X509Svid, X509SvidRequest},
+    ca::{
+        CaSubject, IssueError, Jti, JwtSvidRequest, Lifetimes, SvidKind, X509Svid, X509SvidRequest,
+    },
     directory::testing::TestDirectory,
 };
 
@@ -312,13 +314,6 @@ async fn a_signature_is_made_on_the_spot_if_the_key_of_its_kind_is_quick_whateve
             assert_eq!(on_the_spot, key_type == KeyType::EcP256, "{kind:?}");
         }
     }
-}
-
-#[test]
-fn key_ids_are_letters_and_digits() {
-    let id = random_key_id().unwrap();
-    assert_eq!(id.len(), 32);
-    assert!(id.chars().all(|letter| letter.is_ascii_alphanumeric()));
 }
 
 #[tokio::test]

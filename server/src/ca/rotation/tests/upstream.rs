@@ -3,7 +3,11 @@
 use rustls::pki_types::CertificateDer;
 
 use super::*;
-use crate::ca::{signer::Signer, x509::Issuer};
+use crate::ca::{
+    signer::Signer,
+    slots::Lifetime,
+    x509::{self, Issuer},
+};
 
 /// A root, and an intermediate below it that signs this server's authorities.
 struct Upstream {
@@ -50,10 +54,11 @@ impl Upstream {
     async fn adopt(&self, rotation: &mut Rotation, now: SystemTime) -> String {
         let current = Arc::clone(&rotation.authorities.borrow());
         let slot = current.x509.active.as_ref().unwrap().slot.other();
-        let signer = rotation.generate(x509_key_id(slot), KeyType::EcP256);
-        let authority = self.authority(signer.await.unwrap(), slot, now);
+        let key_id = X509Material::key_id(slot);
+        let signer = rotation.keys.generate(key_id, KeyType::EcP256).unwrap();
+        let authority = self.authority(signer, slot, now);
         let id = authority.id.clone();
-        rotation.introduce_x509(&current, authority).await.unwrap();
+        rotation.prepare(authority).await.unwrap();
         rotation.converge(now + HOUR * 8).await.unwrap();
         assert_eq!(active(rotation).0, id);
         id
