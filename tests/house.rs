@@ -198,6 +198,24 @@ fn sql_stands_in_the_store_alone() {
 }
 
 #[test]
+fn the_store_names_its_database_in_one_folder() {
+    let source = root().join("server/src");
+    // A configuration file says which database it means.
+    let may = [source.join("store/sqlite"), source.join("config")];
+    for file in shipped_files(&source) {
+        if may.iter().any(|folder| file.starts_with(folder)) {
+            continue;
+        }
+        for line in without_tests(&file).lines() {
+            // Here it gets the name by which the rest of the store knows it.
+            let door = ["mod sqlite;", "use sqlite as database;"].contains(&line);
+            let named = line.to_ascii_lowercase().contains("sqlite");
+            assert!(door || !named, "{}: {line}", file.display());
+        }
+    }
+}
+
+#[test]
 fn crypto_is_named_in_one_place() {
     stands_only_in(
         &["ring::", "aws_lc_rs::", "aws_lc_rs as"],

@@ -3,10 +3,10 @@
 use std::{slice, time::SystemTime};
 
 use signet_identity::{SpiffeId, entry::Entry, selector::Selectors, unix};
-use sqlx::SqliteConnection;
 
 use super::{
     Store, Written,
+    database::{Connection, Statement},
     entries::{self, CreateEntry},
     error::StoreError,
     join_tokens::{self, TokenHash},
@@ -204,7 +204,7 @@ async fn attest(tx: &mut Transaction, attestation: &Attestation) -> Result<Attes
     Ok(Attest::Attested)
 }
 
-async fn upsert(conn: &mut SqliteConnection, agent: &Agent) -> Result<(), StoreError> {
+async fn upsert(conn: &mut Connection, agent: &Agent) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO agents (spiffe_id, attestation_type, serial, not_after, new_serial,
              new_not_after, selectors, can_reattest, version, banned)
@@ -240,7 +240,7 @@ async fn upsert(conn: &mut SqliteConnection, agent: &Agent) -> Result<(), StoreE
 async fn change(
     tx: &mut Transaction,
     id: &SpiffeId,
-    statement: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    statement: Statement<'_>,
 ) -> Result<bool, StoreError> {
     if statement.execute(tx.conn()).await?.rows_affected() == 0 {
         return Ok(false);

@@ -8,10 +8,10 @@ use std::{
 };
 
 use signet_identity::unix;
-use sqlx::SqliteConnection;
 
 use super::{
     Store, Written,
+    database::{self, Connection, listed},
     error::StoreError,
     object::{self, DeltaOf, Object},
     row,
@@ -37,23 +37,23 @@ pub(super) struct Logged {
 
 /// Notes that these objects change; answers with the last position, if there is any.
 pub(super) async fn append<O: Object>(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     keys: &[&O::Key],
     now: SystemTime,
 ) -> Result<Option<ChangeId>, StoreError> {
     if keys.is_empty() {
         return Ok(None);
     }
-    let appended = sqlx::query(
-        "INSERT INTO changes (kind, key, changed_at)
-         SELECT $1, value, $2 FROM json_each($3)",
-    )
+    let appended = sqlx::query(concat!(
+        "INSERT INTO changes (kind, key, changed_at) SELECT $1, value, $2 FROM ",
+        listed!("$3")
+    ))
     .bind(O::KIND)
     .bind(unix::seconds(now))
-    .bind(row::keys_json(keys.iter().copied()))
+    .bind(database::list(keys))
     .execute(conn)
     .await?;
-    Ok(Some(ChangeId(appended.last_insert_rowid())))
+    Ok(Some(ChangeId(database::last_inserted(&appended))))
 }
 
 impl Store {
@@ -84,7 +84,7 @@ impl Store {
 }
 
 /// The newest position.
-pub(super) async fn newest(conn: &mut SqliteConnection) -> Result<ChangeId, StoreError> {
+pub(super) async fn newest(conn: &mut Connection) -> Result<ChangeId, StoreError> {
     let id: Option<i64> = sqlx::query_scalar("SELECT MAX(change_id) FROM changes")
         .fetch_one(conn)
         .await?;
@@ -94,7 +94,7 @@ pub(super) async fn newest(conn: &mut SqliteConnection) -> Result<ChangeId, Stor
 /// What one step may read after `since`, or `None` if the log no longer reaches back that far
 /// and everything must be read anew.
 pub(super) async fn next_step(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     since: ChangeId,
 ) -> Result<Option<Stretch>, StoreError> {
     let oldest: Option<i64> = sqlx::query_scalar("SELECT MIN(change_id) FROM changes")
@@ -112,7 +112,7 @@ pub(super) async fn next_step(
 impl Logged {
     /// What a stretch of the log names.
     pub(super) async fn in_stretch(
-        conn: &mut SqliteConnection,
+        conn: &mut Connection,
         stretch: Stretch,
     ) -> Result<Self, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as(
@@ -133,7 +133,7 @@ impl Logged {
     /// and no table has any more is gone.
     pub(super) async fn take<O: Object>(
         &mut self,
-        conn: &mut SqliteConnection,
+        conn: &mut Connection,
     ) -> Result<DeltaOf<O>, StoreError> {
         let Some(mut keys) = self.keys.remove(O::KIND) else {
             return Ok(DeltaOf::default());

@@ -10,10 +10,11 @@ use signet_identity::{
     entry::{Entry, EntryId},
     unix,
 };
-use sqlx::{QueryBuilder, SqliteConnection};
+use sqlx::QueryBuilder;
 
 use super::{
     Store, Written,
+    database::{self, Connection, listed},
     entry_row::{self, COLUMNS, bind, entry_id},
     error::StoreError,
     object::{self, Object as _},
@@ -147,11 +148,12 @@ pub(super) async fn create(
 
 /// Deletes entries within a transaction; their federations go with them.
 pub(super) async fn delete(tx: &mut Transaction, ids: &[EntryId]) -> Result<Vec<bool>, StoreError> {
-    let gone: Vec<String> = sqlx::query_scalar(
-        "DELETE FROM entries WHERE entry_id IN (SELECT value FROM json_each($1))
-         RETURNING entry_id",
-    )
-    .bind(row::keys_json(ids))
+    let gone: Vec<String> = sqlx::query_scalar(concat!(
+        "DELETE FROM entries WHERE entry_id IN ",
+        listed!("$1"),
+        " RETURNING entry_id"
+    ))
+    .bind(database::list(ids))
     .fetch_all(tx.conn())
     .await?;
     let mut gone: HashSet<&str> = gone.iter().map(String::as_str).collect();
@@ -164,7 +166,7 @@ pub(super) async fn delete(tx: &mut Transaction, ids: &[EntryId]) -> Result<Vec<
 
 /// The entries that federate with a trust domain.
 pub(super) async fn federating_with(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     trust_domain: &TrustDomain,
 ) -> Result<Vec<EntryId>, StoreError> {
     let ids: Vec<String> = sqlx::query_scalar(
@@ -228,7 +230,7 @@ async fn update<E>(
 }
 
 /// The stored entries with the same SPIFFE ID, parent and selectors; the entry itself is one.
-async fn similar_to(conn: &mut SqliteConnection, entry: &Entry) -> Result<Vec<Entry>, StoreError> {
+async fn similar_to(conn: &mut Connection, entry: &Entry) -> Result<Vec<Entry>, StoreError> {
     let selectors = row::selectors_json(&entry.selectors);
     let rows = object::select::<Entry>("WHERE e.similarity = $1")
         .bind(row::similarity(
@@ -243,7 +245,7 @@ async fn similar_to(conn: &mut SqliteConnection, entry: &Entry) -> Result<Vec<En
 
 /// The first of these trust domains whose bundle is not stored.
 async fn without_bundle(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     trust_domains: &[TrustDomain],
 ) -> Result<Option<TrustDomain>, StoreError> {
     for trust_domain in trust_domains {
@@ -277,10 +279,7 @@ impl Stored {
 
 /// Answers with those that are new; the id of the others is taken, or they are similar to one
 /// that stands.
-async fn insert(
-    conn: &mut SqliteConnection,
-    entries: &[&Entry],
-) -> Result<HashSet<Stored>, StoreError> {
+async fn insert(conn: &mut Connection, entries: &[&Entry]) -> Result<HashSet<Stored>, StoreError> {
     let mut stored = HashSet::with_capacity(entries.len());
     for some in entries.chunks(ROWS) {
         let mut insert = QueryBuilder::new("INSERT INTO entries (");
@@ -294,7 +293,7 @@ async fn insert(
     Ok(stored)
 }
 
-async fn overwrite(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), StoreError> {
+async fn overwrite(conn: &mut Connection, entry: &Entry) -> Result<(), StoreError> {
     let update = sqlx::query(
         "UPDATE entries SET spiffe_id = $2, parent_id = $3, selectors = $4, similarity = $5,
              x509_svid_ttl = $6, jwt_svid_ttl = $7, admin = $8, downstream = $9,
@@ -306,7 +305,7 @@ async fn overwrite(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), Sto
     Ok(())
 }
 
-async fn federate(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), StoreError> {
+async fn federate(conn: &mut Connection, entry: &Entry) -> Result<(), StoreError> {
     let distinct: BTreeSet<_> = entry.federates_with.iter().collect();
     for trust_domain in distinct {
         sqlx::query("INSERT INTO entry_federations (entry_id, trust_domain) VALUES ($1, $2)")
@@ -318,7 +317,7 @@ async fn federate(conn: &mut SqliteConnection, entry: &Entry) -> Result<(), Stor
     Ok(())
 }
 
-/// Rows of one statement: SQLite takes 32,766 values.
+/// Rows of one statement: a database bounds its values, and parses its text.
 const ROWS: usize = 100;
 /// Entries deleted in one transaction when they expire.
 const PRUNE: i64 = 500;

@@ -5,9 +5,9 @@ use signet_identity::{
     entry::{Attributes, Entry, EntryId, Rights},
     unix,
 };
-use sqlx::{Sqlite, query_builder::Separated};
 
 use super::{
+    database::{Statement, Values},
     error::StoreError,
     object::Object,
     row::{self, Row},
@@ -49,7 +49,7 @@ fn columns(entry: &Entry) -> [Column; 17] {
 }
 
 /// Binds all columns in their order.
-pub(super) fn bind<'q>(query: Query<'q>, entry: &Entry) -> Query<'q> {
+pub(super) fn bind<'q>(query: Statement<'q>, entry: &Entry) -> Statement<'q> {
     columns(entry)
         .into_iter()
         .fold(query, |query, column| match column {
@@ -60,7 +60,7 @@ pub(super) fn bind<'q>(query: Query<'q>, entry: &Entry) -> Query<'q> {
 }
 
 /// Adds all columns to a statement of several rows.
-pub(super) fn push(row: &mut Separated<'_, Sqlite, &'static str>, entry: &Entry) {
+pub(super) fn push(row: &mut Values<'_>, entry: &Entry) {
     for column in columns(entry) {
         match column {
             Column::Text(text) => row.push_bind(text),
@@ -167,8 +167,6 @@ pub(super) fn entry_id(text: &str) -> Result<EntryId, StoreError> {
     text.parse()
         .map_err(|error| row::unreadable("entries", text, error))
 }
-
-pub(super) type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 
 /// The columns, as they are numbered and bound.
 pub(super) const COLUMNS: &str = "entry_id, spiffe_id, parent_id, selectors, similarity, x509_svid_ttl, jwt_svid_ttl, \

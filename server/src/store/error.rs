@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use super::database::Fault;
+
 /// Why the store could not do what was asked. Cheap to clone: when one commit carries the
 /// writes of many callers, its failure is told to each of them.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,7 +27,7 @@ pub(crate) enum StoreError {
     /// The file is damaged.
     #[error("the database is damaged ({0}): restore it from a backup")]
     Corrupt(String),
-    /// Somebody else holds SQLite's lock for longer than we wait.
+    /// Somebody else holds the lock for longer than we wait.
     #[error(
         "the database is locked by another process: nothing was stored; end that process or its transaction"
     )]
@@ -91,9 +93,9 @@ pub(crate) enum OpenProblem {
     /// Migrating it did not work.
     #[error("its schema cannot be brought up to date: {0}")]
     Migration(#[source] Arc<sqlx::migrate::MigrateError>),
-    /// SQLite cannot open the file or read it.
+    /// The file cannot be opened or read as a database.
     #[error("{0}")]
-    Sqlite(#[source] Box<StoreError>),
+    Database(#[source] Box<StoreError>),
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -107,26 +109,24 @@ impl From<sqlx::Error> for StoreError {
             }
             return Self::Database(Arc::new(error));
         };
-        match primary_code(database) {
-            Some(SQLITE_FULL) => Self::DiskFull,
-            Some(SQLITE_READONLY) => Self::ReadOnly,
-            Some(SQLITE_BUSY | SQLITE_LOCKED) => Self::Locked,
-            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Corrupt(database.message().to_owned()),
-            _ => Self::Database(Arc::new(error)),
+        match Fault::of(database) {
+            Some(Fault::Full) => Self::DiskFull,
+            Some(Fault::ReadOnly) => Self::ReadOnly,
+            Some(Fault::Locked) => Self::Locked,
+            Some(Fault::Corrupt) => Self::Corrupt(database.message().to_owned()),
+            None => Self::Database(Arc::new(error)),
         }
     }
 }
 
-/// The primary result code; the extended one that sqlx reports carries it in its low byte.
-fn primary_code(error: &dyn sqlx::error::DatabaseError) -> Option<u32> {
-    let extended: u32 = error.code()?.parse().ok()?;
-    Some(extended & 0xff)
+impl From<StoreError> for OpenProblem {
+    fn from(error: StoreError) -> Self {
+        Self::Database(Box::new(error))
+    }
 }
 
-// https://www.sqlite.org/rescode.html
-const SQLITE_BUSY: u32 = 5;
-const SQLITE_LOCKED: u32 = 6;
-const SQLITE_READONLY: u32 = 8;
-const SQLITE_CORRUPT: u32 = 11;
-const SQLITE_FULL: u32 = 13;
-const SQLITE_NOTADB: u32 = 26;
+impl From<sqlx::Error> for OpenProblem {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}

@@ -1,4 +1,4 @@
-//! Everything that lasts, in one SQLite file, and the only SQL of the server. A file per family
+//! Everything that lasts, in one file, and the only SQL of the server. A file per family
 //! of tables; one method is one intention and one transaction.
 //!
 //! One task writes ([`writer::Writer`]) and commits what waits together. Whatever changes an entry,
@@ -14,19 +14,19 @@ mod entry_row;
 mod error;
 mod join_tokens;
 mod object;
-mod open;
 mod reading;
 mod row;
+mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::future::Future;
+use std::{future::Future, path::Path};
 
 use futures_util::future::BoxFuture;
-use sqlx::SqlitePool;
+use sqlite as database;
 use tokio::sync::watch;
 
 pub(crate) use agents::{Agent, Attest, Attestation, Renewed};
@@ -34,24 +34,36 @@ pub(crate) use bundles::{DeleteBundle, DeleteMode};
 pub(crate) use ca_journal::Journal;
 pub(crate) use changes::ChangeId;
 pub(crate) use entries::{CreateEntry, UpdateEntry};
-#[cfg(test)]
-pub(crate) use error::OpenProblem;
-pub(crate) use error::StoreError;
+pub(crate) use error::{OpenProblem, StoreError};
 pub(crate) use join_tokens::{JoinToken, TokenHash};
 pub(crate) use object::Delta;
 pub(crate) use reading::{Changes, Snapshot};
-pub(crate) use writer::Written;
+pub(crate) use writer::{Writer, Written};
 
 /// A handle on the database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    readers: SqlitePool,
+    readers: database::Readers,
     queue: writer::Queue,
     committed: watch::Receiver<ChangeId>,
 }
 
 impl Store {
-    fn read(&self) -> &SqlitePool {
+    /// Opens the database at `path`, creating it if there is none. The writer must run before
+    /// anything is written.
+    pub(crate) async fn open(path: &Path) -> Result<(Self, Writer), StoreError> {
+        let opened = database::open(path).await;
+        let started = match opened {
+            Ok(opened) => start(opened).await,
+            Err(problem) => Err(problem),
+        };
+        started.map_err(|problem| StoreError::Open {
+            path: path.to_owned(),
+            problem,
+        })
+    }
+
+    fn read(&self) -> &database::Readers {
         &self.readers
     }
 
@@ -67,4 +79,16 @@ impl Store {
     {
         self.queue.write(work)
     }
+}
+
+async fn start(mut opened: database::Opened) -> Result<(Store, Writer), OpenProblem> {
+    let newest = changes::newest(&mut opened.writer).await?;
+    let readers = opened.readers.clone();
+    let (writer, queue, committed) = Writer::new(opened, newest);
+    let store = Store {
+        readers,
+        queue,
+        committed,
+    };
+    Ok((store, writer))
 }

@@ -4,20 +4,19 @@
 
 use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
-use sqlx::{
-    AssertSqlSafe, FromRow, Sqlite, SqliteConnection,
-    query::QueryAs,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use sqlx::{AssertSqlSafe, FromRow};
 
-use super::error::StoreError;
+use super::{
+    database::{Connection, RawRow, Select},
+    error::StoreError,
+};
 
 /// One of a family that the change log follows.
 pub(crate) trait Object: Sized + Send {
     /// What tells one of the family from another.
     type Key: Clone + Ord + Display + FromStr<Err: Display> + Send + Sync;
     /// What `ROWS` gives.
-    type Row: for<'r> FromRow<'r, SqliteRow> + Send + Unpin;
+    type Row: for<'r> FromRow<'r, RawRow> + Send + Unpin;
 
     /// Its word in the log.
     const KIND: &'static str;
@@ -87,14 +86,14 @@ impl<K, V> Default for Delta<K, V> {
 }
 
 /// The whole family, in the order of the keys.
-pub(super) async fn all<O: Object>(conn: &mut SqliteConnection) -> Result<Vec<O>, StoreError> {
+pub(super) async fn all<O: Object>(conn: &mut Connection) -> Result<Vec<O>, StoreError> {
     let rows = select::<O>("").fetch_all(conn).await?;
     O::from_rows(rows)
 }
 
 /// The one with this key.
 pub(super) async fn find<O: Object>(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     key: &O::Key,
 ) -> Result<Option<O>, StoreError> {
     let rows = with_key::<O>("= $1")
@@ -104,16 +103,14 @@ pub(super) async fn find<O: Object>(
     Ok(O::from_rows(rows)?.pop())
 }
 
-type Select<O> = QueryAs<'static, Sqlite, <O as Object>::Row, SqliteArguments>;
-
 /// Those whose key is as `condition` says.
-pub(super) fn with_key<O: Object>(condition: &'static str) -> Select<O> {
+pub(super) fn with_key<O: Object>(condition: &'static str) -> Select<O::Row> {
     select::<O>(&format!("WHERE {} {condition}", O::KEY))
 }
 
 /// Those that `which` picks. The text is made of constants of ours; what comes from elsewhere is
 /// bound to it.
-pub(super) fn select<O: Object>(which: &str) -> Select<O> {
+pub(super) fn select<O: Object>(which: &str) -> Select<O::Row> {
     let text = format!("{} {which} ORDER BY {}", O::ROWS, O::KEY);
     sqlx::query_as(AssertSqlSafe(text))
 }

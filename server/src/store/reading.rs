@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use signet_identity::{bundle::Bundle, entry::Entry};
-use sqlx::SqliteConnection;
 use tokio::{sync::watch, time::timeout};
 
 use super::{
     Store,
     agents::Agent,
     changes::{self, ChangeId, Logged, Stretch},
+    database::Connection,
     error::StoreError,
     object::{self, DeltaOf},
 };
@@ -81,10 +81,7 @@ impl Store {
     }
 }
 
-async fn read_changes(
-    conn: &mut SqliteConnection,
-    stretch: Stretch,
-) -> Result<Changes, StoreError> {
+async fn read_changes(conn: &mut Connection, stretch: Stretch) -> Result<Changes, StoreError> {
     let mut logged = Logged::in_stretch(conn, stretch).await?;
     let changes = Changes {
         upto: stretch.upto,

@@ -23,11 +23,6 @@ pub(super) fn selectors_json(selectors: &Selectors) -> String {
     serde_json::Value::from_iter(selectors.iter().map(Selector::as_str)).to_string()
 }
 
-/// Keys as a JSON list, for statements about many.
-pub(super) fn keys_json<K: Display>(keys: impl IntoIterator<Item = K>) -> String {
-    serde_json::Value::from_iter(keys.into_iter().map(|key| key.to_string())).to_string()
-}
-
 /// What two entries must not share.
 pub(super) fn similarity(spiffe_id: &SpiffeId, parent_id: &SpiffeId, selectors: &str) -> Vec<u8> {
     let text = serde_json::json!([spiffe_id.to_string(), parent_id.to_string(), selectors]);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use sqlx::{Connection as _, Executor as _, SqliteConnection, SqlitePool};
+use sqlx::Executor as _;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     changes::{self, ChangeId},
+    database::{self, Connection, Opened, Readers},
     error::StoreError,
     object::Object,
 };
@@ -55,16 +56,15 @@ pub(crate) struct Writer {
     jobs: mpsc::Receiver<Box<dyn Job>>,
     transaction: Transaction,
     committed: watch::Sender<ChangeId>,
-    /// Closed before our own connection: SQLite takes its log into the file only when the last
-    /// one closes, and these may not write.
-    readers: SqlitePool,
+    /// Closed with our own connection.
+    readers: Readers,
     /// Held for as long as we write: keeps a second server off the file.
     _lock: File,
 }
 
 /// What a write works on.
 pub(super) struct Transaction {
-    conn: SqliteConnection,
+    conn: Connection,
     newest: ChangeId,
     now: SystemTime,
 }
@@ -97,18 +97,15 @@ impl Queue {
 }
 
 impl Writer {
-    /// Takes over a migrated connection and the care of the `readers`; `newest` is the last
-    /// change that it holds.
+    /// Takes over the database; `newest` is the last change that it holds.
     pub(super) fn new(
-        conn: SqliteConnection,
-        readers: SqlitePool,
-        lock: File,
+        opened: Opened,
         newest: ChangeId,
     ) -> (Self, Queue, watch::Receiver<ChangeId>) {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (committed, follow) = watch::channel(newest);
         let transaction = Transaction {
-            conn,
+            conn: opened.writer,
             newest,
             now: SystemTime::UNIX_EPOCH,
         };
@@ -116,8 +113,8 @@ impl Writer {
             jobs: waiting,
             transaction,
             committed,
-            readers,
-            _lock: lock,
+            readers: opened.readers,
+            _lock: opened.lock,
         };
         (writer, Queue { jobs }, follow)
     }
@@ -136,8 +133,7 @@ impl Writer {
         while !group.is_empty() || self.jobs.recv_many(&mut group, GROUP).await > 0 {
             self.commit(&mut group).await;
         }
-        self.readers.close().await;
-        if let Err(error) = self.transaction.conn.close().await {
+        if let Err(error) = database::close(&self.readers, self.transaction.conn).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the database did not close cleanly"
@@ -163,7 +159,7 @@ impl Writer {
 }
 
 impl Transaction {
-    pub(super) fn conn(&mut self) -> &mut SqliteConnection {
+    pub(super) fn conn(&mut self) -> &mut Connection {
         &mut self.conn
     }
 
@@ -180,9 +176,7 @@ impl Transaction {
         now: SystemTime,
     ) -> Result<(), StoreError> {
         self.now = now;
-        // IMMEDIATE: the lock is taken here, where waiting for it is harmless, and not at the
-        // first write, where SQLite could not wait.
-        self.conn.execute("BEGIN IMMEDIATE").await?;
+        self.conn.execute(database::BEGIN).await?;
         let outcome = self.apply_each(group).await;
         let outcome = match outcome {
             Ok(()) => self
@@ -194,7 +188,7 @@ impl Transaction {
             Err(error) => Err(error),
         };
         if outcome.is_err() {
-            // SQLite has already rolled back after some errors (a full disk is one); then this
+            // The database has already rolled back after some errors (a full disk is one); then this
             // one says that no transaction is active, which is what we want.
             drop(self.conn.execute("ROLLBACK").await);
         }
@@ -283,5 +277,5 @@ impl fmt::Debug for Queue {
 const QUEUE: usize = 1024;
 /// Writes that share one commit. Bounds how long the first of them waits for the last.
 const GROUP: usize = 256;
-/// Longer than SQLite's own waiting for a lock.
+/// Longer than the database itself waits for a lock.
 const DEADLINE: Duration = Duration::from_secs(15);

@@ -57,7 +57,7 @@ async fn a_truncated_database_is_refused() {
         .expect("truncate");
     let problem = refusal(&path).await;
     assert!(
-        matches!(&problem, OpenProblem::Sqlite(error) if matches!(**error, StoreError::Corrupt(_))),
+        matches!(&problem, OpenProblem::Database(error) if matches!(**error, StoreError::Corrupt(_))),
         "{problem:?}"
     );
     assert!(problem.to_string().contains("backup"));
@@ -70,7 +70,7 @@ async fn a_file_that_is_no_database_is_refused() {
     std::fs::write(&path, "not a database\n".repeat(100)).expect("write");
     let problem = refusal(&path).await;
     assert!(
-        matches!(&problem, OpenProblem::Sqlite(error) if matches!(**error, StoreError::Corrupt(_))),
+        matches!(&problem, OpenProblem::Database(error) if matches!(**error, StoreError::Corrupt(_))),
         "{problem:?}"
     );
 }

@@ -10,54 +10,47 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _, SqliteConnection,
+    ConnectOptions as _,
     migrate::{MigrateError, Migrator},
-    sqlite::{
-        SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-    },
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::{
-    Store, changes,
-    error::{OpenProblem, StoreError},
-    writer::Writer,
+    super::error::{OpenProblem, StoreError},
+    Connection, Readers,
 };
 
-impl Store {
-    /// Opens the SQLite database at `path`, creating it if there is none. The writer must run
-    /// before anything is written.
-    pub(crate) async fn open(path: &Path) -> Result<(Self, Writer), StoreError> {
-        let failed = |problem| StoreError::Open {
-            path: path.to_owned(),
-            problem,
-        };
-        let lock = lock(path).map_err(failed)?;
-        check_access(path).map_err(failed)?;
-        check_log(path).map_err(failed)?;
-        let sqlite = |error: StoreError| failed(OpenProblem::Sqlite(Box::new(error)));
-        let options = options(path);
-        let mut conn = options
-            .connect()
-            .await
-            .map_err(|error| sqlite(error.into()))?;
-        check_whole(&mut conn).await.map_err(sqlite)?;
-        if let Some(table) = foreign_table(&mut conn).await.map_err(sqlite)? {
-            return Err(failed(OpenProblem::Foreign(table)));
-        }
-        // Not `run`: its generic lifetime hides from the compiler that this future may move
-        // between threads.
-        let migrated = MIGRATIONS.run_direct(None, &mut conn, false).await;
-        migrated.map_err(|error| failed(unmigrated(error)))?;
-        let newest = changes::newest(&mut conn).await.map_err(sqlite)?;
-        let readers = readers(options);
-        let (writer, queue, committed) = Writer::new(conn, readers.clone(), lock, newest);
-        let store = Self {
-            readers,
-            queue,
-            committed,
-        };
-        Ok((store, writer))
+/// An opened database.
+#[derive(Debug)]
+pub(in super::super) struct Opened {
+    /// The one connection that writes.
+    pub(in super::super) writer: Connection,
+    /// Those that read.
+    pub(in super::super) readers: Readers,
+    /// Keeps a second server off the file for as long as it is held.
+    pub(in super::super) lock: File,
+}
+
+/// Opens the database at `path`, creating it if there is none.
+pub(in super::super) async fn open(path: &Path) -> Result<Opened, OpenProblem> {
+    let lock = lock(path)?;
+    check_access(path)?;
+    check_log(path)?;
+    let options = options(path);
+    let mut writer = options.connect().await?;
+    check_whole(&mut writer).await?;
+    if let Some(table) = foreign_table(&mut writer).await? {
+        return Err(OpenProblem::Foreign(table));
     }
+    // Not `run`: its generic lifetime hides from the compiler that this future may move
+    // between threads.
+    let migrated = MIGRATIONS.run_direct(None, &mut writer, false).await;
+    migrated.map_err(unmigrated)?;
+    Ok(Opened {
+        writer,
+        readers: readers(options),
+        lock,
+    })
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -73,7 +66,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn readers(options: SqliteConnectOptions) -> SqlitePool {
+fn readers(options: SqliteConnectOptions) -> Readers {
     SqlitePoolOptions::new()
         .max_connections(READERS)
         // The ping before each use costs a third of a point read, and a local file does not hang
@@ -139,19 +132,19 @@ fn file_problem(what: &'static str, path: &Path, source: io::Error) -> OpenProbl
 }
 
 /// A file that was cut short opens well, and would fail later in the middle of something.
-async fn check_whole(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+async fn check_whole(conn: &mut Connection) -> Result<(), OpenProblem> {
     let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
         .fetch_one(conn)
         .await?;
     if verdict == "ok" {
         Ok(())
     } else {
-        Err(StoreError::Corrupt(verdict))
+        Err(StoreError::Corrupt(verdict).into())
     }
 }
 
 /// A table of somebody else's, such as SPIRE's own database under the same name.
-async fn foreign_table(conn: &mut SqliteConnection) -> Result<Option<String>, StoreError> {
+async fn foreign_table(conn: &mut Connection) -> Result<Option<String>, OpenProblem> {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
          ORDER BY name",
