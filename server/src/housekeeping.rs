@@ -8,54 +8,69 @@ use tracing::{info, warn};
 
 use crate::{
     clock::Reading,
+    directory::Directory,
     store::{Store, StoreError},
 };
 
-/// Cleans up every few minutes until told to stop; not just after the clock was set, which may be
-/// to a wrong time.
-pub(crate) async fn run(store: Store, shutdown: CancellationToken) {
-    let mut ticks = time::interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut before = Reading::take();
-    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        let reading = Reading::take();
-        let jumped = reading.jumped_since(&before);
-        before = reading;
-        if jumped {
-            continue;
-        }
-        if let Err(error) = clean(&store, reading.now).await {
-            warn!(
-                error = &error as &dyn std::error::Error,
-                "what has expired could not be removed; trying again later"
-            );
-        }
-    }
+/// The task that removes; `run` it until the server stops.
+#[derive(Debug)]
+pub(crate) struct Housekeeping {
+    store: Store,
+    directory: Directory,
 }
 
-async fn clean(store: &Store, now: SystemTime) -> Result<(), StoreError> {
-    for _ in 0..MOST_PASSES {
-        let gone = store.prune_expired_entries(now).await?;
-        if gone.is_empty() {
-            break;
-        }
-        info!(count = gone.len(), "removed expired entries");
+impl Housekeeping {
+    pub(crate) fn new(store: Store, directory: Directory) -> Self {
+        Self { store, directory }
     }
-    if let Some(before) = now.checked_sub(TOKENS_KEPT) {
-        let gone = store.prune_join_tokens(before).await?;
-        if gone > 0 {
-            info!(count = gone, "removed expired join tokens");
+
+    /// Cleans up every few minutes until told to stop; not just after the clock was set, which may
+    /// be to a wrong time.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut ticks = time::interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut before = Reading::take();
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            let reading = Reading::take();
+            let jumped = reading.jumped_since(&before);
+            before = reading;
+            if jumped {
+                continue;
+            }
+            if let Err(error) = self.clean(reading.now).await {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "what has expired could not be removed; trying again later"
+                );
+            }
         }
     }
-    let Some(before) = now.checked_sub(CHANGES_KEPT) else {
-        return Ok(());
-    };
-    for _ in 0..MOST_PASSES {
-        if !store.prune_changes(before).await? {
-            break;
+
+    async fn clean(&self, now: SystemTime) -> Result<(), StoreError> {
+        for _ in 0..MOST_PASSES {
+            let written = self.store.prune_expired_entries(now).await?;
+            let gone = self.directory.seen(written).await;
+            if gone.is_empty() {
+                break;
+            }
+            info!(count = gone.len(), "removed expired entries");
         }
+        if let Some(before) = now.checked_sub(TOKENS_KEPT) {
+            let gone = self.store.prune_join_tokens(before).await?;
+            if gone > 0 {
+                info!(count = gone, "removed expired join tokens");
+            }
+        }
+        let Some(before) = now.checked_sub(CHANGES_KEPT) else {
+            return Ok(());
+        };
+        for _ in 0..MOST_PASSES {
+            if !self.store.prune_changes(before).await? {
+                break;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 const EVERY: Duration = Duration::from_secs(5 * 60);

@@ -40,6 +40,7 @@ use ca::{Ca, KeyManager, Rotation, ServerSvid};
 use config::{AttestorSettings, KeyManagerSettings};
 pub use config::{Config, RunFlags};
 use directory::Directory;
+use housekeeping::Housekeeping;
 use listener::TlsListener;
 use services::Services;
 use store::Store;
@@ -127,7 +128,7 @@ fn bind(config: &Config, health: &Health) -> anyhow::Result<Sockets> {
 /// Opens the store, loads the directory, and brings the CA to where it can sign.
 async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Backend> {
     let attestors = attestors(config.attestors.clone()).await?;
-    let (store, writer) = Store::open(&config.database)
+    let (store, writer, followed) = Store::open(&config.database)
         .await
         .context("DataStore \"sql\"")?;
     // What the others write on their way out stays.
@@ -135,7 +136,7 @@ async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Backend> 
     // The database's lock keeps other servers off the keys too.
     let keys = key_manager(config.key_manager.clone()).await?;
     let trust_domain = &config.ca.trust_domain;
-    let (directory, follower) = Directory::load(&store, trust_domain.clone()).await?;
+    let (directory, follower) = Directory::load(&store, followed, trust_domain.clone()).await?;
     tasks.spawn("directory", |stop| follower.run(stop));
     let handles = (store.clone(), directory.clone());
     let (rotation, ca) = Rotation::start(config.ca.clone(), keys, handles, clock::now())
@@ -146,8 +147,8 @@ async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Backend> 
     let (svid, identity) = svid.await?;
     tasks.spawn("server SVID", |stop| svid.run(stop));
     let attestors = Attestors::new(trust_domain.clone(), attestors, store.clone());
-    let expired = store.clone();
-    tasks.spawn("housekeeping", |stop| housekeeping::run(expired, stop));
+    let housekeeping = Housekeeping::new(store.clone(), directory.clone());
+    tasks.spawn("housekeeping", |stop| housekeeping.run(stop));
     Ok(Backend {
         attestors: Arc::new(attestors),
         store,

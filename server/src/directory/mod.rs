@@ -19,7 +19,7 @@ mod tests;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use signet_identity::{
@@ -30,14 +30,14 @@ use signet_identity::{
     tls::SharedTrust,
     trust::Trust,
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 
 pub(crate) use entries::Among;
 pub(crate) use follow::{Follow, Step};
 pub(crate) use follower::Follower;
 
 use self::state::State;
-use crate::store::{Agent, ChangeId, Changes, Snapshot, Store, StoreError, Written};
+use crate::store::{Agent, ChangeId, Changes, Followed, Snapshot, Store, StoreError, Written};
 
 /// A handle on the state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub(crate) struct Directory(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    at: watch::Sender<ChangeId>,
+    followed: Followed,
     trust: watch::Sender<Arc<Trust>>,
     trust_domain: TrustDomain,
     /// Random, so that resume tokens of another process are not mistaken for ours.
@@ -71,21 +71,22 @@ impl Directory {
     /// Reads everything. The follower must run, or the directory stays as it is.
     pub(crate) async fn load(
         store: &Store,
+        followed: Followed,
         trust_domain: TrustDomain,
     ) -> Result<(Self, Follower), LoadError> {
-        let directory = Self::empty(trust_domain)?;
+        let directory = Self::empty(followed, trust_domain)?;
         directory.replace(store.snapshot().await?);
         let follower = Follower::new(store.clone(), directory.clone());
         Ok((directory, follower))
     }
 
-    fn empty(trust_domain: TrustDomain) -> Result<Self, LoadError> {
+    fn empty(followed: Followed, trust_domain: TrustDomain) -> Result<Self, LoadError> {
         let server_id = signet_identity::id::in_trust_domain(&trust_domain, SERVER_PATH)
             .map_err(LoadError::ServerId)?;
         let epoch = u64::from_be_bytes(crypto::random().map_err(LoadError::Random)?);
         Ok(Self(Arc::new(Shared {
             state: Mutex::new(State::new(trust_domain.clone(), server_id)),
-            at: watch::Sender::new(ChangeId::default()),
+            followed,
             trust: watch::Sender::new(Arc::new(Trust::new([]))),
             trust_domain,
             epoch,
@@ -97,20 +98,9 @@ impl Directory {
         &self.0.trust_domain
     }
 
-    /// What a write answers, once it is seen here. Bounded: the write is stored in any case, so a
-    /// directory that lags is logged and not the caller's error.
+    /// What a write answers, once it is seen here.
     pub(crate) async fn seen<T>(&self, written: Written<T>) -> T {
-        written.once_seen(|change| self.caught_up(change)).await
-    }
-
-    async fn caught_up(&self, change: ChangeId) {
-        let mut at = self.0.at.subscribe();
-        if timeout(LAG, at.wait_for(|at| *at >= change)).await.is_err() {
-            tracing::warn!(
-                change = change.0,
-                "the directory lags behind the database; a change will be seen later"
-            );
-        }
+        self.0.followed.open(written).await
     }
 
     /// The agent, whatever its state.
@@ -227,7 +217,7 @@ impl Directory {
     }
 
     fn at(&self) -> ChangeId {
-        *self.0.at.borrow()
+        self.0.followed.at()
     }
 
     fn apply(&self, changes: Changes) {
@@ -250,7 +240,7 @@ impl Directory {
             let trust = Trust::new(bundles.iter().map(Arc::as_ref));
             self.0.trust.send_replace(Arc::new(trust));
         }
-        self.0.at.send_replace(at);
+        self.0.followed.reached(at);
     }
 }
 
@@ -259,5 +249,4 @@ fn expired(entry: &Entry, now: SystemTime) -> bool {
 }
 
 const SERVER_PATH: &str = "/spire/server";
-const LAG: Duration = Duration::from_secs(10);
 const CHUNK: usize = 4096;

@@ -26,8 +26,9 @@ impl TestDirectory {
         Self::over(TestStore::new().await).await
     }
 
-    pub(crate) async fn over(store: TestStore) -> Self {
-        let loaded = Directory::load(&store.store, trust_domain()).await;
+    pub(crate) async fn over(mut store: TestStore) -> Self {
+        let followed = store.follow();
+        let loaded = Directory::load(&store.store, followed, trust_domain()).await;
         let (directory, follower) = loaded.expect("load the directory");
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.run(CancellationToken::new()));

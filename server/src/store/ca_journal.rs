@@ -2,7 +2,7 @@
 
 use signet_identity::{TrustDomain, bundle::Bundle};
 
-use super::{Store, Written, bundles, error::StoreError, writer::Transaction};
+use super::{Store, Written, bundles, database::Connection, error::StoreError};
 
 /// A new state of one server's authorities.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl Store {
         &self,
         journal: Journal,
     ) -> Result<Written<()>, StoreError> {
-        self.write(move |tx| Box::pin(async move { save(tx, &journal).await }))
+        self.write(move |tx| Box::pin(async move { save(tx.conn(), &journal).await }))
             .await
     }
 
@@ -45,7 +45,7 @@ impl Store {
     ) -> Result<Written<Bundle>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                save(tx, &journal).await?;
+                save(tx.conn(), &journal).await?;
                 bundles::amend(tx, trust_domain, edit).await
             })
         })
@@ -57,16 +57,14 @@ impl Store {
         &self,
         authority_set: String,
     ) -> Result<bool, StoreError> {
-        let written = self
-            .write(move |tx| Box::pin(async move { delete(tx, &authority_set).await }))
-            .await?;
-        Ok(written.value)
+        self.write_unlogged(move |conn| Box::pin(async move { delete(conn, &authority_set).await }))
+            .await
     }
 }
 
-async fn save(tx: &mut Transaction, journal: &Journal) -> Result<(), StoreError> {
+async fn save(conn: &mut Connection, journal: &Journal) -> Result<(), StoreError> {
     if let Some(replaced) = &journal.replaces {
-        delete(tx, replaced).await?;
+        delete(conn, replaced).await?;
     }
     sqlx::query(
         "INSERT INTO ca_journals (authority_set, document) VALUES ($1, $2)
@@ -74,15 +72,15 @@ async fn save(tx: &mut Transaction, journal: &Journal) -> Result<(), StoreError>
     )
     .bind(&journal.authority_set)
     .bind(&journal.document)
-    .execute(tx.conn())
+    .execute(conn)
     .await?;
     Ok(())
 }
 
-async fn delete(tx: &mut Transaction, authority_set: &str) -> Result<bool, StoreError> {
+async fn delete(conn: &mut Connection, authority_set: &str) -> Result<bool, StoreError> {
     let gone = sqlx::query("DELETE FROM ca_journals WHERE authority_set = $1")
         .bind(authority_set)
-        .execute(tx.conn())
+        .execute(conn)
         .await?;
     Ok(gone.rows_affected() == 1)
 }

@@ -10,7 +10,7 @@ use std::{
 use signet_identity::unix;
 
 use super::{
-    Store, Written,
+    Store,
     database::{self, Connection, listed},
     error::StoreError,
     object::{self, DeltaOf, Object},
@@ -61,25 +61,23 @@ impl Store {
     /// The newest one stays, as it tells a follower where the log is.
     pub(crate) async fn prune_changes(&self, before: SystemTime) -> Result<bool, StoreError> {
         let before = unix::seconds(before);
-        let Written { value, .. } = self
-            .write(move |tx| {
-                Box::pin(async move {
-                    let gone = sqlx::query(
-                        "DELETE FROM changes WHERE change_id IN (
-                             SELECT change_id FROM changes
-                             WHERE changed_at < $1
-                               AND change_id < (SELECT MAX(change_id) FROM changes)
-                             ORDER BY change_id LIMIT $2)",
-                    )
-                    .bind(before)
-                    .bind(PRUNE)
-                    .execute(tx.conn())
-                    .await?;
-                    Ok(gone.rows_affected() == PRUNE.unsigned_abs())
-                })
+        self.write_unlogged(move |conn| {
+            Box::pin(async move {
+                let gone = sqlx::query(
+                    "DELETE FROM changes WHERE change_id IN (
+                         SELECT change_id FROM changes
+                         WHERE changed_at < $1
+                           AND change_id < (SELECT MAX(change_id) FROM changes)
+                         ORDER BY change_id LIMIT $2)",
+                )
+                .bind(before)
+                .bind(PRUNE)
+                .execute(conn)
+                .await?;
+                Ok(gone.rows_affected() == PRUNE.unsigned_abs())
             })
-            .await?;
-        Ok(value)
+        })
+        .await
     }
 }
 

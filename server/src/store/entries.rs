@@ -86,28 +86,26 @@ impl Store {
     pub(crate) async fn prune_expired_entries(
         &self,
         now: SystemTime,
-    ) -> Result<Vec<EntryId>, StoreError> {
+    ) -> Result<Written<Vec<EntryId>>, StoreError> {
         let now = unix::seconds(now);
-        let written = self
-            .write(move |tx| {
-                Box::pin(async move {
-                    let ids: Vec<String> = sqlx::query_scalar(
-                        "SELECT entry_id FROM entries WHERE expires_at <= $1 LIMIT $2",
-                    )
-                    .bind(now)
-                    .bind(PRUNE)
-                    .fetch_all(tx.conn())
-                    .await?;
-                    let ids: Vec<_> = ids
-                        .iter()
-                        .map(|id| entry_id(id))
-                        .collect::<Result<_, _>>()?;
-                    delete(tx, &ids).await?;
-                    Ok(ids)
-                })
+        self.write(move |tx| {
+            Box::pin(async move {
+                let ids: Vec<String> = sqlx::query_scalar(
+                    "SELECT entry_id FROM entries WHERE expires_at <= $1 LIMIT $2",
+                )
+                .bind(now)
+                .bind(PRUNE)
+                .fetch_all(tx.conn())
+                .await?;
+                let ids: Vec<_> = ids
+                    .iter()
+                    .map(|id| entry_id(id))
+                    .collect::<Result<_, _>>()?;
+                delete(tx, &ids).await?;
+                Ok(ids)
             })
-            .await?;
-        Ok(written.value)
+        })
+        .await
     }
 }
 

@@ -33,23 +33,21 @@ impl Store {
         hash: TokenHash,
         token: JoinToken,
     ) -> Result<bool, StoreError> {
-        let written = self
-            .write(move |tx| {
-                Box::pin(async move {
-                    let inserted = sqlx::query(
-                        "INSERT INTO join_tokens (token_hash, expires_at, alias)
-                         VALUES ($1, $2, $3) ON CONFLICT (token_hash) DO NOTHING",
-                    )
-                    .bind(hash.0.to_vec())
-                    .bind(unix::seconds(token.expires_at))
-                    .bind(token.alias.map(|alias| alias.to_string()))
-                    .execute(tx.conn())
-                    .await?;
-                    Ok(inserted.rows_affected() == 1)
-                })
+        self.write_unlogged(move |conn| {
+            Box::pin(async move {
+                let inserted = sqlx::query(
+                    "INSERT INTO join_tokens (token_hash, expires_at, alias)
+                     VALUES ($1, $2, $3) ON CONFLICT (token_hash) DO NOTHING",
+                )
+                .bind(hash.0.to_vec())
+                .bind(unix::seconds(token.expires_at))
+                .bind(token.alias.map(|alias| alias.to_string()))
+                .execute(conn)
+                .await?;
+                Ok(inserted.rows_affected() == 1)
             })
-            .await?;
-        Ok(written.value)
+        })
+        .await
     }
 
     /// Looks at a token without using it up: `Attestation` does that.
@@ -78,18 +76,16 @@ impl Store {
     /// Deletes the tokens that expired before `now`.
     pub(crate) async fn prune_join_tokens(&self, now: SystemTime) -> Result<u64, StoreError> {
         let now = unix::seconds(now);
-        let written = self
-            .write(move |tx| {
-                Box::pin(async move {
-                    let gone = sqlx::query("DELETE FROM join_tokens WHERE expires_at < $1")
-                        .bind(now)
-                        .execute(tx.conn())
-                        .await?;
-                    Ok(gone.rows_affected())
-                })
+        self.write_unlogged(move |conn| {
+            Box::pin(async move {
+                let gone = sqlx::query("DELETE FROM join_tokens WHERE expires_at < $1")
+                    .bind(now)
+                    .execute(conn)
+                    .await?;
+                Ok(gone.rows_affected())
             })
-            .await?;
-        Ok(written.value)
+        })
+        .await
     }
 }
 

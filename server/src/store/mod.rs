@@ -22,6 +22,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod writer;
+mod written;
 
 use std::{future::Future, path::Path};
 
@@ -38,7 +39,8 @@ pub(crate) use error::{OpenProblem, StoreError};
 pub(crate) use join_tokens::{JoinToken, TokenHash};
 pub(crate) use object::Delta;
 pub(crate) use reading::{Changes, Snapshot};
-pub(crate) use writer::{Writer, Written};
+pub(crate) use writer::Writer;
+pub(crate) use written::{Followed, Written};
 
 /// A handle on the database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,8 +52,8 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens the database at `path`, creating it if there is none. The writer must run before
-    /// anything is written.
-    pub(crate) async fn open(path: &Path) -> Result<(Self, Writer), StoreError> {
+    /// anything is written, and the directory must follow before what writes answer is opened.
+    pub(crate) async fn open(path: &Path) -> Result<(Self, Writer, Followed), StoreError> {
         let opened = database::open(path).await;
         let started = match opened {
             Ok(opened) => start(opened).await,
@@ -79,9 +81,23 @@ impl Store {
     {
         self.queue.write(work)
     }
+
+    /// Writes what the change log does not follow.
+    fn write_unlogged<T, W>(
+        &self,
+        work: W,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<'_, T, W>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut database::Connection) -> BoxFuture<'c, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        self.queue.write_unlogged(work)
+    }
 }
 
-async fn start(mut opened: database::Opened) -> Result<(Store, Writer), OpenProblem> {
+async fn start(mut opened: database::Opened) -> Result<(Store, Writer, Followed), OpenProblem> {
     let newest = changes::newest(&mut opened.writer).await?;
     let readers = opened.readers.clone();
     let (writer, queue, committed) = Writer::new(opened, newest);
@@ -90,5 +106,5 @@ async fn start(mut opened: database::Opened) -> Result<(Store, Writer), OpenProb
         queue,
         committed,
     };
-    Ok((store, writer))
+    Ok((store, writer, Followed::new()))
 }

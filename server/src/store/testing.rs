@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{CreateEntry, Store, StoreError, Written};
+use super::{CreateEntry, Followed, Store, StoreError, Written};
 
 /// One entry at a time, as most tests want it.
 impl Store {
@@ -23,12 +23,15 @@ impl Store {
     }
 }
 
-fn only<T>(mut written: Written<Vec<T>>) -> Written<T> {
+fn only<T>(written: Written<Vec<T>>) -> Written<T> {
+    let mut written = written.parts();
     assert_eq!(written.value.len(), 1, "one answer for one question");
-    Written {
-        value: written.value.remove(0),
-        change: written.change,
-    }
+    Written::new(written.value.remove(0), written.change)
+}
+
+/// For a directory without a store.
+pub(crate) fn followed() -> Followed {
+    Followed::new()
 }
 
 /// A store in a directory of its own, with its writer running.
@@ -36,6 +39,8 @@ fn only<T>(mut written: Written<Vec<T>>) -> Written<T> {
 pub(crate) struct TestStore {
     pub(crate) store: Store,
     pub(crate) directory: TempDir,
+    /// For the directory that follows the store, if there is one.
+    followed: Option<Followed>,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -47,7 +52,7 @@ impl TestStore {
 
     /// Opens what an earlier store left in its directory.
     pub(crate) async fn in_directory(directory: TempDir) -> Self {
-        let (store, writer) = Store::open(&directory.path().join(FILE))
+        let (store, writer, followed) = Store::open(&directory.path().join(FILE))
             .await
             .expect("open the store");
         let shutdown = CancellationToken::new();
@@ -56,9 +61,14 @@ impl TestStore {
         Self {
             store,
             directory,
+            followed: Some(followed),
             shutdown,
             tasks,
         }
+    }
+
+    pub(crate) fn follow(&mut self) -> Followed {
+        self.followed.take().expect("one directory for a store")
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -22,28 +22,9 @@ use super::{
     database::{self, Connection, Opened, Readers},
     error::StoreError,
     object::Object,
+    written::Written,
 };
 use crate::clock;
-
-/// What a write answers, closed until readers see the write: [`Written::once_seen`] opens it.
-#[derive(Debug)]
-pub(crate) struct Written<T> {
-    /// The answer of the operation.
-    pub(super) value: T,
-    /// The change log's position after it.
-    pub(super) change: ChangeId,
-}
-
-impl<T> Written<T> {
-    /// The answer, after `seen` has waited until readers see the write.
-    pub(crate) async fn once_seen<F>(self, seen: impl FnOnce(ChangeId) -> F) -> T
-    where
-        F: Future<Output = ()>,
-    {
-        seen(self.change).await;
-        self.value
-    }
-}
 
 /// Where writes are handed in.
 #[derive(Clone)]
@@ -73,6 +54,28 @@ impl Queue {
     /// Runs `work` in the next group, and answers once that is committed. The write happens
     /// even if the caller stops waiting.
     pub(super) async fn write<T, W>(&self, work: W) -> Result<Written<T>, StoreError>
+    where
+        T: Send + 'static,
+        W: Work<T>,
+    {
+        let Committed { value, change } = self.commit(work).await?;
+        Ok(Written::new(value, change))
+    }
+
+    /// Like `write` for what the change log does not follow, and nobody has to wait for: `work`
+    /// cannot append to it.
+    pub(super) async fn write_unlogged<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        let committed = self.commit(move |tx: &mut Transaction| work(tx.conn()));
+        Ok(committed.await?.value)
+    }
+
+    async fn commit<T, W>(&self, work: W) -> Result<Committed<T>, StoreError>
     where
         T: Send + 'static,
         W: Work<T>,
@@ -227,10 +230,16 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<ChangeId, StoreError>);
 }
 
+/// What a write answers, and the change log's position after it.
+struct Committed<T> {
+    value: T,
+    change: ChangeId,
+}
+
 struct Pending<T, W> {
     work: Option<W>,
     outcome: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<Written<T>, StoreError>>,
+    reply: oneshot::Sender<Result<Committed<T>, StoreError>>,
 }
 
 impl<T: Send + 'static, W: Work<T>> Job for Pending<T, W> {
@@ -249,7 +258,7 @@ impl<T: Send + 'static, W: Work<T>> Job for Pending<T, W> {
     fn answer(self: Box<Self>, committed: Result<ChangeId, StoreError>) {
         let outcome = match (self.outcome, committed) {
             (Some(Err(error)), _) | (_, Err(error)) => Err(error),
-            (Some(Ok(value)), Ok(change)) => Ok(Written { value, change }),
+            (Some(Ok(value)), Ok(change)) => Ok(Committed { value, change }),
             (None, Ok(_)) => Err(StoreError::Closed),
         };
         // A caller who went away does not need the answer.

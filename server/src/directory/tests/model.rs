@@ -18,7 +18,7 @@ use super::super::{
     Directory, Step,
     testing::{agent, entry, id, selectors, trust_domain},
 };
-use crate::store::{Agent, ChangeId, Changes, Delta};
+use crate::store::{Agent, ChangeId, Changes, Delta, testing::followed};
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -216,7 +216,7 @@ proptest! {
     fn deltas_lead_to_the_same_state_as_reading_everything(
         batches in prop::collection::vec((prop::collection::vec(change(), 1..4), any::<[bool; 2]>()), 1..40)
     ) {
-        let directory = Directory::empty(trust_domain()).expect("directory");
+        let directory = Directory::empty(followed(), trust_domain()).expect("directory");
         let mut model = Model::default();
         let mut views = [View::default(), View::default()];
         for (n, (batch, looks)) in (1_i64..).zip(batches) {

@@ -23,7 +23,12 @@ fn attestation(agent: Agent, token: Option<&str>) -> Attestation {
 }
 
 async fn attest(store: &Store, attestation: Attestation) -> Attest {
-    store.attest_agent(attestation).await.expect("attest").value
+    store
+        .attest_agent(attestation)
+        .await
+        .expect("attest")
+        .parts()
+        .value
 }
 
 async fn token(store: &Store, value: &str) {
@@ -82,6 +87,7 @@ async fn a_banned_agent_cannot_attest_and_keeps_the_token_of_others_whole() {
             .ban_agent(id("/spire/agent/a"))
             .await
             .expect("ban")
+            .parts()
             .value
     );
     token(&test.store, "secret").await;
@@ -99,6 +105,7 @@ async fn a_banned_agent_cannot_attest_and_keeps_the_token_of_others_whole() {
             .delete_agent(id("/spire/agent/a"))
             .await
             .expect("evict")
+            .parts()
             .value
     );
     assert_eq!(attest(&test.store, again).await, Attest::Attested);
@@ -159,6 +166,7 @@ async fn a_renewed_serial_becomes_current_when_it_is_used() {
             .renew_agent(a.clone(), renewed.clone())
             .await
             .expect("renew")
+            .parts()
             .value
     );
     assert_eq!(agents(&test.store).await[0].renewed, Some(renewed));
@@ -166,9 +174,9 @@ async fn a_renewed_serial_becomes_current_when_it_is_used() {
         test.store
             .promote_agent_serial(a.clone(), serial.to_owned())
     };
-    assert!(!promote("1").await.expect("promote").value);
-    assert!(promote("2").await.expect("promote").value);
-    assert!(!promote("2").await.expect("promote").value);
+    assert!(!promote("1").await.expect("promote").parts().value);
+    assert!(promote("2").await.expect("promote").parts().value);
+    assert!(!promote("2").await.expect("promote").parts().value);
     let current = agents(&test.store).await.remove(0);
     assert_eq!(
         (current.serial.as_str(), current.not_after, current.renewed),
@@ -184,8 +192,8 @@ async fn a_version_that_is_known_is_not_written_again() {
         test.store
             .set_agent_version(id("/spire/agent/a"), v.to_owned())
     };
-    let first = report("1.0").await.expect("report");
-    let again = report("1.0").await.expect("report");
+    let first = report("1.0").await.expect("report").parts();
+    let again = report("1.0").await.expect("report").parts();
     assert_eq!(
         (first.value, again.value, first.change),
         (true, false, again.change)
@@ -196,8 +204,18 @@ async fn a_version_that_is_known_is_not_written_again() {
 async fn what_is_done_to_an_agent_that_is_not_there_is_told() {
     let test = TestStore::new().await;
     let nobody = id("/spire/agent/nobody");
-    let ban = test.store.ban_agent(nobody.clone()).await.expect("ban");
-    let evict = test.store.delete_agent(nobody).await.expect("evict");
+    let ban = test
+        .store
+        .ban_agent(nobody.clone())
+        .await
+        .expect("ban")
+        .parts();
+    let evict = test
+        .store
+        .delete_agent(nobody)
+        .await
+        .expect("evict")
+        .parts();
     assert_eq!(
         (ban.value, evict.value, evict.change),
         (false, false, ChangeId(0))
@@ -224,6 +242,7 @@ async fn an_authority_and_its_bundle_are_stored_together() {
         .save_authority(next, own, edit)
         .await
         .expect("save")
+        .parts()
         .value;
     let journals = test.store.ca_journals().await.expect("read");
     assert_eq!(journals, [("two".to_owned(), b"two".to_vec())]);

@@ -108,7 +108,8 @@ async fn each_entry_of_a_batch_has_its_own_answer() {
         .store
         .create_entries(batch.clone())
         .await
-        .expect("create");
+        .expect("create")
+        .parts();
     let similar = |entry: Entry| CreateEntry::Similar(Box::new(entry));
     let partner = TrustDomain::new("partner.org").expect("trust domain");
     let expected = [
@@ -142,7 +143,8 @@ async fn a_batch_larger_than_a_statement_is_stored_whole() {
         .store
         .create_entries(many.clone())
         .await
-        .expect("create");
+        .expect("create")
+        .parts();
     assert!(
         written
             .value
@@ -160,7 +162,12 @@ async fn a_batch_larger_than_a_statement_is_stored_whole() {
     let ids: Vec<_> = many.into_iter().map(|entry| entry.id).collect();
     let mut twice = ids.clone();
     twice.extend(ids);
-    let gone = test.store.delete_entries(twice).await.expect("delete");
+    let gone = test
+        .store
+        .delete_entries(twice)
+        .await
+        .expect("delete")
+        .parts();
     let (first, second) = gone.value.split_at(601);
     assert!(first.iter().all(|gone| *gone) && second.iter().all(|gone| !gone));
     let changes = test
@@ -220,6 +227,7 @@ async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
         .update_entry(a.id.clone(), hinted)
         .await
         .expect("update")
+        .parts()
         .value;
     let expected = Entry {
         hint: "h".to_owned(),
@@ -240,6 +248,7 @@ async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
         .update_entry(b.id.clone(), similar)
         .await
         .expect("update")
+        .parts()
         .value;
     assert!(matches!(refused, UpdateEntry::Similar(other) if other.id == a.id));
 
@@ -249,6 +258,7 @@ async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
         .update_entry(b.id.clone(), invalid)
         .await
         .expect("update")
+        .parts()
         .value;
     assert_eq!(refused, UpdateEntry::Refused("no"));
     let nobody = "nobody".parse().expect("entry id");
@@ -257,6 +267,7 @@ async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
         .update_entry(nobody, hinted)
         .await
         .expect("update")
+        .parts()
         .value;
     assert_eq!(missing, UpdateEntry::NotFound);
 }
@@ -302,6 +313,7 @@ async fn nothing_federates_with_a_trust_domain_without_bundle() {
         .update_entry(a, federate)
         .await
         .expect("update")
+        .parts()
         .value;
     assert!(matches!(refused, UpdateEntry::NoBundle(_)));
 }
@@ -318,7 +330,8 @@ async fn delete_in_mode(mode: DeleteMode) -> (DeleteBundle, Vec<Entry>, usize) {
         .store
         .delete_bundle(partner, mode)
         .await
-        .expect("delete");
+        .expect("delete")
+        .parts();
     let snapshot = test.store.snapshot().await.expect("read everything");
     let logged = test
         .store
@@ -377,8 +390,9 @@ async fn expired_entries_are_pruned_and_others_stay() {
         .store
         .prune_expired_entries(now())
         .await
-        .expect("prune");
-    assert_eq!(gone, ["past".parse().expect("entry id")]);
+        .expect("prune")
+        .parts();
+    assert_eq!(gone.value, ["past".parse().expect("entry id")]);
     let left = test
         .store
         .snapshot()
@@ -403,13 +417,20 @@ async fn the_own_bundle_counts_its_changes() {
         .store
         .amend_bundle(own.clone(), hint(1))
         .await
-        .expect("amend");
+        .expect("amend")
+        .parts();
     let same = test
         .store
         .amend_bundle(own.clone(), hint(1))
         .await
-        .expect("amend");
-    let second = test.store.amend_bundle(own, hint(2)).await.expect("amend");
+        .expect("amend")
+        .parts();
+    let second = test
+        .store
+        .amend_bundle(own, hint(2))
+        .await
+        .expect("amend")
+        .parts();
     assert_eq!(
         [
             first.value.sequence,

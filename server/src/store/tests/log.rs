@@ -27,7 +27,8 @@ async fn the_log_names_what_changed_and_the_rows_are_the_present_ones() {
         .store
         .delete_entry("a".parse().expect("entry id"))
         .await
-        .expect("delete");
+        .expect("delete")
+        .parts();
     assert!(gone.value);
 
     let changes = test
@@ -100,7 +101,7 @@ async fn a_pruned_log_sends_followers_to_the_snapshot() {
         .store
         .create_entry(entry("next", "/spire/agent/x", "/w"))
         .await;
-    assert_eq!(written.expect("create").change, ChangeId(6));
+    assert_eq!(written.expect("create").parts().change, ChangeId(6));
 }
 
 #[tokio::test]
@@ -128,7 +129,8 @@ async fn a_commit_is_announced() {
         .store
         .create_entry(entry("a", "/spire/agent/x", "/w"))
         .await
-        .expect("create");
+        .expect("create")
+        .parts();
     committed.changed().await.expect("announced");
     assert_eq!(*committed.borrow(), written.change);
 }
