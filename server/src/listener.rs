@@ -35,7 +35,7 @@ use tracing::debug;
 
 use crate::{
     api::caller::TlsPeer,
-    share::{HasItsShare, Limiter, Permit},
+    share::{CallerShares, HasItsShare, Permit},
 };
 
 /// A bound address on which TLS is spoken.
@@ -57,7 +57,7 @@ struct Handshake {
     /// How many there may be at a time.
     limit: ConnectionLimit,
     /// How many connections each caller may have.
-    of_callers: Limiter,
+    of_callers: CallerShares,
     ready: mpsc::Sender<io::Result<Connection>>,
 }
 
@@ -99,7 +99,7 @@ impl TlsListener {
             handshake: Handshake {
                 tls: self.config.into(),
                 limit: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
-                of_callers: Limiter::new("connections", MOST_OF_A_CALLER),
+                of_callers: CallerShares::new("connections", MOST_OF_A_CALLER),
                 ready,
             },
         };
@@ -135,7 +135,7 @@ impl Handshake {
                 slot.authenticated();
                 Some(permit)
             }
-            // Said by the limiter; there is no stream yet on which to tell the caller.
+            // It was said; there is no stream yet on which to tell the caller.
             Some(Err(HasItsShare { .. })) => return,
         };
         let connection = Connection {

@@ -1,12 +1,12 @@
 //! What one SPIFFE ID may hold at a time: a caller that has been taken over is authenticated, and
 //! may still not take what all callers share.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
+use signet_daemon::{
+    refusals::Refusals,
+    shares::{self, Shares},
+};
 use signet_identity::SpiffeId;
 use tokio::time::Instant;
 use tracing::warn;
@@ -22,43 +22,34 @@ pub(crate) struct HasItsShare {
 
 /// A bound on what each caller holds of one thing. Clones count together.
 #[derive(Clone, Debug)]
-pub(crate) struct Limiter {
+pub(crate) struct CallerShares {
     what: &'static str,
     most: usize,
-    held: Arc<Mutex<Held>>,
+    shares: Shares<SpiffeId>,
+    refusals: Arc<Refusals>,
 }
 
 /// The right to one more; it ends with the value.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    id: SpiffeId,
-    held: Arc<Mutex<Held>>,
-}
+pub(crate) type Permit = shares::Permit<SpiffeId>;
 
-impl Limiter {
+impl CallerShares {
     /// At most `most` for each caller; `what` they are, for the log and the caller.
     pub(crate) fn new(what: &'static str, most: usize) -> Self {
         Self {
             what,
             most,
-            held: Arc::default(),
+            // What all callers hold together is bounded by the connections that there may be.
+            shares: Shares::new(usize::MAX, most),
+            refusals: Arc::default(),
         }
     }
 
-    /// One more for `id`. Refusals are logged now and then; each of them would only fill the log.
+    /// One more for `id`; a refusal is logged.
     pub(crate) fn take(&self, id: &SpiffeId) -> Result<Permit, HasItsShare> {
-        let mut held = lock(&self.held);
-        let count = held.counts.get(id).copied().unwrap_or_default();
-        if count < self.most {
-            held.counts.insert(id.clone(), count.saturating_add(1));
-            return Ok(Permit {
-                id: id.clone(),
-                held: Arc::clone(&self.held),
-            });
+        if let Some(permit) = self.shares.take_now(id.clone()) {
+            return Ok(permit);
         }
-        let to_say = held.refused_at(Instant::now());
-        drop(held);
-        if let Some(refused) = to_say {
+        if let Some(refused) = self.refusals.another(Instant::now()) {
             warn!(caller_id = %id, most = self.most, refused, "a caller has as many {} open as one may", self.what);
         }
         Err(HasItsShare {
@@ -69,46 +60,6 @@ impl Limiter {
     }
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut held = lock(&self.held);
-        let Some(count) = held.counts.get_mut(&self.id) else {
-            return;
-        };
-        *count = count.saturating_sub(1);
-        if *count == 0 {
-            held.counts.remove(&self.id);
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    /// Those who hold something.
-    counts: HashMap<SpiffeId, usize>,
-    /// Refusals since the last one that was logged, of whomever.
-    unsaid: u64,
-    said: Option<Instant>,
-}
-
-impl Held {
-    /// Counts one more refusal; the number to be logged, if it is time.
-    fn refused_at(&mut self, now: Instant) -> Option<u64> {
-        self.unsaid = self.unsaid.saturating_add(1);
-        if self.said.is_some_and(|said| now < said + QUIET) {
-            return None;
-        }
-        self.said = Some(now);
-        Some(std::mem::take(&mut self.unsaid))
-    }
-}
-
-fn lock(held: &Mutex<Held>) -> std::sync::MutexGuard<'_, Held> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-const QUIET: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,35 +68,17 @@ mod tests {
         SpiffeId::new(format!("spiffe://example.org/spire/agent/{name}")).unwrap()
     }
 
-    #[tokio::test]
-    async fn a_caller_at_its_bound_is_refused_and_no_other() {
-        let limiter = Limiter::new("requests", 2);
-        let first = limiter.take(&id("a")).unwrap();
-        let _second = limiter.take(&id("a")).unwrap();
-        let refused = limiter.take(&id("a")).unwrap_err();
+    #[test]
+    fn a_caller_at_its_bound_is_refused_and_no_other() {
+        let shares = CallerShares::new("requests", 2);
+        let first = shares.take(&id("a")).unwrap();
+        let _second = shares.take(&id("a")).unwrap();
+        let refused = shares.take(&id("a")).unwrap_err();
         let told = "spiffe://example.org/spire/agent/a has 2 requests open, as many as one \
                     caller may; end some of them first";
         assert_eq!(refused.to_string(), told);
-        let _other = limiter.take(&id("b")).unwrap();
+        let _other = shares.take(&id("b")).unwrap();
         drop(first);
-        let _third = limiter.take(&id("a")).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_caller_that_holds_nothing_is_not_remembered() {
-        let limiter = Limiter::new("requests", 1);
-        for n in 0..1000 {
-            drop(limiter.take(&id(&n.to_string())));
-        }
-        assert!(lock(&limiter.held).counts.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn refusals_are_told_now_and_then_with_their_number() {
-        let mut held = Held::default();
-        assert_eq!(held.refused_at(Instant::now()), Some(1));
-        assert_eq!(held.refused_at(Instant::now()), None);
-        tokio::time::advance(QUIET).await;
-        assert_eq!(held.refused_at(Instant::now()), Some(2));
+        let _third = shares.take(&id("a")).unwrap();
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use signet_daemon::shares::Permit;
 use tokio::{
     sync::watch::{self, error::RecvError},
     time::{Instant, sleep_until},
@@ -22,7 +23,7 @@ use tracing::info;
 use super::status::Refusal;
 use crate::{
     cache::Subscription,
-    workload::{AttestError, Permit, Workload, is_alive},
+    workload::{AttestError, Workload, is_alive},
 };
 
 /// What to do about a snapshot.
@@ -70,7 +71,7 @@ pub(super) struct Follow<L, S, M, V> {
     /// What they mean to this stream.
     pub(super) view: V,
     /// The place it takes among its user's streams.
-    pub(super) _permit: Permit,
+    pub(super) _permit: Permit<u32>,
     /// Ends it.
     pub(super) shutdown: CancellationToken,
     /// The last thing said.

@@ -5,7 +5,6 @@
 //! `process.rs`.
 
 mod facts;
-mod limiter;
 mod process;
 mod unix;
 
@@ -18,11 +17,10 @@ use std::{
 
 use futures_util::future::try_join_all;
 use nix::errno::Errno;
-use signet_daemon::socket::Peer;
+use signet_daemon::{shares::Shares, socket::Peer};
 use signet_identity::selector::{Selector, SelectorError, Selectors};
 use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
 
-pub(crate) use limiter::{Limiter, Permit};
 pub(crate) use process::{is_alive, peer as process_peer};
 pub(crate) use unix::{Discovery, Number, Unix};
 
@@ -116,7 +114,7 @@ impl Attestors {
         Self {
             shared: Arc::new(Shared {
                 attestors,
-                limiter: Limiter::new(MOST_AT_ONCE, MOST_AT_ONCE_PER_USER),
+                limiter: Shares::new(MOST_AT_ONCE, MOST_AT_ONCE_PER_USER),
             }),
         }
     }
@@ -137,15 +135,14 @@ impl Attestors {
         peer: &Peer,
         now: SystemTime,
     ) -> Result<Workload, AttestError> {
-        let taken = self.shared.limiter.take(peer.uid).await;
-        let permit = taken.map_err(|_closed| AttestError::BrokenOff)?;
+        let permit = self.shared.limiter.take(peer.uid).await;
         let (shared, peer) = (Arc::clone(&self.shared), peer.clone());
         let runtime = Handle::current();
         // Files and name services may be slow, so an attestor may block here as well as wait. A
         // thread that hangs keeps its permit, so that the number of hanging threads is bounded
         // too, for each user.
         let attested = spawn_blocking(move || {
-            let _permit: Permit = permit;
+            let _permit = permit;
             let attested = runtime.block_on(timeout(DEADLINE, shared.attest(peer, now)));
             attested.unwrap_or(Err(AttestError::Late))
         });
@@ -168,7 +165,7 @@ impl Workload {
 #[derive(Debug)]
 struct Shared {
     attestors: Vec<WorkloadAttestor>,
-    limiter: Limiter,
+    limiter: Shares<u32>,
 }
 
 impl WorkloadAttestor {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
-use signet_daemon::socket::Peer;
+use signet_daemon::{shares::Shares, socket::Peer};
 use signet_identity::{SpiffeId, entry::Entry, selector::Selectors};
 use signet_proto::spire::api::{
     agent::delegatedidentity::v1::{
@@ -27,7 +27,7 @@ use crate::{
     },
     cache::{Cache, Subscription},
     clock,
-    workload::{Attestors, Limiter, process_peer},
+    workload::{Attestors, process_peer},
 };
 
 /// The DelegatedIdentity API of one agent.
@@ -36,7 +36,7 @@ pub(super) struct Service {
     cache: Cache,
     attestors: Attestors,
     authorized: Arc<BTreeSet<SpiffeId>>,
-    streams: Limiter,
+    streams: Shares<u32>,
     shutdown: CancellationToken,
 }
 
@@ -51,7 +51,7 @@ impl Service {
             cache,
             attestors,
             authorized: Arc::new(authorized),
-            streams: Limiter::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
+            streams: Shares::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
             shutdown,
         }
     }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, future, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
-use signet_daemon::socket::Peer;
+use signet_daemon::{shares::Shares, socket::Peer};
 use signet_identity::{SpiffeId, TrustDomain, entry::Entry, id, jwt};
 use signet_proto::{
     WitBundlesRequest, WitBundlesResponse, WitsvidRequest, WitsvidResponse,
@@ -31,7 +31,7 @@ use crate::{
     },
     cache::{Cache, WorkloadUpdate},
     clock,
-    workload::{Attestors, Limiter, Workload},
+    workload::{Attestors, Workload},
 };
 
 /// What the operator decides about the Workload API.
@@ -52,7 +52,7 @@ pub(super) struct Service {
     attestors: Attestors,
     verifiers: Verifiers,
     foreign_claims: BTreeSet<String>,
-    streams: Limiter,
+    streams: Shares<u32>,
     explainer: Explainer,
     shutdown: CancellationToken,
 }
@@ -74,7 +74,7 @@ impl Service {
             attestors,
             verifiers,
             foreign_claims: settings.allowed_foreign_jwt_claims,
-            streams: Limiter::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
+            streams: Shares::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
             explainer: Explainer::default(),
             shutdown,
         }

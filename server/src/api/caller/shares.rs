@@ -5,14 +5,14 @@ use http_body_util::BodyExt as _;
 use tonic::body::Body;
 
 use super::TlsPeer;
-use crate::share::{HasItsShare, Limiter, Permit};
+use crate::share::{CallerShares, HasItsShare, Permit};
 
 /// The bounds. Callers on the local socket and without a certificate have none here: the first
 /// are administrators, and the others are counted by their address.
 #[derive(Clone, Debug)]
 pub(super) struct Shares {
-    requests: Limiter,
-    watches: Limiter,
+    requests: CallerShares,
+    watches: CallerShares,
 }
 
 /// What a call holds until its answer has been sent, or cannot be any more.
@@ -25,8 +25,8 @@ pub(super) struct InProgress {
 impl Shares {
     pub(super) fn new() -> Self {
         Self {
-            requests: Limiter::new("requests", MOST_REQUESTS),
-            watches: Limiter::new("watches", MOST_WATCHES),
+            requests: CallerShares::new("requests", MOST_REQUESTS),
+            watches: CallerShares::new("watches", MOST_WATCHES),
         }
     }
 
