@@ -266,3 +266,48 @@ async fn a_serial_that_was_renewed_away_is_good_for_no_method_of_agents() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_may_only_attest_and_read_the_bundle() {
+    let server = Running::start().await;
+    let channel = server.remote(None).await;
+    let mut bundle = BundleClient::new(channel.clone());
+    assert!(bundle.get_bundle(GetBundleRequest::default()).await.is_ok());
+    let refused = AgentClient::new(channel.clone())
+        .count_agents(CountAgentsRequest::default())
+        .await;
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        reason_free(&refused),
+        "authorization denied for method /spire.api.server.agent.v1.Agent/CountAgents"
+    );
+    let request = MintJwtsvidRequest::default();
+    let refused = SvidClient::new(channel)
+        .mint_jwtsvid(request)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_does_not_exist_is_unimplemented_for_everybody() {
+    let server = Running::start().await;
+    for channel in [server.local(), server.remote(None).await] {
+        let mut client = tonic::client::Grpc::new(channel);
+        client.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static("/signet.server.sync.v2.Sync/Watch");
+        let codec = tonic_prost::ProstCodec::<types::Status, types::Status>::default();
+        let answer = client
+            .unary(Request::new(types::Status::default()), path, codec)
+            .await;
+        assert_eq!(answer.unwrap_err().code(), Code::Unimplemented);
+    }
+    server.stop().await;
+}
+
+fn reason_free(status: &Status) -> &str {
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert!(status.details().is_empty());
+    status.message()
+}
