@@ -116,7 +116,7 @@ fn refusal(directory: &Directory, agent: &SpiffeId) -> Option<Status> {
             Reason::AgentExpired
         }
     };
-    log::refusal(METHOD, (Some(agent), None), Some(reason));
+    log::refusal(METHOD, Some(agent), None, Some(reason));
     let message = format!("authorization denied for method {METHOD}");
     Some(permission_denied(message, Some(reason)))
 }

@@ -205,8 +205,16 @@ impl Reader<'_> {
             None => Destination::Stdout,
         };
         Ok(LogConfig {
-            level: self.parsed("log_level", (&flags.log_level, &server.log_level))?,
-            format: self.parsed("log_format", (&flags.log_format, &server.log_format))?,
+            level: self.parsed(
+                "log_level",
+                flags.log_level.as_ref(),
+                server.log_level.as_ref(),
+            )?,
+            format: self.parsed(
+                "log_format",
+                flags.log_format.as_ref(),
+                server.log_format.as_ref(),
+            )?,
             destination,
             source_location: flags.log_source_location || server.log_source_location,
         })
@@ -277,12 +285,13 @@ impl Reader<'_> {
     fn parsed<T>(
         &self,
         setting: &str,
-        (flag, file): (&Option<String>, &Option<String>),
+        flag: Option<&String>,
+        file: Option<&String>,
     ) -> anyhow::Result<T>
     where
         T: FromStr<Err: Display> + Default,
     {
-        match flag.as_ref().or(file.as_ref()) {
+        match flag.or(file) {
             Some(text) => text
                 .parse()
                 .map_err(|error| self.wrong(flag.is_some(), setting, error)),

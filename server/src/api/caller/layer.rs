@@ -15,7 +15,8 @@ use tower::{Layer, Service};
 use tracing::{Instrument as _, Span, debug, warn};
 
 use super::{
-    Caller, Denied, Granted, Promotion, Rules, TlsPeer, log,
+    Caller, Denied, Granted, Promotion, Rules, TlsPeer,
+    log::{self, Standing},
     methods::{known, only_local},
     shares::{InProgress, Shares},
 };
@@ -47,7 +48,7 @@ impl Authorize {
             return Err(Status::unimplemented(message));
         }
         let granted = self.judge(request).map_err(|denied| {
-            let span = log::span(request, log::NOBODY);
+            let span = log::span(request, Standing::NOBODY);
             span.in_scope(|| denied.status(request))
         })?;
         let in_progress = self.shares.take(request)?;
@@ -72,7 +73,7 @@ impl Authorize {
                 false
             }
         };
-        log::span(request, log::authorized(caller, listed))
+        log::span(request, Standing::of(caller, listed))
     }
 
     /// The first use of a renewed certificate makes it the agent's current one. If that cannot
@@ -156,8 +157,8 @@ impl Denied {
         let path = request.uri().path();
         let peer = request.extensions().get::<TlsPeer>();
         let leaf = peer.and_then(|peer| peer.leaf.as_ref());
-        let caller = (leaf.map(|leaf| &leaf.id), peer.map(|peer| peer.address));
-        log::refusal(path, caller, self.0);
+        let caller_id = leaf.map(|leaf| &leaf.id);
+        log::refusal(path, caller_id, peer.map(|peer| peer.address), self.0);
         permission_denied(format!("authorization denied for method {path}"), self.0)
     }
 }

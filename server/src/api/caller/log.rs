@@ -10,10 +10,7 @@ use super::{Caller, Reason, TlsPeer};
 
 /// What SPIRE's log says with each line that is written on behalf of a caller, who is authorized as
 /// something and by some word. In our own form there is no such span, and nothing here is computed.
-pub(super) fn span<B>(
-    request: &Request<B>,
-    (authorized_as, authorized_via): (&'static str, &'static str),
-) -> Span {
+pub(super) fn span<B>(request: &Request<B>, standing: Standing) -> Span {
     let path = request.uri().path();
     let peer = request.extensions().get::<TlsPeer>();
     let leaf = peer.and_then(|peer| peer.leaf.as_ref());
@@ -25,30 +22,46 @@ pub(super) fn span<B>(
         request_id = %uuid::Uuid::new_v4(),
         caller_addr = peer.map(|peer| display(peer.address)),
         caller_id = leaf.map(|leaf| display(&leaf.id)),
-        authorized_as,
-        authorized_via,
+        authorized_as = standing.authorized_as,
+        authorized_via = standing.authorized_via,
     )
 }
 
 /// As what a caller is let in, and by which word.
-pub(super) fn authorized(caller: &Caller, is_listed: bool) -> (&'static str, &'static str) {
-    match caller {
-        Caller::Local(_) => ("local", "transport"),
-        Caller::Anyone(_) => NOBODY,
-        Caller::Agent(_) => ("agent", "datastore"),
-        Caller::Downstream(_) => ("downstream", "entries"),
-        Caller::Admin(_) if is_listed => ("admin", "config"),
-        Caller::Admin(_) => ("admin", "entries"),
-    }
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    authorized_as: &'static str,
+    authorized_via: &'static str,
 }
 
-/// Who is let in, if at all, as somebody.
-pub(super) const NOBODY: (&str, &str) = ("nobody", "");
+impl Standing {
+    /// Who is let in, if at all, as somebody.
+    pub(super) const NOBODY: Self = Self::new("nobody", "");
+
+    pub(super) fn of(caller: &Caller, is_listed: bool) -> Self {
+        match caller {
+            Caller::Local(_) => Self::new("local", "transport"),
+            Caller::Anyone(_) => Self::NOBODY,
+            Caller::Agent(_) => Self::new("agent", "datastore"),
+            Caller::Downstream(_) => Self::new("downstream", "entries"),
+            Caller::Admin(_) if is_listed => Self::new("admin", "config"),
+            Caller::Admin(_) => Self::new("admin", "entries"),
+        }
+    }
+
+    const fn new(authorized_as: &'static str, authorized_via: &'static str) -> Self {
+        Self {
+            authorized_as,
+            authorized_via,
+        }
+    }
+}
 
 /// Says that a call ends because its caller may not make it, or not any more.
 pub(crate) fn refusal(
     path: &str,
-    (caller_id, caller_addr): (Option<&SpiffeId>, Option<SocketAddr>),
+    caller_id: Option<&SpiffeId>,
+    caller_addr: Option<SocketAddr>,
     reason: Option<Reason>,
 ) {
     // SPIRE has a line of its own for each reason, beside the one for every refusal.
