@@ -37,6 +37,10 @@ impl FileError {
 /// Replaces the file at `path` with `bytes`, readable by the owner only (mode 0600). After a crash
 /// or a full disk at any moment, either the old content or the new one is there, whole. Blocks:
 /// call it off the async workers.
+///
+/// # Errors
+/// No room or no permission beside `path`, or a directory in its place: the old content stands. Or
+/// the directory cannot be synced: the new content stands, and may not survive a power cut.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let failed = |source| FileError {
         what: "write",
@@ -55,6 +59,9 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 
 /// Removes what a process that was killed in the middle of [`write_private`] has left beside
 /// `path`: a copy of what may be a secret. Only for who holds the claim under which it is written.
+///
+/// # Errors
+/// A directory that may not be listed, or a file in it that may not be removed.
 pub fn sweep(path: &Path) -> Result<(), FileError> {
     let failed = |source| FileError {
         what: "tidy up beside",
@@ -76,6 +83,9 @@ pub fn sweep(path: &Path) -> Result<(), FileError> {
 
 /// Creates the directory `path` and its parents where they are missing, for the owner only (mode
 /// 0700). One that exists keeps its mode.
+///
+/// # Errors
+/// A parent that is no directory or may not be written, or something else that has the name.
 pub fn create_private_directory(path: &Path) -> Result<(), FileError> {
     create_directory(path, 0o700)
 }
@@ -99,6 +109,10 @@ pub struct Lock {
 
 /// Claims the lock file at `path`, which is created (mode 0600) if it is missing and stays when the
 /// claim ends. `None` means that another process holds the claim.
+///
+/// # Errors
+/// A lock file that cannot be opened, as its directory is missing or may not be written, or as it
+/// is a symbolic link, which somebody else may have put there; or a file system without locks.
 pub fn lock(path: &Path) -> Result<Option<Lock>, FileError> {
     let failed = |source| FileError {
         what: "lock",

@@ -39,11 +39,17 @@ impl<'a> Block<'a> {
     }
 
     /// Reads the block itself into `T`.
+    ///
+    /// # Errors
+    /// The first setting that `T` misses, does not know, or wants of another kind, with its line.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         self.read(&self.given)
     }
 
     /// Reads the block at `path` below this one into `T`; an absent one reads as empty.
+    ///
+    /// # Errors
+    /// As [`Self::body`]; and a part of `path` that is a value where a block should be.
     pub fn section<T: DeserializeOwned>(&self, path: &str) -> Result<T, ConfigError> {
         let (given, missing) = self
             .descend(path)
@@ -64,6 +70,9 @@ impl<'a> Block<'a> {
     }
 
     /// The labelled blocks below `path`, in the order of the file; empty if there are none.
+    ///
+    /// # Errors
+    /// A part of `path`, or `path` itself, that is a value where a block should be.
     pub fn blocks(&self, path: &str) -> Result<Vec<Self>, ConfigError> {
         let (given, missing) = self
             .descend(path)

@@ -18,6 +18,10 @@ pub struct DurationError(String);
 
 /// Reads a length of time: numbers, each with a unit of `h m s ms us µs ns`, the larger unit first
 /// by custom only. `0` needs no unit.
+///
+/// # Errors
+/// A number without a unit, or with one that is none of these; and what is more than 64 bits of
+/// nanoseconds hold.
 pub fn duration(text: &str) -> Result<Duration, DurationError> {
     let refused = || DurationError(text.to_owned());
     let mut rest = text.strip_prefix('+').unwrap_or(text);

@@ -45,6 +45,9 @@ impl ConfigError {
     }
 
     /// Several errors as one; `Ok` if there is none.
+    ///
+    /// # Errors
+    /// All problems of `errors` together.
     pub fn join(errors: impl IntoIterator<Item = Self>) -> Result<(), Self> {
         match errors.into_iter().reduce(Self::and) {
             Some(error) => Err(error),

@@ -43,6 +43,10 @@ pub struct Document {
 impl Document {
     /// Reads the file at `path`. With `expand_env`, `$VAR` and `${VAR}` are replaced in the text
     /// before it is parsed.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is too large for a configuration or is no UTF-8; every variable
+    /// that is not set (`expand_env`); or what [`Self::parse`] says.
     pub fn read(path: &Path, expand_env: bool) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = read_text(path, &name)?;
@@ -55,6 +59,9 @@ impl Document {
 
     /// Parses `text`; `name` is what error messages call it. JSON is told by its opening brace, or
     /// by the name's ending.
+    ///
+    /// # Errors
+    /// The first place at which `text` is neither HCL nor JSON, with its line.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let json = text.trim_start().starts_with('{') || name.ends_with(".json");
@@ -89,6 +96,9 @@ impl Document {
     /// Reads the block at `path` (`"server"`, `"plugins.KeyManager.disk.plugin_data"`) into `T`. A
     /// block that is absent reads as an empty one, so that defaults apply and a missing required
     /// setting is reported by its name.
+    ///
+    /// # Errors
+    /// As [`Block::section`].
     pub fn section<T: DeserializeOwned>(&self, path: &str) -> Result<T, ConfigError> {
         self.root().section(path)
     }
@@ -100,6 +110,9 @@ impl Document {
 
     /// The labelled blocks below `path` in the order of the file: for `"plugins.NodeAttestor"`, one
     /// for each node attestor.
+    ///
+    /// # Errors
+    /// As [`Block::blocks`].
     pub fn blocks(&self, path: &str) -> Result<Vec<Block<'_>>, ConfigError> {
         self.root().blocks(path)
     }

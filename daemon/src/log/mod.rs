@@ -144,6 +144,9 @@ impl LogHandle {
     }
 
     /// Opens the log file anew, after it was moved away. On error, the old one is written on.
+    ///
+    /// # Errors
+    /// The file cannot be opened or created at its path.
     pub fn reopen(&self) -> Result<(), LogError> {
         self.sink.reopen()
     }

@@ -44,7 +44,10 @@ pub struct PeerStream {
 }
 
 impl PeerStream {
-    /// Asks the kernel who connected. Fails if that process has ended already.
+    /// Asks the kernel who connected.
+    ///
+    /// # Errors
+    /// That process has ended already, or the kernel has no handle of it to give.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         let credentials = getsockopt(&stream, sockopt::PeerCredentials)?;
         let pidfd = Arc::new(process_handle(&stream, credentials.pid())?);

@@ -10,6 +10,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::{BACKLOG, BindError, Listen, Source};
 
 /// Listens on `address`. Must be called inside the runtime.
+///
+/// # Errors
+/// The port is taken or reserved, or the address is none of this machine: [`BindError::Address`].
 pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     listen(address).map_err(|source| BindError::Address { address, source })
 }

@@ -40,6 +40,10 @@ impl UnixSocket {
     /// Listens at `path`; the socket file has `mode` before anybody can connect. Missing
     /// directories are created, open to whom the mode admits. A socket that a dead process left
     /// behind is replaced, one that somebody listens on is not. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// A path that is too long, is used by another process, has something that is no socket, or
+    /// stands where others could lay it out; and what the system says of it or its directory.
     pub fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         if path.as_os_str().len() > LONGEST_PATH {
             return Err(BindError::PathTooLong(path.to_owned()));
