@@ -64,7 +64,7 @@ impl Follower {
             match self.store.changes_since(at).await? {
                 Some(changes) if changes.upto == at => return Ok(()),
                 Some(changes) => self.directory.apply(changes),
-                None => self.directory.replace(self.store.snapshot().await?),
+                None => self.directory.apply(self.store.everything().await?),
             }
         }
     }

@@ -37,7 +37,7 @@ pub(crate) use follow::{Follow, Step};
 pub(crate) use follower::Follower;
 
 use self::state::State;
-use crate::store::{Agent, ChangeId, Changes, Followed, Snapshot, Store, StoreError, Written};
+use crate::store::{Agent, ChangeId, Changes, Followed, Store, StoreError, Written};
 
 /// A handle on the state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ impl Directory {
         trust_domain: TrustDomain,
     ) -> Result<(Self, Follower), LoadError> {
         let directory = Self::empty(followed, trust_domain)?;
-        directory.replace(store.snapshot().await?);
+        directory.apply(store.everything().await?);
         let follower = Follower::new(store.clone(), directory.clone());
         Ok((directory, follower))
     }
@@ -221,17 +221,8 @@ impl Directory {
     }
 
     fn apply(&self, changes: Changes) {
-        self.move_on(|_| changes);
-    }
-
-    fn replace(&self, snapshot: Snapshot) {
-        self.move_on(|state| state.difference(snapshot));
-    }
-
-    fn move_on(&self, changes: impl FnOnce(&State) -> Changes) {
         let (at, bundles) = {
             let mut state = self.lock();
-            let changes = changes(&state);
             let changed = state.apply(changes);
             let bundles = changed.then(|| state.bundles.values().cloned().collect::<Vec<_>>());
             (state.at, bundles)

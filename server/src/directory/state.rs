@@ -17,7 +17,7 @@ use super::{
     entries::{Descent, Entries},
     history::Touched,
 };
-use crate::store::{ChangeId, Changes, Delta, Snapshot};
+use crate::store::{ChangeId, Changes};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -44,31 +44,30 @@ impl State {
 
     /// Moves on to `changes.upto`. True if a bundle changed.
     pub(super) fn apply(&mut self, changes: Changes) -> bool {
-        let at = changes.upto;
+        let Changes {
+            upto: at,
+            extent,
+            entries,
+            agents,
+            bundles,
+        } = changes;
         // Bundles first: entries that drop a federation with a deleted bundle still show who saw
         // it.
         let mut bundles_changed = false;
-        for (trust_domain, bundle) in changes.bundles.into_each() {
+        let bundles = bundles.against(extent, self.bundles.keys());
+        for (trust_domain, bundle) in bundles.into_each() {
             bundles_changed |= self.change_bundle(&trust_domain, bundle, at);
         }
-        for (id, agent) in changes.agents.into_each() {
+        let agents = agents.against(extent, self.agents.ids());
+        for (id, agent) in agents.into_each() {
             self.agents.change(&id, agent, at);
         }
-        for (id, entry) in changes.entries.into_each() {
+        let entries = entries.against(extent, self.entries.ids());
+        for (id, entry) in entries.into_each() {
             self.change_entry(&id, entry.map(Arc::new).as_ref(), at);
         }
         self.at = at;
         bundles_changed
-    }
-
-    /// What `snapshot` has that we do not, and the other way round.
-    pub(super) fn difference(&self, snapshot: Snapshot) -> Changes {
-        Changes {
-            upto: snapshot.at,
-            entries: Delta::between(self.entries.ids(), snapshot.entries),
-            agents: Delta::between(self.agents.ids(), snapshot.agents),
-            bundles: Delta::between(self.bundles.keys(), snapshot.bundles),
-        }
     }
 
     /// What the agent may see: all below its ID and below its aliases.

@@ -38,7 +38,9 @@ pub(crate) use entries::{CreateEntry, UpdateEntry};
 pub(crate) use error::{OpenProblem, StoreError};
 pub(crate) use join_tokens::{JoinToken, TokenHash};
 pub(crate) use object::Delta;
-pub(crate) use reading::{Changes, Snapshot};
+#[cfg(test)]
+pub(crate) use object::Extent;
+pub(crate) use reading::Changes;
 pub(crate) use writer::Writer;
 pub(crate) use written::{Followed, Written};
 

@@ -40,6 +40,15 @@ pub(crate) struct Delta<K, V> {
     pub(crate) gone: Vec<K>,
 }
 
+/// Against what a [`Delta`] was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Nothing: it has all that there are, and what it lacks is gone.
+    Whole,
+    /// An earlier position of the log.
+    Part,
+}
+
 /// How the objects of a family differ from what they were.
 pub(crate) type DeltaOf<O> = Delta<<O as Object>::Key, O>;
 
@@ -58,14 +67,21 @@ impl<K, V> Delta<K, V> {
 }
 
 impl<O: Object> Delta<O::Key, O> {
-    /// From the objects of these `keys` to all that there are now.
-    pub(crate) fn between<'k>(keys: impl Iterator<Item = &'k O::Key>, now: Vec<O>) -> Self
+    /// For who knows the objects of these keys: which of them are gone.
+    pub(crate) fn against<'k>(
+        mut self,
+        extent: Extent,
+        known: impl Iterator<Item = &'k O::Key>,
+    ) -> Self
     where
         O::Key: 'k,
     {
-        let present: BTreeSet<_> = now.iter().map(O::key).collect();
-        let gone = keys.filter(|key| !present.contains(key)).cloned().collect();
-        Self { changed: now, gone }
+        if extent == Extent::Whole {
+            let present: BTreeSet<_> = self.changed.iter().map(O::key).collect();
+            let lacking = known.filter(|key| !present.contains(key));
+            self.gone = lacking.cloned().collect();
+        }
+        self
     }
 
     /// Each key with its object as it is now: at first those that have none any more.

@@ -9,31 +9,20 @@ use tokio::{sync::watch, time::timeout};
 use super::{
     Store,
     agents::Agent,
-    changes::{self, ChangeId, Logged, Stretch},
+    changes::{self, ChangeId, Logged},
     database::Connection,
     error::StoreError,
-    object::{self, DeltaOf},
+    object::{self, Delta, DeltaOf, Extent, Object},
 };
 
-/// The whole state at one position of the change log.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    /// The position.
-    pub(crate) at: ChangeId,
-    /// All entries.
-    pub(crate) entries: Vec<Entry>,
-    /// All agents.
-    pub(crate) agents: Vec<Agent>,
-    /// All bundles.
-    pub(crate) bundles: Vec<Bundle>,
-}
-
-/// What is different at a later position. Rows are as they were when this was read, which may
+/// What the directory takes over at a position. Rows are as they were when this was read, which may
 /// be later still; reading them again with the next step does no harm.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Changes {
     /// Everything up to here is contained.
     pub(crate) upto: ChangeId,
+    /// Since when.
+    pub(crate) extent: Extent,
     /// Of the entries.
     pub(crate) entries: DeltaOf<Entry>,
     /// Of the agents.
@@ -44,32 +33,31 @@ pub(crate) struct Changes {
 
 impl Store {
     /// Reads everything.
-    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    pub(crate) async fn everything(&self) -> Result<Changes, StoreError> {
         timeout(DEADLINE, async {
             let mut tx = self.read().begin().await?;
-            Ok(Snapshot {
-                at: changes::newest(&mut tx).await?,
-                entries: object::all(&mut tx).await?,
-                agents: object::all(&mut tx).await?,
-                bundles: object::all(&mut tx).await?,
-            })
+            let upto = changes::newest(&mut tx).await?;
+            read(&mut tx, upto, Source::Tables).await
         })
         .await
         .unwrap_or(Err(StoreError::Overloaded))
     }
 
     /// Reads what changed after `since`: at most one step of it, so that memory stays bounded
-    /// after a long absence. `None` if the log does not reach back that far: read a snapshot.
+    /// after a long absence. `None` if the log does not reach back that far: read everything.
     pub(crate) async fn changes_since(
         &self,
         since: ChangeId,
     ) -> Result<Option<Changes>, StoreError> {
         timeout(DEADLINE, async {
             let mut tx = self.read().begin().await?;
-            match changes::next_step(&mut tx, since).await? {
-                None => Ok(None),
-                Some(stretch) => read_changes(&mut tx, stretch).await.map(Some),
-            }
+            let Some(stretch) = changes::next_step(&mut tx, since).await? else {
+                return Ok(None);
+            };
+            let logged = Logged::in_stretch(&mut tx, stretch).await?;
+            read(&mut tx, stretch.upto, Source::Log(logged))
+                .await
+                .map(Some)
         })
         .await
         .unwrap_or(Err(StoreError::Overloaded))
@@ -81,16 +69,42 @@ impl Store {
     }
 }
 
-async fn read_changes(conn: &mut Connection, stretch: Stretch) -> Result<Changes, StoreError> {
-    let mut logged = Logged::in_stretch(conn, stretch).await?;
-    let changes = Changes {
-        upto: stretch.upto,
-        entries: logged.take(conn).await?,
-        agents: logged.take(conn).await?,
-        bundles: logged.take(conn).await?,
-    };
-    logged.all_taken()?;
-    Ok(changes)
+/// Where it says which objects to read.
+enum Source {
+    /// Nowhere: all of them.
+    Tables,
+    Log(Logged),
+}
+
+impl Source {
+    async fn take<O: Object>(&mut self, conn: &mut Connection) -> Result<DeltaOf<O>, StoreError> {
+        match self {
+            Self::Tables => object::all(conn).await.map(Delta::only),
+            Self::Log(logged) => logged.take(conn).await,
+        }
+    }
+
+    /// Nothing is left over; how much was read.
+    fn end(self) -> Result<Extent, StoreError> {
+        match self {
+            Self::Tables => Ok(Extent::Whole),
+            Self::Log(logged) => logged.all_taken().map(|()| Extent::Part),
+        }
+    }
+}
+
+async fn read(
+    conn: &mut Connection,
+    upto: ChangeId,
+    mut source: Source,
+) -> Result<Changes, StoreError> {
+    Ok(Changes {
+        upto,
+        entries: source.take(conn).await?,
+        agents: source.take(conn).await?,
+        bundles: source.take(conn).await?,
+        extent: source.end()?,
+    })
 }
 
 /// Even a million entries are read in a fraction of this.

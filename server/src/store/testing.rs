@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
-use signet_identity::entry::{Entry, EntryId};
+use signet_identity::{
+    bundle::Bundle,
+    entry::{Entry, EntryId},
+};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{CreateEntry, Followed, Store, StoreError, Written};
+use super::{Agent, ChangeId, CreateEntry, Followed, Store, StoreError, Written};
 
 /// One entry at a time, as most tests want it.
 impl Store {
@@ -27,6 +30,27 @@ fn only<T>(written: Written<Vec<T>>) -> Written<T> {
     let mut written = written.parts();
     assert_eq!(written.value.len(), 1, "one answer for one question");
     Written::new(written.value.remove(0), written.change)
+}
+
+/// Everything, as tests look at it.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) at: ChangeId,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) agents: Vec<Agent>,
+    pub(crate) bundles: Vec<Bundle>,
+}
+
+impl Store {
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let everything = self.everything().await?;
+        Ok(Snapshot {
+            at: everything.upto,
+            entries: everything.entries.changed,
+            agents: everything.agents.changed,
+            bundles: everything.bundles.changed,
+        })
+    }
 }
 
 /// For a directory without a store.

@@ -3,15 +3,21 @@
 mod following;
 mod model;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use signet_identity::entry::{Entry, Rights};
+use signet_identity::{
+    bundle::Bundle,
+    entry::{Entry, Rights},
+};
 
 use super::{
     Among, Directory,
-    testing::{TestDirectory, agent, entry, id, now, selectors},
+    testing::{TestDirectory, agent, entry, id, now, selectors, trust_domain},
 };
-use crate::store::testing::TestStore;
+use crate::store::{
+    Agent, ChangeId, Changes, Delta, Extent,
+    testing::{TestStore, followed},
+};
 
 async fn create(test: &TestDirectory, entry: Entry) {
     let written = test
@@ -161,7 +167,7 @@ async fn trust_follows_the_bundles() {
     let mut trust = test.directory.trust();
     trust.mark_unchanged();
     let own = test.directory.trust_domain().clone();
-    let edit = |bundle: &mut signet_identity::bundle::Bundle| {
+    let edit = |bundle: &mut Bundle| {
         bundle.refresh_hint = Some(Duration::from_secs(1));
     };
     let written = test
@@ -173,4 +179,41 @@ async fn trust_follows_the_bundles() {
     let amended = test.directory.seen(written).await;
     assert!(trust.has_changed().expect("open"));
     assert_eq!(test.directory.bundle(&own).as_deref(), Some(&amended));
+}
+
+/// Everything that there is at a position.
+fn everything(at: i64, entries: Vec<Entry>, agents: Vec<Agent>, bundles: Vec<Bundle>) -> Changes {
+    Changes {
+        upto: ChangeId(at),
+        extent: Extent::Whole,
+        entries: Delta::only(entries),
+        agents: Delta::only(agents),
+        bundles: Delta::only(bundles),
+    }
+}
+
+#[test]
+fn what_a_whole_reading_lacks_is_gone() {
+    let directory = Directory::empty(followed(), trust_domain()).expect("directory");
+    let (stays, goes) = (
+        entry("stays", "/spire/agent/x", "/w"),
+        entry("goes", "/spire/agent/x", "/v"),
+    );
+    let (x, y) = (agent("/spire/agent/x", &[]), agent("/spire/agent/y", &[]));
+    let own = Bundle::empty(trust_domain());
+    let entries = vec![stays.clone(), goes.clone()];
+    directory.apply(everything(1, entries, vec![x.clone(), y], vec![own]));
+    assert_eq!((directory.entry_count(), directory.agent_count()), (2, 2));
+    directory.apply(everything(
+        9,
+        vec![stays.clone()],
+        vec![x.clone()],
+        Vec::new(),
+    ));
+    assert_eq!(directory.entry(&stays.id).as_deref(), Some(&stays));
+    assert_eq!(directory.entry(&goes.id), None);
+    let agents = directory.agents();
+    assert_eq!(agents.iter().map(Arc::as_ref).collect::<Vec<_>>(), [&x]);
+    assert_eq!(directory.bundle(&trust_domain()), None);
+    assert_eq!(directory.at(), ChangeId(9));
 }

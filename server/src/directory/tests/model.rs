@@ -18,7 +18,7 @@ use super::super::{
     Directory, Step,
     testing::{agent, entry, id, selectors, trust_domain},
 };
-use crate::store::{Agent, ChangeId, Changes, Delta, testing::followed};
+use crate::store::{Agent, ChangeId, Changes, Delta, Extent, testing::followed};
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -156,6 +156,7 @@ fn between(before: &Model, after: &Model, upto: i64) -> Changes {
     }
     Changes {
         upto: ChangeId(upto),
+        extent: Extent::Part,
         entries: delta(&before.entries, &after.entries),
         agents: delta(&before.agents, &after.agents),
         bundles: delta(&before.bundles, &after.bundles),
