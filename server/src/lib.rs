@@ -138,8 +138,8 @@ async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Backend> 
     let trust_domain = &config.ca.trust_domain;
     let (directory, follower) = Directory::load(&store, followed, trust_domain.clone()).await?;
     tasks.spawn("directory", |stop| follower.run(stop));
-    let handles = (store.clone(), directory.clone());
-    let (rotation, ca) = Rotation::start(config.ca.clone(), keys, handles, clock::now())
+    let (settings, own) = (config.ca.clone(), store.clone());
+    let (rotation, ca) = Rotation::start(settings, keys, own, directory.clone(), clock::now())
         .await
         .context("cannot prepare the certificate authority")?;
     tasks.spawn("CA rotation", |stop| rotation.run(stop));

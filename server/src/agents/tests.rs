@@ -33,9 +33,9 @@ async fn agents() -> (TestDirectory, Agents) {
         },
     };
     let (store, directory) = (test.store.store.clone(), test.directory.clone());
-    let handles = (store.clone(), directory.clone());
-    let started = Rotation::start(settings, KeyManager::memory(), handles, now()).await;
-    let (_, ca) = started.unwrap();
+    let keys = KeyManager::memory();
+    let started = Rotation::start(settings, keys, store.clone(), directory.clone(), now());
+    let (_, ca) = started.await.unwrap();
     (test, Agents::new(ca, store, directory))
 }
 

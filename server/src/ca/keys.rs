@@ -144,7 +144,7 @@ impl DiskKeys {
                     held: MemoryKeys::default(),
                     of_a_ca: false,
                 };
-                // A place that cannot be written is found out now, not at the first rotation.
+                // A file that cannot be written is found out now, not at the first rotation.
                 keys.write(&BTreeMap::new())?;
                 return Ok(keys);
             }
@@ -157,7 +157,7 @@ impl DiskKeys {
             path: path.to_owned(),
             what,
         };
-        // Only the place of the mistake is told: serde's own words could quote a key.
+        // Only the location of the mistake is told: serde's own words could quote a key.
         let file: KeyFile = serde_json::from_str(&text)
             .map_err(|error| damaged(format!("line {} is not the expected JSON", error.line())))?;
         let mut keys = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The certificate authority of the trust domain: signs X.509 and JWT SVIDs, and turns its keys.
+//! The certificate authority of the trust domain: signs X.509 and JWT SVIDs, and rotates its keys.
 //!
 //! [`Ca`] is the handle that the API signs with; [`Rotation`] is the loop behind it.
 
@@ -214,7 +214,7 @@ impl Ca {
         let material = &authority.material;
         let signed = material
             .issuer()
-            .downstream_ca(&self.trust_domain, (spki_der, ttl), now)?;
+            .downstream_ca(&self.trust_domain, spki_der, ttl, now)?;
         Ok(material.svid(signed))
     }
 

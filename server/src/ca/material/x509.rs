@@ -123,8 +123,8 @@ impl Material for X509Material {
         settings: &RotationSettings,
         now: SystemTime,
     ) -> Result<Authority<Self>, MaterialError> {
-        let profile = (&settings.ca_subject, settings.ca_ttl);
-        let signed = x509::self_signed(&signer, &settings.trust_domain, profile, now)?;
+        let (subject, ttl) = (&settings.ca_subject, settings.ca_ttl);
+        let signed = x509::self_signed(&signer, &settings.trust_domain, subject, ttl, now)?;
         Ok(Authority {
             id: hex::encode(signer.subject_key_id()),
             slot,

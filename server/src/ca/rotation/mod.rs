@@ -1,5 +1,4 @@
-//! The loop that turns the CA's keys: asks [`Slots`] what is due, does it,
-//! and asks again.
+//! The loop that rotates the CA's keys: asks [`Slots`] what is due, does it, and asks again.
 //!
 //! A new authority is in the bundle, stored and known to the directory before anything is signed
 //! with it. A step that fails leaves everything as it was and is tried again at the next tick.
@@ -78,11 +77,12 @@ impl Rotation {
     pub(crate) async fn start(
         settings: RotationSettings,
         keys: KeyManager,
-        (store, directory): (Store, Directory),
+        store: Store,
+        directory: Directory,
         now: SystemTime,
     ) -> Result<(Self, Ca), RotationError> {
-        let (authority_set, authorities) =
-            restore(&settings, &keys, (&store, &directory), now).await?;
+        let bundle = directory.bundle(&settings.trust_domain);
+        let (authority_set, authorities) = restore(&store, &keys, bundle.as_deref(), now).await?;
         let (authorities, follow) = watch::channel(Arc::new(authorities));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let ca = Ca {
@@ -119,7 +119,7 @@ impl Rotation {
             if let Err(error) = self.converge(reading.now).await {
                 error!(
                     error = &error as &dyn std::error::Error,
-                    "the CA's keys could not be turned; trying again"
+                    "the CA's keys could not be rotated; trying again"
                 );
             }
             if reading.jumped_since(&before) {
@@ -248,25 +248,24 @@ impl Rotation {
 
 /// The authorities of before, and the name of their journal.
 async fn restore(
-    settings: &RotationSettings,
+    store: &Store,
     keys: &KeyManager,
-    (store, directory): (&Store, &Directory),
+    bundle: Option<&Bundle>,
     now: SystemTime,
 ) -> Result<(Option<String>, Authorities), RotationError> {
-    let bundle = directory.bundle(&settings.trust_domain);
     let journals = store.ca_journals().await?;
     let known = !journals.is_empty();
     let mut live = false;
     for (authority_set, document) in journals {
         let document = Document::decode(&document).map_err(RotationError::Journal)?;
-        if let Some(bundle) = bundle.as_ref().filter(|_| document.belongs_to(keys)) {
+        if let Some(bundle) = bundle.filter(|_| document.belongs_to(keys)) {
             let present = Present { keys, bundle, now };
             return Ok((Some(authority_set), document.restore(present)));
         }
         live |= !document.ended_before(now);
     }
     // Keys without a journal are those of another database, or this one has lost what it knew: new
-    // authorities would take the place of the ones that everybody trusts.
+    // authorities would replace the ones that everybody trusts.
     if let Some(file) = keys.file_of_a_ca().filter(|_| live || !known) {
         return Err(RotationError::UnknownKeys(file.to_owned()));
     }

@@ -1,17 +1,13 @@
 //! Every X.509 certificate that the server signs, written out in full.
 //!
-//! This is the only file that names an X.509 extension. A certificate is assembled as DER around
-//! the raw bytes of its issuer's name and of the subject's public key, so both come out exactly
-//! as they went in. Profiles: X509-SVID §3–4 and RFC 5280 §4.
+//! This is the only file that names an X.509 extension; `tbs` puts the certificates together.
+//! Profiles: X509-SVID §3–4 and RFC 5280 §4.
+
+mod tbs;
 
 use std::time::{Duration, SystemTime};
 
-use rustls::pki_types::CertificateDer;
-use signet_identity::{
-    SpiffeId, TrustDomain, crypto,
-    key::{KeyError, KeyType},
-    x509::Serial,
-};
+use signet_identity::{SpiffeId, TrustDomain, crypto, key::KeyError};
 use x509_parser::prelude::{FromDer as _, ParsedExtension, SubjectPublicKeyInfo, X509Certificate};
 
 use super::{
@@ -20,6 +16,8 @@ use super::{
     signer::{Signer, SignerError},
     whole_seconds,
 };
+pub(crate) use tbs::Signed;
+use tbs::{Subject, TbsCertificate};
 
 /// Why a certificate could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -58,16 +56,8 @@ pub(crate) struct LeafRequest<'a> {
     pub(crate) ttl: Duration,
     /// DNS names, in order; the first one becomes the common name.
     pub(crate) dns_names: &'a [String],
-    /// A name in DER that takes the place of the usual subject.
+    /// A name in DER instead of the usual subject.
     pub(crate) subject: Option<&'a [u8]>,
-}
-
-/// A signed certificate and its end.
-#[derive(Clone, Debug)]
-pub(crate) struct Signed {
-    pub(crate) der: CertificateDer<'static>,
-    pub(crate) serial: Serial,
-    pub(crate) not_after: SystemTime,
 }
 
 /// An authority that signs: its key and what its certificates have in common.
@@ -132,17 +122,22 @@ impl Issuer {
             &alternative_names(request.dns_names, &request.id.to_string())?,
         ]
         .concat();
-        self.sign(&subject, request.spki_der, request.ttl, (&extensions, now))
+        let subject = Subject {
+            name: &subject,
+            spki_der: request.spki_der,
+            extensions: &extensions,
+        };
+        self.sign(subject, request.ttl, now)
     }
 
     /// Signs the CA certificate of a downstream server, which is in the same trust domain.
     pub(crate) fn downstream_ca(
         &self,
         trust_domain: &TrustDomain,
-        (spki_der, ttl): (&[u8], Duration),
+        spki_der: &[u8],
+        ttl: Duration,
         now: SystemTime,
     ) -> Result<Signed, X509Error> {
-        let subject = name::below(&self.subject)?;
         let extensions = [
             &authority_usage()[..],
             &subject_key_id(spki_der)?,
@@ -150,38 +145,33 @@ impl Issuer {
             &alternative_names(&[], &trust_domain.id_string())?,
         ]
         .concat();
-        self.sign(&subject, spki_der, ttl, (&extensions, now))
+        let subject = Subject {
+            name: &name::below(&self.subject)?,
+            spki_der,
+            extensions: &extensions,
+        };
+        self.sign(subject, ttl, now)
     }
 
     fn sign(
         &self,
-        subject: &[u8],
-        spki_der: &[u8],
+        subject: Subject<'_>,
         ttl: Duration,
-        (extensions, now): (&[u8], SystemTime),
+        now: SystemTime,
     ) -> Result<Signed, X509Error> {
         let not_after = now.checked_add(ttl).map(whole_seconds);
         let not_after = not_after.map_or(self.not_after, |end| end.min(self.not_after));
         if not_after <= now {
             return Err(X509Error::NoLifetime);
         }
-        let serial = random_serial()?;
-        let parts = Parts {
-            serial: &serial,
+        let certificate = TbsCertificate {
+            serial: random_serial()?,
             issuer: &self.subject,
             not_before: backdated(now),
             not_after,
             subject,
-            spki_der,
-            extensions,
         };
-        let der = parts.signed_by(&self.signer)?;
-        let serial = Serial::from_bytes(&serial);
-        Ok(Signed {
-            der,
-            serial,
-            not_after,
-        })
+        certificate.signed_by(&self.signer)
     }
 }
 
@@ -189,35 +179,31 @@ impl Issuer {
 pub(crate) fn self_signed(
     signer: &Signer,
     trust_domain: &TrustDomain,
-    (subject, lifetime): (&CaSubject, Duration),
+    subject: &CaSubject,
+    ttl: Duration,
     now: SystemTime,
 ) -> Result<Signed, X509Error> {
     let serial = random_serial()?;
     let name = name::authority(subject, &serial);
-    let not_after = now.checked_add(lifetime).map(whole_seconds);
-    let not_after = not_after.ok_or(X509Error::NoLifetime)?;
+    let not_after = now.checked_add(ttl).map(whole_seconds);
     let extensions = [
         authority_usage(),
         subject_key_id(signer.spki_der())?,
         alternative_names(&[], &trust_domain.id_string())?,
     ]
     .concat();
-    let parts = Parts {
-        serial: &serial,
+    let certificate = TbsCertificate {
+        serial,
         issuer: &name,
         not_before: backdated(now),
-        not_after,
-        subject: &name,
-        spki_der: signer.spki_der(),
-        extensions: &extensions,
+        not_after: not_after.ok_or(X509Error::NoLifetime)?,
+        subject: Subject {
+            name: &name,
+            spki_der: signer.spki_der(),
+            extensions: &extensions,
+        },
     };
-    let der = parts.signed_by(signer)?;
-    let serial = Serial::from_bytes(&serial);
-    Ok(Signed {
-        der,
-        serial,
-        not_after,
-    })
+    certificate.signed_by(signer)
 }
 
 fn stated_key_id<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
@@ -239,37 +225,6 @@ fn stated_authority_key_id<'a>(certificate: &X509Certificate<'a>) -> &'a [u8] {
     key_id.unwrap_or_default()
 }
 
-/// All that stands in a certificate (RFC 5280 §4.1), each part as DER or a time.
-struct Parts<'a> {
-    serial: &'a [u8],
-    issuer: &'a [u8],
-    not_before: SystemTime,
-    not_after: SystemTime,
-    subject: &'a [u8],
-    spki_der: &'a [u8],
-    extensions: &'a [u8],
-}
-
-impl Parts<'_> {
-    fn signed_by(&self, signer: &Signer) -> Result<CertificateDer<'static>, X509Error> {
-        let algorithm = signature_algorithm(signer.key_type());
-        let tbs = der::sequence(&[
-            VERSION_3,
-            &der::unsigned(self.serial),
-            &algorithm,
-            self.issuer,
-            &der::sequence(&[&der::time(self.not_before), &der::time(self.not_after)]),
-            self.subject,
-            self.spki_der,
-            &der::value(CONTEXT_3, &[&der::sequence(&[self.extensions])]),
-        ]);
-        let signature = der::bit_string(&signer.sign(&tbs)?);
-        Ok(CertificateDer::from(der::sequence(&[
-            &tbs, &algorithm, &signature,
-        ])))
-    }
-}
-
 /// Clocks differ a little between machines: a new certificate is valid at once everywhere.
 fn backdated(now: SystemTime) -> SystemTime {
     now.checked_sub(BACKDATE).unwrap_or(SystemTime::UNIX_EPOCH)
@@ -283,16 +238,6 @@ fn random_serial() -> Result<[u8; 16], KeyError> {
         serial[15] = 1;
     }
     Ok(serial)
-}
-
-fn signature_algorithm(key_type: KeyType) -> Vec<u8> {
-    match key_type {
-        KeyType::EcP256 => der::sequence(&[&object(oid::ECDSA_WITH_SHA256)]),
-        KeyType::EcP384 => der::sequence(&[&object(oid::ECDSA_WITH_SHA384)]),
-        KeyType::Rsa2048 | KeyType::Rsa4096 => {
-            der::sequence(&[&object(oid::SHA256_WITH_RSA), NULL])
-        }
-    }
 }
 
 /// Key usage, extended key usage and basic constraints of a leaf SVID (X509-SVID §4.1–4.4).
@@ -367,10 +312,6 @@ fn object(oid: &[u8]) -> Vec<u8> {
 /// How long before the moment of signing a certificate becomes valid.
 pub(super) const BACKDATE: Duration = Duration::from_secs(10);
 
-/// `[0] EXPLICIT INTEGER 2`.
-const VERSION_3: &[u8] = &[0xa0, 0x03, 0x02, 0x01, 0x02];
-const NULL: &[u8] = &[0x05, 0x00];
-const CONTEXT_3: u8 = 0xa3;
 const CONTEXT_0_PRIMITIVE: u8 = 0x80;
 const SAN_DNS: u8 = 0x82;
 const SAN_URI: u8 = 0x86;
@@ -392,10 +333,6 @@ mod oid {
 
     pub(super) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
     pub(super) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
-
-    pub(super) const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
-    pub(super) const ECDSA_WITH_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
-    pub(super) const SHA256_WITH_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 0x0b];
 }
 
 #[cfg(test)]

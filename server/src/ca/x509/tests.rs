@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use rcgen::PublicKeyData as _;
 use signet_identity::{
     bundle::{Bundle, X509Authority},
-    key::PrivateKey,
+    key::{KeyType, PrivateKey},
     trust::{Trust, Usage, VerifyError},
-    x509::{chain_to_pem, check_svid_leaf},
+    x509::{Serial, chain_to_pem, check_svid_leaf},
 };
 use x509_parser::extensions::GeneralName;
 
@@ -35,7 +35,7 @@ struct Root {
 
 fn root_of(key_type: KeyType, subject: &CaSubject) -> Root {
     let key = Signer::Local(PrivateKey::generate(key_type).unwrap());
-    let signed = self_signed(&key, &trust_domain(), (subject, DAY), noon()).unwrap();
+    let signed = self_signed(&key, &trust_domain(), subject, DAY, noon()).unwrap();
     let issuer = Issuer::new(&signed.der, key).unwrap();
     Root { signed, issuer }
 }
@@ -240,10 +240,10 @@ fn an_svid_never_outlives_its_authority() {
 fn a_downstream_authority_signs_below_the_root() {
     let root = root();
     let key = key();
-    let asked = (key.spki_der(), Duration::from_secs(7200));
+    let ttl = Duration::from_secs(7200);
     let signed = root
         .issuer
-        .downstream_ca(&trust_domain(), asked, noon())
+        .downstream_ca(&trust_domain(), key.spki_der(), ttl, noon())
         .unwrap();
     let below = Root {
         issuer: Issuer::new(&signed.der, Signer::Local(key)).unwrap(),
@@ -313,9 +313,9 @@ fn an_authority_needs_its_own_key() {
 #[test]
 fn rcgen_reads_our_authority_and_its_leaves_are_trusted() {
     let key = key();
-    let profile = (&CaSubject::default(), DAY);
     let signer = Signer::Local(key.clone());
-    let signed = self_signed(&signer, &trust_domain(), profile, noon()).unwrap();
+    let subject = CaSubject::default();
+    let signed = self_signed(&signer, &trust_domain(), &subject, DAY, noon()).unwrap();
     let issuer = rcgen::Issuer::from_ca_cert_der(&signed.der, key).unwrap();
     let subject = self::key();
     let mut params = rcgen::CertificateParams::default();

@@ -53,8 +53,9 @@ async fn rotation_with(
     keys: KeyManager,
     now: SystemTime,
 ) -> (Rotation, Ca) {
-    let handles = (world.store.store.clone(), world.directory.clone());
-    Rotation::start(settings, keys, handles, now).await.unwrap()
+    let (store, directory) = (world.store.store.clone(), world.directory.clone());
+    let started = Rotation::start(settings, keys, store, directory, now);
+    started.await.unwrap()
 }
 
 fn without_jwt() -> RotationSettings {
@@ -323,8 +324,8 @@ async fn keys_of_a_ca_that_the_database_does_not_know_are_refused_and_left_alone
     let (before, _ca) = rotation(&world, disk(folder.path()), start()).await;
     let keys = std::fs::read(folder.path().join("keys.json")).unwrap();
     let empty = TestDirectory::new().await;
-    let handles = (empty.store.store.clone(), empty.directory.clone());
-    let refused = Rotation::start(settings(), disk(folder.path()), handles, start())
+    let (store, directory) = (empty.store.store.clone(), empty.directory.clone());
+    let refused = Rotation::start(settings(), disk(folder.path()), store, directory, start())
         .await
         .unwrap_err();
     let said = refused.to_string();
@@ -358,7 +359,7 @@ async fn authorities_that_have_all_ended_are_followed_by_new_ones_even_if_a_cras
     let world = TestDirectory::new().await;
     rotation(&world, disk(folder.path()), start()).await;
     let later = start() + HOUR * 48;
-    // The next authority's key is made in the place of the one that ended; then comes the crash.
+    // The next authority's key is made in the slot of the one that ended; then comes the crash.
     let keys = disk(folder.path());
     keys.generate("x509-CA-A", KeyType::EcP256).unwrap();
     let (_rotation, ca) = rotation(&world, disk(folder.path()), later).await;
