@@ -6,7 +6,6 @@
 
 mod agent;
 mod argv;
-mod certificates;
 mod command;
 mod daemon;
 mod demo;

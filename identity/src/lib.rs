@@ -16,6 +16,7 @@ mod testing;
 pub mod tls;
 pub mod trust;
 pub mod unix;
+pub mod workload_api;
 pub mod x509;
 
 pub use crypto::key;

@@ -10,6 +10,7 @@ use signet_identity::{
     endpoint::Endpoint,
     tls::{Identity, SharedIdentity, SharedTrust},
     trust::Trust,
+    workload_api::X509Context,
 };
 use signet_proto::workload::X509SvidResponse;
 use tokio::{sync::watch, time::sleep};
@@ -17,10 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, transport};
 use tracing::{error, info, warn};
 
-use crate::{
-    clock,
-    workload_api::{Material, WorkloadApi},
-};
+use crate::{clock, workload_api::WorkloadApi};
 
 /// Publishes the identity and the trust; run it until shutdown.
 #[derive(Debug)]
@@ -128,10 +126,10 @@ impl Follower {
 
     /// Takes a message whole; one that is not whole changes nothing (SPIFFE Workload API §4.5).
     fn accept(&self, response: &X509SvidResponse) -> bool {
-        match Material::read(response) {
-            Ok(material) => {
-                self.trust_in(material.trust);
-                self.hold(material.identity);
+        match X509Context::read(response) {
+            Ok(context) => {
+                self.trust_in(context.trust());
+                self.hold(context.into_default().identity);
                 true
             }
             Err(problem) => {

@@ -1,7 +1,6 @@
 //! What TLS itself costs: our own configuration, the world's own SVID, no socket.
 
 use std::{
-    fs,
     io::{Read as _, Write as _},
     net::IpAddr,
     sync::Arc,
@@ -11,12 +10,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use signet_identity::{
-    SpiffeId, TrustDomain,
-    bundle::Bundle,
-    key::PrivateKey,
-    tls::{Clients, Expect, Identity, client_config, server_config},
-    trust::Trust,
-    x509,
+    SpiffeId,
+    tls::{Clients, Expect, client_config, server_config},
+    workload_api::X509Context,
 };
 use signet_proto::workload::{
     X509SvidRequest, spiffe_workload_api_client::SpiffeWorkloadApiClient,
@@ -27,7 +23,6 @@ use tokio_stream::StreamExt as _;
 use super::pair::identity;
 use crate::{
     figure::float,
-    load::TRUST_DOMAIN,
     meter::{own_cost, own_time},
     world::World,
 };
@@ -62,14 +57,10 @@ impl Ends {
         request.metadata_mut().insert("workload.spiffe.io", marker);
         let mut stream = api.fetch_x509svid(request).await?.into_inner();
         let answer = stream.next().await.context("no SVID")??;
-        let svid = answer.svids.into_iter().next().context("no SVID")?;
-        let key = PrivateKey::from_pkcs8(&svid.x509_svid_key)?;
-        let chain = x509::split(&svid.x509_svid)?;
-        let own = Identity::new(chain, &key)?;
+        let context = X509Context::read(&answer)?;
+        let (_, trust) = watch::channel(Arc::new(context.trust()));
+        let own = context.into_default().identity;
         let (_, own) = watch::channel(Some(Arc::new(own)));
-        let bundle = fs::read_to_string(world.path("bundle.pem"))?;
-        let bundle = Bundle::from_pem(TrustDomain::new(TRUST_DOMAIN)?, &bundle)?;
-        let (_, trust) = watch::channel(Arc::new(Trust::new(&[bundle])));
         let expect = Expect::Exactly(vec![SpiffeId::new(identity())?]);
         Ok(Self {
             client: client_config(Some(own.clone()), trust.clone(), expect, alpn)?,

@@ -32,7 +32,7 @@ impl Work for FetchX509 {
         let svids = Svids::verified(&response, crate::now())?;
         let mut out = String::new();
         if !self.silent {
-            out = svids.text(elapsed);
+            out = svids.text(elapsed)?;
         }
         if let Some(folder) = &self.write {
             out += &svids.write(folder)?;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use signet_proto::workload::X509SvidRequest;
+use signet_proto::workload::{X509SvidRequest, X509SvidResponse};
 use tokio::{signal, time};
 use tonic::Code;
 
@@ -15,7 +15,7 @@ use crate::{
         CallError,
         socket::{self, SocketFlags},
     },
-    output::Streams,
+    output::{self, Streams},
 };
 
 /// Follows the Workload API.
@@ -99,16 +99,21 @@ async fn attach<O: Write, E: Write>(
             Ok(None) => return Ok(End::ForNow("the agent ended the stream".to_owned())),
             Err(status) => return Ok(End::of(status.into())),
         };
-        match Svids::verified(&response, crate::now()) {
-            Ok(svids) => {
-                write!(streams.out, "{}", svids.text(since.elapsed()))?;
+        match shown(&response, since.elapsed()) {
+            Ok(text) => {
+                streams.out.write_all(text.as_bytes())?;
                 streams.out.flush()?;
             }
-            Err(error) => writeln!(streams.err, "{error:#}")?,
+            Err(error) => writeln!(streams.err, "{}", output::reason(&error))?,
         }
         *updates = updates.saturating_add(1);
         since = Instant::now();
     }
+}
+
+fn shown(response: &X509SvidResponse, after: Duration) -> anyhow::Result<String> {
+    let svids = Svids::verified(response, crate::now())?;
+    Ok(svids.text(after)?)
 }
 
 impl End {

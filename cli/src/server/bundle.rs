@@ -5,7 +5,7 @@ use std::{io::Write, path::PathBuf};
 use anyhow::{Context as _, bail};
 use signet_identity::{
     bundle::{Bundle, Read},
-    id,
+    id, x509,
 };
 use signet_proto::spire::api::{
     server::bundle::v1::{
@@ -19,7 +19,7 @@ use tonic::transport::Channel;
 
 use super::{Administer, Server, Verb, parse};
 use crate::{
-    certificates, files,
+    files,
     grpc::{self, DEADLINE, MESSAGE_LIMIT},
     output::{Answer, Streams, Text},
 };
@@ -272,9 +272,7 @@ fn written(bundle: &types::Bundle, format: BundleFormat) -> anyhow::Result<Strin
     match format {
         BundleFormat::Pem => {
             let authorities = bundle.x509_authorities.iter();
-            Ok(certificates::pem(
-                authorities.map(|root| root.asn1.as_slice()),
-            ))
+            Ok(x509::chain_to_pem(authorities.map(|root| &root.asn1)))
         }
         BundleFormat::Spiffe => {
             let document = Bundle::from_proto(bundle)?.to_document();

@@ -12,6 +12,7 @@ use signet_identity::{
     csr::{self, Subject},
     id,
     key::{KeyType, PrivateKey},
+    x509::chain_to_pem,
 };
 use signet_proto::spire::api::server::{
     bundle::v1::{GetBundleRequest, bundle_client::BundleClient},
@@ -21,7 +22,6 @@ use zeroize::Zeroizing;
 
 use super::{Administer, Server, parse, ttl};
 use crate::{
-    certificates::{pem, pem_block},
     files::{self, Readers},
     grpc::{self, DEADLINE, MESSAGE_LIMIT},
     output::{Answer, Text},
@@ -53,7 +53,7 @@ struct Minted {
     #[serde(serialize_with = "base64_list")]
     x509_svid: Vec<Vec<u8>>,
     #[serde(serialize_with = "base64_secret")]
-    private_key: Zeroizing<Vec<u8>>,
+    private_key: PrivateKey,
     #[serde(serialize_with = "base64_list")]
     root_cas: Vec<Vec<u8>>,
 }
@@ -69,7 +69,7 @@ impl Administer for Mint {
         let request = csr::build(&key, Subject::default(), Some(&id), &self.dns_names)
             .context("unable to generate CSR")?;
         let (minted, expires_at) =
-            mint(server, &key, MintX509svidRequest { csr: request, ttl }).await?;
+            mint(server, key, MintX509svidRequest { csr: request, ttl }).await?;
         let notes = ttl::capped("X509-SVID", self.ttl, expires_at, crate::now());
         let answer = match &self.write {
             None => Answer::value(&minted, Text::out(minted.text()))?,
@@ -81,7 +81,7 @@ impl Administer for Mint {
 
 async fn mint(
     server: &Server,
-    key: &PrivateKey,
+    key: PrivateKey,
     request: MintX509svidRequest,
 ) -> anyhow::Result<(Minted, i64)> {
     let channel = server.connect().await?;
@@ -101,7 +101,7 @@ async fn mint(
     let root_cas = bundle.x509_authorities.into_iter().map(|root| root.asn1);
     let minted = Minted {
         x509_svid: svid.cert_chain,
-        private_key: Zeroizing::new(key.pkcs8_der().to_vec()),
+        private_key: key,
         root_cas: root_cas.collect(),
     };
     ensure!(
@@ -115,26 +115,27 @@ impl Minted {
     fn text(&self) -> String {
         format!(
             "X509-SVID:\n{}\nPrivate key:\n{}\nRoot CAs:\n{}\n",
-            chain(&self.x509_svid),
-            self.key().as_str(),
-            chain(&self.root_cas),
+            chain_to_pem(&self.x509_svid),
+            self.private_key.to_pem().as_str(),
+            chain_to_pem(&self.root_cas),
         )
-    }
-
-    fn key(&self) -> Zeroizing<String> {
-        Zeroizing::new(pem_block("PRIVATE KEY", &self.private_key))
     }
 
     fn write(&self, folder: &Path) -> anyhow::Result<String> {
         let svid = folder.join("svid.pem");
         let key = folder.join("key.pem");
         let bundle = folder.join("bundle.pem");
-        files::write(&svid, chain(&self.x509_svid).as_bytes(), Readers::Everybody)
-            .context("unable to write SVID")?;
-        files::write(&key, self.key().as_bytes(), Readers::Owner).context("unable to write key")?;
+        files::write(
+            &svid,
+            chain_to_pem(&self.x509_svid).as_bytes(),
+            Readers::Everybody,
+        )
+        .context("unable to write SVID")?;
+        files::write(&key, self.private_key.to_pem().as_bytes(), Readers::Owner)
+            .context("unable to write key")?;
         files::write(
             &bundle,
-            chain(&self.root_cas).as_bytes(),
+            chain_to_pem(&self.root_cas).as_bytes(),
             Readers::Everybody,
         )
         .context("unable to write bundle")?;
@@ -147,19 +148,12 @@ impl Minted {
     }
 }
 
-fn chain(certificates: &[Vec<u8>]) -> String {
-    pem(certificates.iter().map(Vec::as_slice))
-}
-
 fn base64_list<S: Serializer>(ders: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(ders.iter().map(|der| STANDARD.encode(der)))
 }
 
-fn base64_secret<S: Serializer>(
-    der: &Zeroizing<Vec<u8>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&Zeroizing::new(STANDARD.encode(der)))
+fn base64_secret<S: Serializer>(key: &PrivateKey, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&Zeroizing::new(STANDARD.encode(key.pkcs8_der())))
 }
 
 #[cfg(test)]
@@ -171,16 +165,18 @@ mod tests {
     fn minted() -> Minted {
         Minted {
             x509_svid: vec![b"leaf".to_vec(), b"ca".to_vec()],
-            private_key: Zeroizing::new(b"key".to_vec()),
+            private_key: PrivateKey::generate(KeyType::EcP256).unwrap(),
             root_cas: vec![b"root".to_vec()],
         }
     }
 
     #[test]
     fn three_sections_of_pem_are_printed() {
+        let minted = minted();
         assert_eq!(
-            minted().text(),
-            "\
+            minted.text(),
+            format!(
+                "\
 X509-SVID:
 -----BEGIN CERTIFICATE-----
 bGVhZg==
@@ -190,24 +186,27 @@ Y2E=
 -----END CERTIFICATE-----
 
 Private key:
------BEGIN PRIVATE KEY-----
-a2V5
------END PRIVATE KEY-----
-
+{}
 Root CAs:
 -----BEGIN CERTIFICATE-----
 cm9vdA==
 -----END CERTIFICATE-----
 
-"
+",
+                minted.private_key.to_pem().as_str()
+            )
         );
     }
 
     #[test]
     fn json_is_der_in_base64() {
+        let minted = minted();
+        let key = STANDARD.encode(minted.private_key.pkcs8_der());
         assert_eq!(
-            serde_json::to_string(&minted()).unwrap(),
-            r#"{"x509_svid":["bGVhZg==","Y2E="],"private_key":"a2V5","root_cas":["cm9vdA=="]}"#
+            serde_json::to_string(&minted).unwrap(),
+            format!(
+                r#"{{"x509_svid":["bGVhZg==","Y2E="],"private_key":"{key}","root_cas":["cm9vdA=="]}}"#
+            )
         );
     }
 

@@ -55,6 +55,15 @@ pub struct Authority {
     pub spki_der: Vec<u8>,
 }
 
+/// When a certificate is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// Valid from.
+    pub not_before: SystemTime,
+    /// Valid until.
+    pub not_after: SystemTime,
+}
+
 /// Which rule a certificate breaks.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProfileError {
@@ -160,6 +169,19 @@ pub fn public_key(der: &[u8]) -> Result<Vec<u8>, ProfileError> {
     Ok(parse(der)?.public_key().raw.to_vec())
 }
 
+impl Validity {
+    /// That of any certificate, whatever its profile.
+    ///
+    /// # Errors
+    /// Not a certificate, or one of a time that cannot be represented.
+    pub fn of(der: &[u8]) -> Result<Self, ProfileError> {
+        match X509Certificate::from_der(der) {
+            Ok((&[], certificate)) => validity(&certificate),
+            Ok(_) | Err(_) => Err(ProfileError::Malformed),
+        }
+    }
+}
+
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, ProfileError> {
     match X509Certificate::from_der(der) {
         Ok((&[], certificate)) if strict::is_clear(der, &certificate) => Ok(certificate),
@@ -229,11 +251,6 @@ fn validity(certificate: &X509Certificate<'_>) -> Result<Validity, ProfileError>
         not_before: time(certificate.validity().not_before.timestamp())?,
         not_after: time(certificate.validity().not_after.timestamp())?,
     })
-}
-
-struct Validity {
-    not_before: SystemTime,
-    not_after: SystemTime,
 }
 
 #[cfg(test)]

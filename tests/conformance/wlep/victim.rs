@@ -9,9 +9,9 @@ use std::{
 };
 
 use signet_identity::{
-    key::PrivateKey,
     tls::{Clients, Expect, Identity, client_config, server_config},
     trust::Trust,
+    workload_api::Svid,
     x509,
 };
 use signet_proto::workload::X509Svid;
@@ -152,8 +152,7 @@ async fn see(port: u16, client: &X509Svid, trust: &[&Domain]) -> Result<String, 
 }
 
 fn identity(svid: &X509Svid) -> Identity {
-    let key = PrivateKey::from_pkcs8(&svid.x509_svid_key).unwrap();
-    Identity::new(x509::split(&svid.x509_svid).unwrap(), &key).unwrap()
+    Svid::read(svid).unwrap().identity
 }
 
 fn trust_in(domains: &[&Domain]) -> Arc<Trust> {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use signet_identity::{
-    SpiffeId, TrustDomain,
+    SpiffeId,
     bundle::Bundle,
     csr::{self, Subject},
     key::{KeyType, PrivateKey},
@@ -169,10 +169,6 @@ pub(super) fn spiffe_id(path: &str) -> types::Spiffeid {
 /// A whole SPIFFE ID.
 pub(super) fn whole(id: &str) -> types::Spiffeid {
     spiffe_id(SpiffeId::new(id).unwrap().path())
-}
-
-pub(super) fn trust_domain() -> TrustDomain {
-    TrustDomain::new(TRUST_DOMAIN).unwrap()
 }
 
 /// The answer, or an error within a time: whoever asks a process that is killed may be left

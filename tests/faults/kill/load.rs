@@ -13,7 +13,7 @@ use std::{
 
 use signet_identity::{
     trust::{Trust, Usage},
-    x509,
+    workload_api::X509Context,
 };
 use signet_proto::{
     spire::api::types,
@@ -29,7 +29,7 @@ use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 
 use super::{
-    client::{AUDIENCE, Admin, soon, spiffe_id, trust_domain, whole},
+    client::{AUDIENCE, Admin, soon, spiffe_id, whole},
     ledger::{Ledger, State},
 };
 use crate::testbed::grpc;
@@ -58,15 +58,20 @@ impl Load {
         }
     }
 
-    /// Starts all clients; they end with the set.
-    pub(super) fn start(&self, admin: &Admin, agent: (String, PathBuf), port: u16) -> JoinSet<()> {
+    /// Starts all clients; they end with the set. `parent` is the agent whose Workload API is at `socket`.
+    pub(super) fn start(
+        &self,
+        admin: &Admin,
+        parent: &str,
+        socket: &Path,
+        port: u16,
+    ) -> JoinSet<()> {
         let mut clients = JoinSet::new();
-        let (parent, socket) = agent;
         for _ in 0..WRITERS {
-            clients.spawn(write(self.clone(), admin.clone(), parent.clone()));
+            clients.spawn(write(self.clone(), admin.clone(), parent.to_owned()));
         }
-        clients.spawn(fetch_x509(self.clone(), socket.clone()));
-        clients.spawn(fetch_jwt(self.clone(), socket));
+        clients.spawn(fetch_x509(self.clone(), socket.to_owned()));
+        clients.spawn(fetch_jwt(self.clone(), socket.to_owned()));
         clients.spawn(request(self.clone(), port));
         clients
     }
@@ -181,14 +186,11 @@ pub(super) async fn serves(socket: &Path, id: &str) -> Result<(), Status> {
 
 /// What a workload is given fits together at every moment.
 fn check(answer: &X509SvidResponse) {
-    for svid in &answer.svids {
-        let roots = x509::split(&svid.bundle).unwrap();
-        let pem = x509::chain_to_pem(&roots);
-        let bundle = signet_identity::bundle::Bundle::from_pem(trust_domain(), &pem).unwrap();
-        let chain = x509::split(&svid.x509_svid).unwrap();
-        Trust::new(&[bundle])
-            .verify(&chain, Usage::Client, SystemTime::now())
-            .unwrap_or_else(|error| panic!("{}: {error}", svid.spiffe_id));
+    for svid in X509Context::read(answer).unwrap().svids() {
+        let identity = &svid.identity;
+        Trust::new([&svid.bundle])
+            .verify(identity.chain(), Usage::Client, SystemTime::now())
+            .unwrap_or_else(|error| panic!("{}: {error}", identity.id()));
     }
 }
 

@@ -41,8 +41,8 @@ async fn killed_a_hundred_times_each_under_load_all_come_back_and_nothing_acknow
     let mut world = World::start(&bed);
     let mut recovery = Recovery::default();
     let load = Load::new();
-    let agent = (world.agent.id.clone(), world.agent.socket.clone());
-    let mut clients = load.start(&world.admin, agent, world.out);
+    let agent = &world.agent;
+    let mut clients = load.start(&world.admin, &agent.id, &agent.socket, world.out);
     for round in 0..rounds() {
         moment(round).await;
         let (issuing, news) = world.kill_server(round, &load).await;

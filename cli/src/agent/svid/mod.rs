@@ -1,135 +1,77 @@
 //! X509-SVIDs as the Workload API delivers them: read, verified, and shown to people.
 
 use std::{
-    collections::{BTreeMap, HashSet},
     fmt::Write as _,
     path::Path,
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use rustls_pki_types::CertificateDer;
 use signet_identity::{
-    id::parse_trust_domain_id,
-    key::PrivateKey,
+    bundle::Bundle,
     trust::Anchors,
-    x509::{check_svid_leaf, public_key},
+    workload_api::{Svid, X509Context},
+    x509::{self, ProfileError, Validity},
 };
-use signet_proto::workload::{X509Svid, X509SvidResponse};
-use zeroize::Zeroizing;
+use signet_proto::workload::X509SvidResponse;
 
 use crate::{
-    certificates::{self, Certificate},
     files::{self, Readers},
     output::text,
 };
 
-/// One X509-SVID with what it takes to use it.
-pub(super) struct Svid {
-    id: String,
-    hint: String,
-    chain: Vec<Certificate>,
-    key: Zeroizing<Vec<u8>>,
-    bundle: Vec<Certificate>,
-}
-
 /// Everything that one response brought.
-pub(super) struct Svids {
-    svids: Vec<Svid>,
-    /// By trust domain ID.
-    federated: BTreeMap<String, Vec<Certificate>>,
-}
+pub(super) struct Svids(X509Context);
 
 impl Svids {
     /// Reads a response and checks each chain against its bundle at the time `now`, as a peer
     /// would.
     pub(super) fn verified(response: &X509SvidResponse, now: SystemTime) -> anyhow::Result<Self> {
-        let svids = Self::read(response)?;
-        svids.verify(now)?;
-        Ok(svids)
-    }
-
-    /// Reads a response; one that cannot be read whole is refused whole.
-    fn read(response: &X509SvidResponse) -> anyhow::Result<Self> {
-        ensure!(
-            !response.svids.is_empty(),
-            "workload response contains no svids"
-        );
-        let mut federated = BTreeMap::new();
-        for (id, der) in &response.federated_bundles {
-            parse_trust_domain_id(id).context("failed to parse federated bundles")?;
-            let bundle = certificates::split(der)
-                .with_context(|| format!("failed to parse bundle for federated domain {id:?}"))?;
-            ensure!(
-                !bundle.is_empty(),
-                "no certificates in bundle for federated domain {id:?}"
-            );
-            federated.insert(id.clone(), bundle);
-        }
-        let numbered = response.svids.iter().enumerate();
-        let svids = numbered.map(|(number, svid)| {
-            let id = &svid.spiffe_id;
-            let place = || format!("failed to parse svid entry {number} for spiffe id {id:?}");
-            Svid::read(svid).with_context(place)
-        });
-        let mut svids: Vec<Svid> = svids.collect::<anyhow::Result<_>>()?;
-        // Workload API section 5.2.1: of those that share a hint, the first counts.
-        let mut hints = HashSet::new();
-        svids.retain(|svid| svid.hint.is_empty() || hints.insert(svid.hint.clone()));
-        Ok(Self { svids, federated })
-    }
-
-    fn verify(&self, now: SystemTime) -> anyhow::Result<()> {
-        for svid in &self.svids {
-            svid.verify(now).with_context(|| {
-                format!("{:?} SVID failed verification against bundle", svid.id)
+        let context = X509Context::read(response)?;
+        for svid in context.svids() {
+            verify(svid, now).with_context(|| {
+                let id = svid.identity.id().to_string();
+                format!("{id:?} SVID failed verification against bundle")
             })?;
         }
-        Ok(())
+        Ok(Self(context))
     }
 
     /// The summary, with how long it took to come.
-    pub(super) fn text(&self, after: Duration) -> String {
-        let count = self.svids.len();
+    pub(super) fn text(&self, after: Duration) -> Result<String, ProfileError> {
+        let count = self.0.svids().count();
         let noun = text::plural(count, "svid", "svids");
         let mut out = format!("Received {count} {noun} after {}\n", text::elapsed(after));
-        for svid in &self.svids {
+        for svid in self.0.svids() {
             out.push('\n');
-            svid.describe(&mut out);
-            for (trust_domain, bundle) in &self.federated {
-                for (number, authority) in (1..).zip(bundle) {
-                    validity(
-                        &mut out,
-                        &format!("[{trust_domain}] CA #{number}"),
-                        authority,
-                    );
-                }
+            describe(&mut out, svid)?;
+            for (trust_domain, bundle) in &self.0.federated {
+                let name = format!("[{}] CA", trust_domain.id_string());
+                authorities(&mut out, &name, bundle)?;
             }
         }
         out.push('\n');
-        out
+        Ok(out)
     }
 
     /// Writes everything into `folder` and says so, file by file.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<String> {
         let mut report = String::new();
-        for (number, svid) in self.svids.iter().enumerate() {
+        for (number, svid) in self.0.svids().enumerate() {
             let path = folder.join(format!("svid.{number}.pem"));
             let _ = writeln!(report, "Writing SVID #{number} to file {}.", path.display());
-            files::write(&path, pem(&svid.chain).as_bytes(), Readers::Everybody)?;
+            let chain = x509::chain_to_pem(svid.identity.chain());
+            files::write(&path, chain.as_bytes(), Readers::Everybody)?;
 
             let path = folder.join(format!("svid.{number}.key"));
             let _ = writeln!(report, "Writing key #{number} to file {}.", path.display());
-            let key = Zeroizing::new(certificates::pem_block("PRIVATE KEY", &svid.key));
-            files::write(&path, key.as_bytes(), Readers::Owner)?;
+            files::write(&path, svid.key.to_pem().as_bytes(), Readers::Owner)?;
 
             let path = folder.join(format!("bundle.{number}.pem"));
-            let _ = writeln!(
-                report,
-                "Writing bundle #{number} to file {}.",
-                path.display()
-            );
-            files::write(&path, pem(&svid.bundle).as_bytes(), Readers::Everybody)?;
+            let shown = path.display();
+            let _ = writeln!(report, "Writing bundle #{number} to file {shown}.");
+            files::write(&path, svid.bundle.to_pem().as_bytes(), Readers::Everybody)?;
             self.write_federated(number, folder, &mut report)?;
         }
         Ok(report)
@@ -141,85 +83,66 @@ impl Svids {
         folder: &Path,
         report: &mut String,
     ) -> anyhow::Result<()> {
-        for (number, (trust_domain, bundle)) in self.federated.iter().enumerate() {
+        for (number, (trust_domain, bundle)) in self.0.federated.iter().enumerate() {
             let path = folder.join(format!("federated_bundle.{svid}.{number}.pem"));
-            let shown = path.display();
             let _ = writeln!(
                 report,
-                "Writing federated bundle #{number} for trust domain {trust_domain} to file {shown}."
+                "Writing federated bundle #{number} for trust domain {} to file {}.",
+                trust_domain.id_string(),
+                path.display()
             );
-            files::write(&path, pem(bundle).as_bytes(), Readers::Everybody)?;
+            files::write(&path, bundle.to_pem().as_bytes(), Readers::Everybody)?;
         }
         Ok(())
     }
 }
 
-impl Svid {
-    fn read(svid: &X509Svid) -> anyhow::Result<Self> {
-        let chain = certificates::split(&svid.x509_svid)?;
-        ensure!(!chain.is_empty(), "no certificates found");
-        ensure!(!svid.x509_svid_key.is_empty(), "no private key found");
-        let bundle = certificates::split(&svid.bundle).context("failed to parse trust bundle")?;
-        ensure!(!bundle.is_empty(), "no certificates in trust bundle");
-        Ok(Self {
-            id: svid.spiffe_id.clone(),
-            hint: svid.hint.clone(),
-            chain,
-            key: Zeroizing::new(svid.x509_svid_key.to_vec()),
-            bundle,
-        })
-    }
-
-    fn verify(&self, now: SystemTime) -> anyhow::Result<()> {
-        let chain = der(&self.chain);
-        let leaf = chain.first().context("no certificates found")?;
-        let named = check_svid_leaf(leaf)?.id.to_string();
-        ensure!(named == self.id, "the certificate is that of {named:?}");
-        let key = PrivateKey::from_pkcs8(&self.key)?;
-        ensure!(
-            public_key(leaf)? == key.spki_der(),
-            "the private key is not the certificate's"
-        );
-        Anchors::parse(&der(&self.bundle))?.verify_any_purpose(&chain, now)?;
-        Ok(())
-    }
-
-    fn describe(&self, out: &mut String) {
-        let _ = writeln!(out, "SPIFFE ID:\t\t{}", self.id);
-        if !self.hint.is_empty() {
-            let _ = writeln!(out, "Hint:\t\t\t{}", self.hint);
-        }
-        for (number, certificate) in self.chain.iter().enumerate() {
-            match number {
-                0 => validity(out, "SVID", certificate),
-                number => validity(out, &format!("Intermediate #{number}"), certificate),
-            }
-        }
-        for (number, authority) in (1..).zip(&self.bundle) {
-            validity(out, &format!("CA #{number}"), authority);
-        }
-    }
+/// Checks a chain against its bundle, as a peer would.
+fn verify(svid: &Svid, now: SystemTime) -> anyhow::Result<()> {
+    let authorities = svid.bundle.x509_authorities.iter();
+    let authorities: Vec<_> = authorities.map(|authority| authority.der.clone()).collect();
+    Anchors::parse(&authorities)?.verify_any_purpose(svid.identity.chain(), now)?;
+    Ok(())
 }
 
-fn validity(out: &mut String, name: &str, certificate: &Certificate) {
-    let (after, until) = (certificate.not_before, certificate.not_after);
-    let _ = writeln!(out, "{name} Valid After:\t{}", text::utc(after));
-    let _ = writeln!(out, "{name} Valid Until:\t{}", text::utc(until));
+fn describe(out: &mut String, svid: &Svid) -> Result<(), ProfileError> {
+    let _ = writeln!(out, "SPIFFE ID:\t\t{}", svid.identity.id());
+    if !svid.hint.is_empty() {
+        let _ = writeln!(out, "Hint:\t\t\t{}", svid.hint);
+    }
+    for (number, certificate) in svid.identity.chain().iter().enumerate() {
+        match number {
+            0 => validity(out, "SVID", certificate)?,
+            number => validity(out, &format!("Intermediate #{number}"), certificate)?,
+        }
+    }
+    authorities(out, "CA", &svid.bundle)
 }
 
-fn der(certificates: &[Certificate]) -> Vec<CertificateDer<'_>> {
-    let ders = certificates
-        .iter()
-        .map(|certificate| certificate.der.as_slice());
-    ders.map(CertificateDer::from).collect()
+fn authorities(out: &mut String, name: &str, bundle: &Bundle) -> Result<(), ProfileError> {
+    for (number, authority) in (1..).zip(&bundle.x509_authorities) {
+        validity(out, &format!("{name} #{number}"), &authority.der)?;
+    }
+    Ok(())
 }
 
-fn pem(certificates: &[Certificate]) -> String {
-    certificates::pem(
-        certificates
-            .iter()
-            .map(|certificate| certificate.der.as_slice()),
-    )
+fn validity(
+    out: &mut String,
+    name: &str,
+    certificate: &CertificateDer<'_>,
+) -> Result<(), ProfileError> {
+    let validity = Validity::of(certificate)?;
+    let _ = writeln!(
+        out,
+        "{name} Valid After:\t{}",
+        text::utc(validity.not_before.into())
+    );
+    let _ = writeln!(
+        out,
+        "{name} Valid Until:\t{}",
+        text::utc(validity.not_after.into())
+    );
+    Ok(())
 }
 
 #[cfg(test)]
