@@ -26,6 +26,7 @@ mod port;
 mod read_ahead;
 mod reauthorize;
 mod relay;
+mod reload;
 #[cfg(test)]
 mod testing;
 mod worker;

@@ -19,7 +19,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{Config, latest};
+use crate::{config::Config, latest};
 
 /// The policies in force.
 pub(crate) type SharedPolicy = watch::Receiver<Arc<WorkloadPolicy>>;

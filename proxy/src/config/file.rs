@@ -1,38 +1,28 @@
-//! What is typed in the proxy's YAML file, before it is checked.
+//! What is typed in the proxy's YAML file, with the flags laid over it, before it is checked.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
+use signet_daemon::log::{Destination, Format, Level, LogConfig};
+
+use super::RunFlags;
 
 /// The file as written. Unknown keys are refused.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct File {
-    #[serde(default)]
     pub(super) workload_api: Option<String>,
-    #[serde(default)]
     pub(super) namespace: Option<String>,
-    #[serde(default)]
     pub(super) root_namespace: Option<String>,
-    #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
-    #[serde(default)]
     pub(super) policies: Option<Vec<PathBuf>>,
-    #[serde(default)]
     pub(super) inbound: Vec<InboundPort>,
-    #[serde(default)]
     pub(super) outbound: Vec<OutboundPort>,
-    #[serde(default)]
     pub(super) threads: Option<usize>,
-    #[serde(default)]
     pub(super) max_connections: Option<usize>,
-    #[serde(default)]
     pub(super) drain_timeout: Option<String>,
-    #[serde(default)]
-    pub(super) log_level: Option<String>,
-    #[serde(default)]
-    pub(super) log_format: Option<String>,
-    #[serde(default)]
+    pub(super) log_level: Level,
+    pub(super) log_format: Format,
     pub(super) log_file: Option<PathBuf>,
 }
 
@@ -58,4 +48,36 @@ pub(super) struct OutboundPort {
     pub(super) protocol: String,
     pub(super) connect: String,
     pub(super) expect: Vec<String>,
+}
+
+impl File {
+    /// Lets the flags win.
+    pub(super) fn with(mut self, flags: &RunFlags) -> anyhow::Result<Self> {
+        over(&mut self.workload_api, &flags.socket_path);
+        over(&mut self.log_file, &flags.log_file);
+        if let Some(level) = &flags.log_level {
+            self.log_level = level.parse()?;
+        }
+        if let Some(format) = &flags.log_format {
+            self.log_format = format.parse()?;
+        }
+        Ok(self)
+    }
+
+    /// How to log.
+    pub(super) fn log(&self) -> LogConfig {
+        let file = self.log_file.clone();
+        LogConfig {
+            level: self.log_level,
+            format: self.log_format,
+            destination: file.map_or(Destination::Stdout, Destination::File),
+            source_location: false,
+        }
+    }
+}
+
+fn over<T: Clone>(setting: &mut Option<T>, flag: &Option<T>) {
+    if flag.is_some() {
+        setting.clone_from(flag);
+    }
 }

@@ -1,14 +1,72 @@
-//! Checks the ports of a configuration file.
+//! The ports of the proxy, and how those of a configuration file are checked.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use signet_identity::id;
+use signet_identity::{SpiffeId, id};
 
-use super::{
-    Inbound, Outbound, Protocol, Target,
-    file::{InboundPort, OutboundPort},
-};
+use super::file::{InboundPort, OutboundPort};
+
+/// A port that other proxies connect to, over mTLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// Name in logs.
+    pub name: String,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// What the port speaks.
+    pub protocol: Protocol,
+    /// Where the application listens.
+    pub forward: Target,
+    /// The port number that policies see: the application's.
+    pub policy_port: u16,
+}
+
+/// A local port whose connections go, over mTLS, to one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// Name in logs.
+    pub name: String,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// What the port speaks.
+    pub protocol: Protocol,
+    /// Where the destination's proxy listens, `host:port`.
+    pub connect: String,
+    /// The SPIFFE IDs that the destination may have.
+    pub expect: Vec<SpiffeId>,
+}
+
+/// What a port speaks, in Istio's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP, version 1.1 towards the next hop.
+    Http,
+    /// HTTP/2 towards the next hop (`HTTP2` or `GRPC`).
+    Http2,
+    /// Bytes.
+    Tcp,
+}
+
+/// Where an application listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Protocol {
+    /// Whether connections are proxied request by request.
+    #[must_use]
+    pub fn is_http(self) -> bool {
+        match self {
+            Self::Http | Self::Http2 => true,
+            Self::Tcp => false,
+        }
+    }
+}
 
 pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
     let place = format!("inbound `{}`", port.name);

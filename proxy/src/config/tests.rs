@@ -1,0 +1,154 @@
+//! What is read, what wins, and what is refused with which remedy.
+
+use signet_daemon::log::{Destination, Format, Level};
+
+use super::*;
+
+const WHOLE: &str = r#"
+workloadApi: unix:///run/signet/agent.sock
+namespace: shop
+labels: { app: web }
+policies: [policies]
+inbound:
+  - { name: web, listen: "127.0.0.1:8443", protocol: HTTP, forward: "127.0.0.1:8080" }
+outbound:
+  - { name: db, listen: "127.0.0.1:5432", protocol: TCP, connect: "db.local:9443", expect: ["spiffe://example.org/db"] }
+drainTimeout: 2s
+"#;
+
+fn unix(path: &str) -> Endpoint {
+    Endpoint::Unix(path.into())
+}
+
+fn flags() -> RunFlags {
+    RunFlags {
+        config: PathBuf::from("/etc/signet/proxy.yaml"),
+        socket_path: None,
+        log_level: None,
+        log_format: None,
+        log_file: None,
+    }
+}
+
+fn refusal(text: &str) -> String {
+    format!(
+        "{:#}",
+        Config::parse(text, &flags(), None).expect_err("must be refused")
+    )
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let config = Config::parse(WHOLE, &flags(), None).unwrap();
+    assert_eq!(config.workload_api, unix("/run/signet/agent.sock"));
+    assert_eq!(config.policies, [Path::new("/etc/signet/policies")]);
+    assert_eq!(config.inbound[0].policy_port, 8080);
+    assert_eq!(
+        config.outbound[0].expect[0].to_string(),
+        "spiffe://example.org/db"
+    );
+    assert_eq!(config.drain_timeout, Duration::from_secs(2));
+}
+
+#[test]
+fn the_workload_api_is_that_of_the_flag_the_file_or_the_variable() {
+    let found = |text: &str, flag: Option<&str>, variable: Option<&str>| {
+        let flags = RunFlags {
+            socket_path: flag.map(str::to_owned),
+            ..flags()
+        };
+        let config = Config::parse(text, &flags, variable.map(str::to_owned));
+        config.map(|config| config.workload_api).ok()
+    };
+    let silent = WHOLE.replace("workloadApi: unix:///run/signet/agent.sock", "");
+    let (file, variable) = (unix("/run/signet/agent.sock"), Some("unix:/env.sock"));
+    assert_eq!(
+        found(WHOLE, Some("/flag.sock"), variable),
+        Some(unix("/flag.sock"))
+    );
+    assert_eq!(found(WHOLE, None, variable), Some(file));
+    assert_eq!(found(&silent, None, variable), Some(unix("/env.sock")));
+    for refused in [None, Some(""), Some("/env.sock")] {
+        assert_eq!(found(&silent, None, refused), None, "{refused:?}");
+    }
+}
+
+#[test]
+fn the_flags_win_over_the_file() {
+    let text = format!("{WHOLE}logLevel: error\nlogFormat: json\nlogFile: /file.log\n");
+    let file = Config::parse(&text, &flags(), None).unwrap().log;
+    assert_eq!((file.level, file.format), (Level::Error, Format::Json));
+    assert_eq!(file.destination, Destination::File("/file.log".into()));
+    let flags = RunFlags {
+        log_level: Some("debug".to_owned()),
+        log_format: Some("text".to_owned()),
+        log_file: Some("/flag.log".into()),
+        ..flags()
+    };
+    let flag = Config::parse(&text, &flags, None).unwrap().log;
+    assert_eq!((flag.level, flag.format), (Level::Debug, Format::Text));
+    assert_eq!(flag.destination, Destination::File("/flag.log".into()));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line() {
+    let text = refusal(&WHOLE.replace("namespace:", "namespce:"));
+    assert!(
+        text.contains("namespce") && text.contains("line 3"),
+        "{text}"
+    );
+}
+
+#[test]
+fn inbound_ports_without_policies_are_refused() {
+    assert!(refusal(&WHOLE.replace("policies: [policies]", "")).contains("policies: is missing"));
+}
+
+#[test]
+fn bad_values_name_their_place_and_remedy() {
+    for (from, to, expected) in [
+        (
+            "protocol: HTTP",
+            "protocol: HTTQ",
+            "inbound `web`: protocol `HTTQ`",
+        ),
+        (
+            "127.0.0.1:8443",
+            "localhost",
+            "inbound `web`: listen `localhost`",
+        ),
+        (
+            "spiffe://example.org/db",
+            "example.org/db",
+            "outbound `db`: expect",
+        ),
+        (
+            "spiffe://example.org/db",
+            "spiffe://Example.org/db",
+            "write them in lower case",
+        ),
+        ("example.org/db", "example.org", "has no path"),
+        (
+            r#"["spiffe://example.org/db"]"#,
+            "[]",
+            "outbound `db`: expect",
+        ),
+        (
+            "db.local:9443",
+            "db.local",
+            "outbound `db`: connect `db.local`",
+        ),
+        ("127.0.0.1:5432", "127.0.0.1:8443", "127.0.0.1:8443"),
+        ("drainTimeout: 2s", "drainTimeout: 2", "drainTimeout"),
+        ("drainTimeout: 2s", "threads: 0", "threads"),
+        (
+            "drainTimeout: 2s",
+            "logLevel: loud",
+            "`loud` is no log level",
+        ),
+        ("unix:///run/signet", "run/signet", "workloadApi"),
+    ] {
+        let text = refusal(&WHOLE.replace(from, to));
+        assert!(text.contains(expected), "{expected} is not in: {text}");
+    }
+}
