@@ -55,21 +55,21 @@ pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
         move || x509_svids(channel.clone(), params.clone())
     };
     let jwt = || jwt_svid(agent.channel.clone(), &params);
-    let certificate = |crypto: Crypto| crypto.verify + crypto.sign;
-    let of_certificate = ("one P-256 verification and one signature", certificate);
-    let of_token = ("one P-256 signature", |crypto: Crypto| crypto.sign);
     let mut figures = Vec::new();
-    let name = format!("X509-SVIDs, {LARGE} a call, 2 calls at a time");
-    figures.extend(
-        run.of((&name, LARGE, 120.0), of_certificate, 2, x509(LARGE))
-            .await?,
-    );
-    let name = "X509-SVIDs, 1 a call, 8 calls at a time";
-    figures.extend(run.of((name, 1, 250.0), of_certificate, 8, x509(1)).await?);
-    let name = "X509-SVIDs, 1 a call, 1 call at a time";
-    figures.extend(run.of((name, 1, 250.0), of_certificate, 1, x509(1)).await?);
-    let name = "JWT-SVIDs, 8 calls at a time";
-    figures.extend(run.of((name, 1, 250.0), of_token, 8, jwt).await?);
+    let large = Calls {
+        name: format!("X509-SVIDs, {LARGE} a call, 2 calls at a time"),
+        batch: LARGE,
+        at_a_time: 2,
+        aim: 120.0,
+        limit: CERTIFICATE,
+    };
+    figures.extend(run.of(large, x509(LARGE)).await?);
+    let eight = Calls::single("X509-SVIDs, 1 a call, 8 calls at a time", 8, CERTIFICATE);
+    figures.extend(run.of(eight, x509(1)).await?);
+    let one = Calls::single("X509-SVIDs, 1 a call, 1 call at a time", 1, CERTIFICATE);
+    figures.extend(run.of(one, x509(1)).await?);
+    let tokens = Calls::single("JWT-SVIDs, 8 calls at a time", 8, TOKEN);
+    figures.extend(run.of(tokens, jwt).await?);
     Ok(figures)
 }
 
@@ -78,24 +78,52 @@ struct Run {
     time: Duration,
 }
 
+/// How SVIDs are asked for, and what they should cost.
+struct Calls {
+    name: String,
+    /// SVIDs of one call.
+    batch: usize,
+    at_a_time: usize,
+    /// Of the server's processor time for one SVID, in µs.
+    aim: f64,
+    limit: Signing,
+}
+
+/// What an SVID costs at least.
+#[derive(Clone, Copy)]
+struct Signing {
+    what: &'static str,
+    cost: fn(Crypto) -> f64,
+}
+
+impl Calls {
+    fn single(name: &str, at_a_time: usize, limit: Signing) -> Self {
+        Self {
+            name: name.to_owned(),
+            batch: 1,
+            at_a_time,
+            aim: 250.0,
+            limit,
+        }
+    }
+}
+
 impl Run {
-    /// Makes calls that each bring `batch` SVIDs, for a while, and asks what they cost.
-    async fn of<F>(
-        &self,
-        (name, batch, aim): (&str, usize, f64),
-        (what, limit): (&'static str, impl Fn(Crypto) -> f64),
-        at_a_time: usize,
-        call: impl Fn() -> F,
-    ) -> anyhow::Result<[Figure; 3]>
+    /// Makes such calls for a while, and asks what they cost.
+    async fn of<F>(&self, calls: Calls, call: impl Fn() -> F) -> anyhow::Result<[Figure; 3]>
     where
         F: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         call().await?;
         let before = Crypto::measure()?;
-        let (calls, used) = self.calls(at_a_time, call).await?;
+        let (made, used) = self.calls(calls.at_a_time, call).await?;
         let after = Crypto::measure()?;
-        let svids = calls * batch;
-        let limit = f64::midpoint(limit(before), limit(after));
+        let Calls {
+            name, batch, aim, ..
+        } = calls;
+        let svids = made * batch;
+        let Signing { what, cost } = calls.limit;
+        let limit = f64::midpoint(cost(before), cost(after));
         let each = used.each(svids);
         let rate = float(svids) / used.wall.as_secs_f64();
         let share = Figure::new(format!("{name}, of the limit"), limit * 100.0 / each, "%");
@@ -174,3 +202,12 @@ fn params(entry_id: String) -> anyhow::Result<NewX509svidParams> {
 }
 
 const LARGE: usize = 50;
+
+const CERTIFICATE: Signing = Signing {
+    what: "one P-256 verification and one signature",
+    cost: |crypto| crypto.verify + crypto.sign,
+};
+const TOKEN: Signing = Signing {
+    what: "one P-256 signature",
+    cost: |crypto| crypto.sign,
+};

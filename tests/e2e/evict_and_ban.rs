@@ -2,7 +2,7 @@
 
 use signet_proto::spire::api::types::{PermissionDeniedDetails, permission_denied_details::Reason};
 
-use crate::testbed::{Agent, Bed, Server, eventually, my_user};
+use crate::testbed::{Agent, Bed, Server, eventually, grpc, my_user};
 
 #[test]
 fn a_banned_agent_ends_and_cannot_come_back() {
@@ -80,7 +80,7 @@ async fn a_refused_agent_is_told_the_reason_in_the_status_details() {
     let id = format!("spiffe://example.org/spire/agent/join_token/{token}");
 
     let ask = async || {
-        let channel = crate::testbed::grpc::to_server(&server, Some((chain.clone(), &key)));
+        let channel = grpc::to_server(&server, Some(grpc::identity(&chain, &key)));
         EntryClient::new(channel)
             .get_authorized_entries(GetAuthorizedEntriesRequest::default())
             .await

@@ -28,7 +28,7 @@ pub(crate) fn read(node: &Node, namespace: &str, problems: &mut Problems) -> Vec
 fn rule(node: &Node, location: &str, namespace: &str, problems: &mut Problems) -> Rule {
     let table = Table::open(node, location, RULE, problems);
     let mut alternatives = |key: &str, kind: &Kind| match table.get(key) {
-        Some(list) => clauses(list, &table.name(key), (kind, namespace), problems),
+        Some(list) => clauses(list, &table.name(key), kind, namespace, problems),
         None => Vec::new(),
     };
     let mut from = alternatives("from", &SOURCE);
@@ -67,7 +67,8 @@ struct Kind {
 fn clauses(
     list: &Node,
     location: &str,
-    (kind, namespace): (&Kind, &str),
+    kind: &Kind,
+    namespace: &str,
     problems: &mut Problems,
 ) -> Vec<Clause> {
     let mut clauses = Vec::new();

@@ -116,7 +116,7 @@ impl Authority {
     pub(crate) fn root_with(trust_domain: &str, change: impl FnOnce(&mut Draft)) -> Self {
         let key = key();
         let name = der::common_name(&format!("root of {trust_domain}"));
-        let mut draft = authority_draft(&key, trust_domain, (&name, &name));
+        let mut draft = authority_draft(&key, trust_domain, Names::own(&name));
         change(&mut draft);
         Self {
             der: draft.signed_by(&key),
@@ -134,7 +134,11 @@ impl Authority {
             "intermediate {}",
             hex::encode(key.subject_key_id())
         ));
-        let mut draft = authority_draft(&key, super::OURS, (&self.name, &name));
+        let names = Names {
+            issuer: &self.name,
+            subject: &name,
+        };
+        let mut draft = authority_draft(&key, super::OURS, names);
         draft.set(Extension::authority_key_id(&self.key_id));
         change(&mut draft);
         let der = draft.signed_by(&self.key);
@@ -162,7 +166,12 @@ impl Authority {
     /// A good leaf before it is signed, and its key.
     pub(crate) fn draft(&self, id: &str) -> (Draft, PrivateKey) {
         let key = key();
-        let mut draft = base(&key, (&self.name, &der::common_name("workload")));
+        let subject = der::common_name("workload");
+        let names = Names {
+            issuer: &self.name,
+            subject: &subject,
+        };
+        let mut draft = base(&key, names);
         draft
             .set(Extension::key_usage(DIGITAL_SIGNATURE))
             .set(Extension::purposes(&[SERVER_AUTH, CLIENT_AUTH]))
@@ -226,7 +235,24 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-fn authority_draft(key: &PrivateKey, trust_domain: &str, names: (&[u8], &[u8])) -> Draft {
+/// Who signs, and who is signed, in DER.
+#[derive(Clone, Copy)]
+struct Names<'n> {
+    issuer: &'n [u8],
+    subject: &'n [u8],
+}
+
+impl<'n> Names<'n> {
+    /// One that signs itself.
+    fn own(name: &'n [u8]) -> Self {
+        Self {
+            issuer: name,
+            subject: name,
+        }
+    }
+}
+
+fn authority_draft(key: &PrivateKey, trust_domain: &str, names: Names<'_>) -> Draft {
     let mut draft = base(key, names);
     draft
         .set(Extension::key_usage(KEY_CERT_SIGN | CRL_SIGN))
@@ -236,7 +262,7 @@ fn authority_draft(key: &PrivateKey, trust_domain: &str, names: (&[u8], &[u8])) 
     draft
 }
 
-fn base(key: &PrivateKey, (issuer, subject): (&[u8], &[u8])) -> Draft {
+fn base(key: &PrivateKey, names: Names<'_>) -> Draft {
     let mut serial = crypto::random::<16>().unwrap();
     serial[0] = serial[0] & 0x7f | 0x40;
     Draft {
@@ -244,10 +270,10 @@ fn base(key: &PrivateKey, (issuer, subject): (&[u8], &[u8])) -> Draft {
         serial: der::integer(&serial),
         algorithm: ecdsa_with_sha256(),
         outer_algorithm: ecdsa_with_sha256(),
-        issuer: issuer.to_vec(),
+        issuer: names.issuer.to_vec(),
         not_before: hours_ago(1),
         not_after: in_hours(1),
-        subject: subject.to_vec(),
+        subject: names.subject.to_vec(),
         spki: key.spki_der().to_vec(),
         extensions: Vec::new(),
     }

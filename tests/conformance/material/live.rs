@@ -53,7 +53,7 @@ impl Attested {
 }
 
 pub(crate) fn to_server(server: &Server<'_>, svid: &Svid) -> Channel {
-    grpc::to_server(server, Some((svid.chain.clone(), &svid.key)))
+    grpc::to_server(server, Some(grpc::identity(&svid.chain, &svid.key)))
 }
 
 /// The server's admin socket.

@@ -25,21 +25,21 @@ use tower::service_fn;
 
 use super::{Server, TRUST_DOMAIN};
 
-/// A chain, DER, and its key.
-pub type Svid<'a> = (Vec<Vec<u8>>, &'a PrivateKey);
-
 /// A channel to the server's TLS port, by the bundle that it shows; with an identity or not.
-pub fn to_server(server: &Server<'_>, identity: Option<Svid<'_>>) -> Channel {
+pub fn to_server(server: &Server<'_>, identity: Option<Identity>) -> Channel {
     let domain = TrustDomain::new(TRUST_DOMAIN).unwrap();
     let bundle = Bundle::from_pem(domain, &server.run(&["bundle", "show"]).ok()).unwrap();
     let (_, trust) = watch::channel(Arc::new(Trust::new(&[bundle])));
-    let identity = identity.map(|(chain, key)| {
-        let chain = chain.into_iter().map(Into::into).collect();
-        watch::channel(Some(Arc::new(Identity::new(chain, key).unwrap()))).1
-    });
+    let identity = identity.map(|identity| watch::channel(Some(Arc::new(identity))).1);
     let expect = SpiffeId::new(format!("spiffe://{TRUST_DOMAIN}/spire/server")).unwrap();
     let config = client_config(identity, trust, Expect::Exactly(vec![expect]), &[b"h2"]).unwrap();
     over_tls(server.port, config)
+}
+
+/// The identity of a chain in DER and its key.
+pub fn identity(chain: &[Vec<u8>], key: &PrivateKey) -> Identity {
+    let chain = chain.iter().cloned().map(Into::into);
+    Identity::new(chain.collect(), key).unwrap()
 }
 
 /// A channel over TLS with any configuration.
