@@ -5,6 +5,7 @@
 
 mod endpoint;
 mod health;
+mod kept;
 mod pool;
 mod route;
 

@@ -5,8 +5,7 @@
 //! connection closed under it, and was not sent, goes out once more on a new one.
 
 use std::{
-    mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -17,10 +16,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::{DialError, endpoint::Line};
+use super::{DialError, endpoint::Line, kept::Kept};
 use crate::{
     body::Body,
     config::Protocol,
@@ -50,14 +49,6 @@ pub(crate) struct Pool {
     protocol: Protocol,
     tasks: TaskTracker,
     kept: Mutex<Kept>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    /// Raised when everything kept becomes void; older connections do not come back.
-    generation: u64,
-    idle: Vec<(http1::SendRequest<Body>, Instant)>,
-    shared: Option<http2::SendRequest<Body>>,
 }
 
 /// An HTTP/1.1 connection in use, and where it goes back to.
@@ -98,10 +89,7 @@ impl Pool {
 
     /// Voids what is kept: connections made with an identity or trust that is past.
     pub(crate) fn renew(&self) {
-        let mut kept = self.lock();
-        kept.generation += 1;
-        kept.idle.clear();
-        kept.shared = None;
+        self.lock().renew();
     }
 
     /// Sends a request and waits for the head of the response; an HTTP/1.1 connection has to
@@ -144,7 +132,8 @@ impl Pool {
     }
 
     async fn send_http2(self: &Arc<Self>, mut request: Request<Body>) -> Result<Answer, SendError> {
-        if let Some(mut sender) = self.shared() {
+        let shared = self.lock().shared();
+        if let Some(mut sender) = shared {
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(Answer::shared(response)),
                 Err(mut failure) => {
@@ -161,7 +150,7 @@ impl Pool {
     }
 
     async fn connect_http1(self: &Arc<Self>) -> Result<Lease, SendError> {
-        let generation = self.lock().generation;
+        let generation = self.lock().generation();
         let stream = TokioIo::new(self.line.dial().await?);
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source))?;
@@ -174,7 +163,7 @@ impl Pool {
     }
 
     async fn connect_http2(&self) -> Result<http2::SendRequest<Body>, SendError> {
-        let generation = self.lock().generation;
+        let generation = self.lock().generation();
         let stream = TokioIo::new(self.line.dial().await?);
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -185,10 +174,7 @@ impl Pool {
             .await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source))?;
         self.carry(connection)?;
-        let mut kept = self.lock();
-        if kept.generation == generation {
-            kept.shared = Some(sender.clone());
-        }
+        self.lock().share(generation, sender.clone());
         Ok(sender)
     }
 
@@ -209,29 +195,12 @@ impl Pool {
 
     fn take_idle(self: &Arc<Self>) -> Option<Lease> {
         let mut kept = self.lock();
-        while let Some((sender, since)) = kept.idle.pop() {
-            if sender.is_ready() && since.elapsed() < IDLE {
-                let generation = kept.generation;
-                return Some(Lease {
-                    pool: Arc::clone(self),
-                    generation,
-                    sender,
-                });
-            }
-        }
-        None
-    }
-
-    fn shared(&self) -> Option<http2::SendRequest<Body>> {
-        let mut kept = self.lock();
-        if kept
-            .shared
-            .as_ref()
-            .is_some_and(|sender| sender.is_closed())
-        {
-            kept.shared = None;
-        }
-        kept.shared.clone()
+        let sender = kept.take_idle()?;
+        Some(Lease {
+            pool: Arc::clone(self),
+            generation: kept.generation(),
+            sender,
+        })
     }
 
     fn unsent(&self, failure: &mut TrySendError<Request<Body>>) -> Option<Request<Body>> {
@@ -249,7 +218,7 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -273,19 +242,7 @@ impl Answer {
 impl Lease {
     /// Gives the connection back once its response has ended.
     pub(crate) fn give_back(self) {
-        let mut kept = self.pool.lock();
-        if kept.generation != self.generation || self.sender.is_closed() {
-            return;
-        }
-        if kept.idle.len() >= MOST_IDLE {
-            let fresh = |(_, since): &(_, Instant)| since.elapsed() < IDLE;
-            let mut idle = mem::take(&mut kept.idle);
-            idle.retain(fresh);
-            kept.idle = idle;
-        }
-        if kept.idle.len() < MOST_IDLE {
-            kept.idle.push((self.sender, Instant::now()));
-        }
+        self.pool.lock().put_idle(self.generation, self.sender);
     }
 }
 
@@ -302,8 +259,6 @@ impl From<SendError> for End {
 
 /// Envoy's stream idle timeout: nothing from the next hop for this long is no answer.
 const RESPONSE: Duration = Duration::from_secs(300);
-const IDLE: Duration = Duration::from_secs(60);
-const MOST_IDLE: usize = 128;
 const PING: Duration = Duration::from_secs(30);
 const WINDOW: u32 = 1 << 20;
 
@@ -324,7 +279,7 @@ mod tests {
     use super::*;
     use crate::{
         config::Target,
-        destination::{Health, Route},
+        destination::{Health, Route, kept::IDLE},
     };
 
     /// An application that answers `hello`, and counts the connections that come to it.
