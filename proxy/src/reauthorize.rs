@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     clock,
-    flow::{End, Policy, Shutdown},
+    flow::{End, Policy, Shutdown, whole},
     latest::change,
     peer::Peer,
     policy::SharedPolicy,
@@ -101,9 +101,8 @@ impl From<Lost> for End {
     fn from(lost: Lost) -> Self {
         match lost {
             Lost::Identity => Self::Shutdown(Shutdown::Identity),
-            Lost::Peer(_) | Lost::Denied(_) => {
-                Self::Policy(Policy::Withdrawn(lost.to_string().into()))
-            }
+            Lost::Peer(_) => Self::Policy(Policy::Distrusted(whole(&lost))),
+            Lost::Denied(why) => Self::Policy(Policy::Withdrawn(why.into())),
         }
     }
 }
@@ -161,8 +160,8 @@ mod tests {
             }
         }
 
-        /// Why the connection is lost after `change`, if it is within an hour.
-        async fn lost(&self, denied: Option<&str>, change: impl FnOnce(&Self)) -> Option<String> {
+        /// How the connection ends after `change`, if it does within an hour.
+        async fn lost(&self, denied: Option<&str>, change: impl FnOnce(&Self)) -> Option<End> {
             let sources = self.sources.as_of_now();
             let mut lost = pin!(sources.lost(&self.peer, |_| denied.map(str::to_owned)));
             let hour = Duration::from_secs(3600);
@@ -171,7 +170,7 @@ mod tests {
                 "nothing changed"
             );
             change(self);
-            timeout(hour, lost).await.ok().map(|lost| lost.to_string())
+            timeout(hour, lost).await.ok().map(End::from)
         }
     }
 
@@ -179,9 +178,12 @@ mod tests {
     async fn a_policy_that_objects_ends_a_connection_and_one_that_does_not_leaves_it() {
         let stage = Stage::new();
         let change = |stage: &Stage| drop(stage.policy.send_replace(policy()));
-        assert_eq!(stage.lost(None, change).await, None);
+        assert!(stage.lost(None, change).await.is_none());
         let lost = stage.lost(Some("no rule allows it"), change).await;
-        assert_eq!(lost.as_deref(), Some("no rule allows it"));
+        assert!(
+            matches!(&lost, Some(End::Policy(Policy::Withdrawn(why))) if &**why == "no rule allows it"),
+            "{lost:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -192,19 +194,27 @@ mod tests {
                 .trust
                 .send_replace(Arc::new(Trust::new([&stage.authority])));
         };
-        assert_eq!(stage.lost(None, same).await, None);
+        assert!(stage.lost(None, same).await.is_none());
         let nothing = Bundle::empty("example.org".parse().unwrap());
         let lost = stage.lost(None, |stage| {
             stage.trust.send_replace(Arc::new(Trust::new([&nothing])));
         });
-        assert_eq!(lost.await.as_deref(), Some("the peer is no longer trusted"));
+        let lost = lost.await;
+        assert!(
+            matches!(&lost, Some(End::Policy(Policy::Distrusted(why)))
+                if why.starts_with("the peer is no longer trusted: no authorities are known")),
+            "{lost:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_proxy_without_identity_speaks_for_nobody() {
         let stage = Stage::new();
         let lost = stage.lost(None, |stage| drop(stage.identity.send_replace(None)));
-        let why = "the proxy's own identity is withdrawn";
-        assert_eq!(lost.await.as_deref(), Some(why));
+        let lost = lost.await;
+        assert!(
+            matches!(lost, Some(End::Shutdown(Shutdown::Identity))),
+            "{lost:?}"
+        );
     }
 }

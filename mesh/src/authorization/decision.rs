@@ -123,7 +123,7 @@ impl RuleRef {
         &self.policy.name
     }
 
-    /// Its place in `spec.rules`, from 0.
+    /// Its index in `spec.rules`, from 0.
     pub fn index(&self) -> usize {
         self.index
     }
@@ -188,11 +188,17 @@ impl fmt::Display for Decision {
 
 impl fmt::Display for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.why {
-            PermitWhy::NoAllowPolicy => {
+        self.why.fmt(f)
+    }
+}
+
+impl fmt::Display for PermitWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAllowPolicy => {
                 f.write_str("permitted: no ALLOW policy restricts this workload")
             }
-            PermitWhy::Rule(rule) => write!(f, "permitted by {rule}"),
+            Self::Rule(rule) => write!(f, "permitted by {rule}"),
         }
     }
 }

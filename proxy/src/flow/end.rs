@@ -39,8 +39,10 @@ pub(crate) enum Downstream {
 pub(crate) enum Policy {
     /// No rule permits it.
     Denied(Arc<str>),
-    /// A change ended what was permitted, or trusted, before.
+    /// A change of the policies ended what was permitted before.
     Withdrawn(Arc<str>),
+    /// A change of trust ended it: the client's authority is withdrawn.
+    Distrusted(Arc<str>),
 }
 
 /// What the next hop did, or did not do.
@@ -102,7 +104,9 @@ impl End {
                 | Downstream::Malformed(why)
                 | Downstream::Broken(why),
             )
-            | Self::Policy(Policy::Denied(why) | Policy::Withdrawn(why))
+            | Self::Policy(
+                Policy::Denied(why) | Policy::Withdrawn(why) | Policy::Distrusted(why),
+            )
             | Self::Upstream(
                 Upstream::Unreachable(why) | Upstream::Broken(why) | Upstream::Timeout(why),
             ) => why,
@@ -126,7 +130,7 @@ impl fmt::Display for End {
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "broken by the client",
             Self::Policy(Policy::Denied(_)) => "denied",
             Self::Downstream(Downstream::Silent)
-            | Self::Policy(Policy::Withdrawn(_))
+            | Self::Policy(Policy::Withdrawn(_) | Policy::Distrusted(_))
             | Self::Shutdown(_) => "cut",
             Self::Upstream(Upstream::Unreachable(_) | Upstream::Timeout(_)) => "failed",
             Self::Upstream(Upstream::Broken(_)) => "broken",

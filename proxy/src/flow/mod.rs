@@ -4,7 +4,6 @@
 mod end;
 
 use std::{
-    fmt,
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
@@ -13,8 +12,9 @@ use std::{
 };
 
 use http::{HeaderValue, Method, StatusCode, Uri};
+use signet_mesh::PermitWhy;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{field, info, warn};
 
 pub(crate) use end::{Downstream, End, Policy, Shutdown, Upstream, whole};
 
@@ -29,7 +29,7 @@ pub(crate) struct Flow {
     status: Option<StatusCode>,
     traffic: Arc<Traffic>,
     /// What permitted it.
-    permitted_by: Option<String>,
+    permitted_by: Option<PermitWhy>,
     end: Option<End>,
 }
 
@@ -115,10 +115,8 @@ impl Flow {
     }
 
     /// Notes what permitted it.
-    pub(crate) fn permitted(&mut self, by: &dyn fmt::Display) {
-        if tracing::enabled!(target: ACCESS_LOG, tracing::Level::INFO) {
-            self.permitted_by = Some(by.to_string());
-        }
+    pub(crate) fn permitted(&mut self, by: &PermitWhy) {
+        self.permitted_by = Some(by.clone());
     }
 
     /// Notes the head of the response.
@@ -142,7 +140,7 @@ impl Flow {
                     client = %self.who.client,
                     destination = self.who.other.destination(),
                     status = self.status.map(|status| status.as_u16()),
-                    permitted_by = self.permitted_by.as_deref(),
+                    permitted_by = self.permitted_by.as_ref().map(field::display),
                     reason = self.reason(end),
                     response_flags = end.flag(),
                     bytes_received = self.traffic.received(),
@@ -259,7 +257,7 @@ mod tests {
         let (told, ()) = lines(async {
             let mut flow = request();
             flow.who.other = Other::Peer("spiffe://example.org/web".into());
-            flow.permitted(&"policy shop/orders");
+            flow.permitted(&PermitWhy::NoAllowPolicy);
             tokio::time::sleep(std::time::Duration::from_millis(7)).await;
             flow.answered(StatusCode::OK);
             flow.traffic().add_sent(5);
@@ -269,7 +267,7 @@ mod tests {
         assert_eq!(told.lines().count(), 1, "{told}");
         for part in [
             "GET /hello port=\"web\" peer=\"spiffe://example.org/web\" client=127.0.0.1:9 status=200",
-            "permitted_by=\"policy shop/orders\" response_flags=\"-\" bytes_received=0 bytes_sent=5",
+            "permitted_by=permitted: no ALLOW policy restricts this workload response_flags=\"-\" bytes_received=0 bytes_sent=5",
             "duration_ms=7 upstream_ms=7 request_id=\"r-1\"",
         ] {
             assert!(told.contains(part), "{part} in {told}");

@@ -33,7 +33,7 @@ pub(crate) async fn forward(
     mut flow: Flow,
 ) -> Response<Outgoing> {
     if let Right::Permitted(ticket) = &right {
-        flow.permitted(ticket.permit());
+        flow.permitted(ticket.permit().why());
     }
     let kind = request.kind();
     let request = match addressed(request, endpoint.protocol()) {

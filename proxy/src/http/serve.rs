@@ -1,6 +1,12 @@
 //! Serves one HTTP connection until it ends, must end, or loses its right to be.
 
-use std::{convert::Infallible, future::Future, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
@@ -8,12 +14,16 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::sleep,
+};
 
 use super::outgoing::Outgoing;
 
 /// Serves requests with `answer`. When `drain` is ready, running requests end and no new
-/// one begins; when `lost` is ready, everything on the connection is cut.
+/// one begins; when `lost` is ready, everything on the connection is cut. A connection on which
+/// nothing is asked ends by itself.
 pub(crate) async fn serve<I, A, F>(
     io: I,
     answer: A,
@@ -24,12 +34,16 @@ pub(crate) async fn serve<I, A, F>(
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
+    let asked = AtomicBool::new(false);
     let service = service_fn(|request| {
+        asked.store(true, Ordering::Relaxed);
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let server = server();
     let mut connection = pin!(server.serve_connection(TokioIo::new(io), service));
+    // The server's own deadline for a head begins only when it knows the version of HTTP.
+    let mut first = pin!(sleep(HEADERS));
     let (mut drain, mut lost) = (pin!(drain), pin!(lost));
     let mut draining = false;
     loop {
@@ -40,6 +54,11 @@ pub(crate) async fn serve<I, A, F>(
             () = drain.as_mut(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
+            }
+            () = first.as_mut(), if !first.is_elapsed() => {
+                if !asked.load(Ordering::Relaxed) {
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
     }
@@ -80,7 +99,7 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
         sync::oneshot,
-        time::{Instant, sleep},
+        time::{Instant, timeout},
     };
 
     use super::*;
@@ -133,22 +152,59 @@ mod tests {
         assert_eq!(told, "");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_never_ends_its_head_is_sent_away_after_a_minute() {
+    /// How long a client is served that begins with `start` and then says one byte now and then.
+    async fn patience_with(start: &[u8]) -> Duration {
         let (mut client, server) = duplex(4096);
-        client.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+        client.write_all(start).await.unwrap();
         let started = Instant::now();
         let slow = async {
-            // One byte now and then is no progress.
-            while client.write_all(b"a").await.is_ok() {
-                sleep(Duration::from_secs(5)).await;
+            loop {
+                sleep(Duration::from_secs(7)).await;
+                if client.write_all(b"a").await.is_err() {
+                    pending::<()>().await;
+                }
             }
         };
         let served = serve(server, |_| hello(Duration::ZERO), pending(), pending());
         tokio::select! {
-            () = served => {}
-            () = slow => {}
+            () = served => started.elapsed(),
+            () = slow => Duration::MAX,
+            () = sleep(HEADERS * 2) => Duration::MAX,
         }
-        assert!(started.elapsed() <= HEADERS * 2, "{:?}", started.elapsed());
+    }
+
+    /// How long a client is served that says `start` and then nothing.
+    async fn silent_after(start: &[u8]) -> Duration {
+        let (mut client, server) = duplex(4096);
+        client.write_all(start).await.unwrap();
+        let started = Instant::now();
+        let served = serve(server, |_| hello(Duration::ZERO), pending(), pending());
+        timeout(HEADERS * 2, served)
+            .await
+            .map_or(Duration::MAX, |()| started.elapsed())
+    }
+
+    /// The beginning of HTTP/2 (RFC 9113 §3.4), without its settings.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    /// Timers are exact to the millisecond.
+    #[track_caller]
+    fn is_a_minute(took: Duration) {
+        let late = Duration::from_millis(10);
+        assert!((HEADERS..HEADERS + late).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_whole_head_of_a_request_has_a_minute_however_it_trickles() {
+        is_a_minute(patience_with(b"GET / HTTP/1.1\r\nhost: ").await);
+        let second = [GET, b"GET /second HTTP/1.1\r\nhost: "].concat();
+        is_a_minute(patience_with(&second).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_asks_for_nothing_is_sent_away_after_a_minute() {
+        for start in [&b""[..], b"PRI * HTTP/2.0\r\n", PREFACE] {
+            is_a_minute(silent_after(start).await);
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Port {
             sources,
             permit,
         } = authorized;
-        flow.permitted(&permit);
+        flow.permitted(permit.why());
         tokio::select! {
             end = self.pass(stream, flow.traffic()) => end,
             lost = sources.lost(&peer, |policy| self.objection(policy, &peer)) => lost.into(),
