@@ -10,7 +10,7 @@ use bytes::{Buf as _, Bytes};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use crate::flow::Traffic;
+use crate::{flow::Traffic, headers};
 
 /// The body of a request or of a response.
 #[derive(Debug)]
@@ -44,9 +44,10 @@ impl HttpBody for Body {
         match &mut *self {
             Self::Incoming(body) => Pin::new(body).poll_frame(context),
             Self::Counted(body, traffic) => {
-                let frame = ready!(Pin::new(body).poll_frame(context));
-                if let Some(Ok(frame)) = &frame {
+                let mut frame = ready!(Pin::new(body).poll_frame(context));
+                if let Some(Ok(frame)) = &mut frame {
                     traffic.add_received(length(frame));
+                    frame.trailers_mut().map(headers::strip_trailers);
                 }
                 Poll::Ready(frame)
             }

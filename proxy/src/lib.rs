@@ -12,6 +12,7 @@ mod clock;
 mod config;
 mod destination;
 mod flow;
+mod headers;
 mod http;
 mod identity;
 mod inbound;

@@ -23,6 +23,7 @@ mod quickstart;
 mod reload;
 mod restart;
 mod rotation;
+mod smuggling;
 mod workload_api;
 mod x509pop;
 

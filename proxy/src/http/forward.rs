@@ -1,9 +1,9 @@
 //! Sends a request that has the right to it to the next hop, and gives its response to the client.
 
-use http::{Request, Response, Uri, Version, header, uri};
+use http::{HeaderValue, Request, Response, Uri, Version, header, uri};
+use hyper::body::Body as _;
 
 use super::{
-    headers,
     in_flight::Ticket,
     outgoing::Outgoing,
     reply::{Kind, reply},
@@ -14,6 +14,7 @@ use crate::{
     config::Protocol,
     destination::Endpoint,
     flow::{End, Flow},
+    headers,
 };
 
 /// What lets a request pass.
@@ -65,7 +66,6 @@ fn addressed(request: HttpRequest, next: Protocol) -> Result<Request<Body>, End>
     let HttpRequest {
         asks, mut inner, ..
     } = request;
-    headers::strip_hop_by_hop(inner.headers_mut());
     let mut parts = uri::Parts::default();
     let path = inner.uri().path_and_query().cloned();
     parts.path_and_query = Some(path.unwrap_or_else(|| uri::PathAndQuery::from_static("/")));
@@ -73,14 +73,19 @@ fn addressed(request: HttpRequest, next: Protocol) -> Result<Request<Body>, End>
         Protocol::Http2 => {
             inner.headers_mut().remove(header::HOST);
             let authority = uri::Authority::try_from(asks.host.as_bytes());
-            let invalid = |_| End::malformed("the host of the request is not valid");
-            parts.authority = Some(authority.map_err(invalid)?);
+            parts.authority = Some(authority.map_err(|_invalid| End::malformed(NOT_A_TARGET))?);
             parts.scheme = Some(uri::Scheme::HTTP);
             *inner.version_mut() = Version::HTTP_2;
         }
         Protocol::Http | Protocol::Tcp => {
-            inner.headers_mut().insert(header::HOST, asks.host.clone());
             *inner.version_mut() = Version::HTTP_11;
+            // Without it, a GET whose length nobody knows would go on without its body.
+            if !inner.body().is_end_stream() && inner.body().size_hint().exact().is_none() {
+                let chunked = HeaderValue::from_static("chunked");
+                let fields = inner.headers_mut();
+                fields.remove(header::CONTENT_LENGTH);
+                fields.insert(header::TRANSFER_ENCODING, chunked);
+            }
         }
     }
     *inner.uri_mut() = Uri::from_parts(parts).map_err(|_invalid| End::malformed(NOT_A_TARGET))?;

@@ -1,7 +1,6 @@
-//! What HTTP ports of both directions share: requests, headers, bodies, replies.
+//! What HTTP ports of both directions share: requests, responses, replies.
 
 pub(crate) mod forward;
-pub(crate) mod headers;
 pub(crate) mod in_flight;
 pub(crate) mod outgoing;
 pub(crate) mod reply;

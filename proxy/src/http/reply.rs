@@ -4,8 +4,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
-use super::headers::X_REQUEST_ID;
-use crate::flow::{Downstream, End, Upstream};
+use crate::{
+    flow::{Downstream, End, Upstream},
+    headers::X_REQUEST_ID,
+};
 
 /// In which terms a client wants to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

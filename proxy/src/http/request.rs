@@ -1,19 +1,18 @@
 //! A request, read once: what policy, the log and the next hop want to know of it, and that it is
-//! one that can be proxied at all.
+//! one that can be proxied at all. What policy judges is what goes on: its headers are already those
+//! of the next hop, its path and host have one reading.
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, uri::Authority};
 use hyper::body::Incoming;
 use signet_mesh::HttpPath;
 
-use super::{
-    headers::{self, X_FORWARDED_CLIENT_CERT},
-    reply::Kind,
-};
+use super::reply::Kind;
 use crate::{
     body::Body,
     flow::{Downstream, End, Flow, Who},
+    headers::{self, X_FORWARDED_CLIENT_CERT},
 };
 
 /// A request that can be judged and forwarded.
@@ -44,16 +43,20 @@ pub(crate) struct Unreadable {
 
 impl HttpRequest {
     /// Reads a request that came in, and begins its record. What it says of its client's
-    /// certificate is thrown away, whoever says it: only a proxy may.
+    /// certificate is thrown away, whoever says it: only a proxy may. What concerns one hop goes
+    /// before anything is set, or `connection` could name what the proxy says.
     pub(crate) fn read(
         mut request: Request<Incoming>,
         who: Who,
     ) -> (Flow, Result<Self, Unreadable>) {
-        request.headers_mut().remove(X_FORWARDED_CLIENT_CERT);
-        let id = headers::request_id(request.headers_mut());
+        let supported = supported(&request);
+        let fields = request.headers_mut();
+        headers::strip_hop_by_hop(fields);
+        fields.remove(X_FORWARDED_CLIENT_CERT);
+        let id = headers::request_id(fields);
         let flow = Flow::request(who, &request, id);
         let kind = Kind::of(request.headers());
-        let read = match asks(&mut request) {
+        let read = match supported.and_then(|()| asks(&mut request)) {
             Ok(asks) => Ok(Self {
                 asks: Arc::new(asks),
                 kind,
@@ -87,11 +90,12 @@ impl HttpRequest {
 }
 
 fn asks(request: &mut Request<Incoming>) -> Result<Asks, End> {
-    if let Some(why) = unsupported(request) {
-        return Err(End::Downstream(Downstream::NotSupported(why)));
-    }
-    let host = host(request).ok_or_else(|| End::malformed("the request names no host"))?;
+    let host = host(request)?;
+    request.headers_mut().insert(header::HOST, host.clone());
     let path = HttpPath::parse(request.uri().path()).map_err(End::malformed)?;
+    if path.as_str() == "*" && request.method() != Method::OPTIONS {
+        return Err(End::malformed(NOT_A_TARGET));
+    }
     let path = path.into_owned();
     if path.was_changed() {
         *request.uri_mut() = with_path(request.uri(), &path)?;
@@ -103,23 +107,62 @@ fn asks(request: &mut Request<Incoming>) -> Result<Asks, End> {
     })
 }
 
-/// Why this request cannot be proxied at all, if so.
-fn unsupported<B>(request: &Request<B>) -> Option<&'static str> {
+/// Whether this request can be proxied at all.
+fn supported<B>(request: &Request<B>) -> Result<(), End> {
+    let not = |why| Err(End::Downstream(Downstream::NotSupported(why)));
     if request.method() == Method::CONNECT {
-        return Some("CONNECT is not supported");
+        return not("CONNECT is not supported");
     }
     if request.headers().contains_key(header::UPGRADE) {
-        return Some("protocol upgrades are not supported on HTTP ports; declare the port as TCP");
+        return not("protocol upgrades are not supported on HTTP ports; declare the port as TCP");
     }
-    None
+    // `chunked` ends with this hop. Another coding would be taken off here and not be told of.
+    let codings = request.headers().get_all(header::TRANSFER_ENCODING);
+    let mut codings = codings.iter();
+    let plain = codings
+        .next()
+        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    if !plain || codings.next().is_some() {
+        return not("no transfer coding but chunked is supported");
+    }
+    Ok(())
 }
 
-/// The host that the client asked: HTTP/2's authority, else the Host header.
-fn host<B>(request: &Request<B>) -> Option<HeaderValue> {
-    match request.uri().authority() {
-        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
-        None => request.headers().get(header::HOST).cloned(),
+/// The host that the client asked: the target's authority, else the Host header. One that could be
+/// taken for two is refused; a target's authority overrules the Host header of HTTP/1.1
+/// (RFC 9112 §3.2.2), in HTTP/2 they have to agree (RFC 9113 §8.3.1).
+fn host<B>(request: &Request<B>) -> Result<HeaderValue, End> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let header = named.next();
+    if named.next().is_some() {
+        return Err(End::malformed("the request names more than one host"));
     }
+    let Some(target) = request.uri().authority() else {
+        let header = header.ok_or_else(|| End::malformed("the request names no host"))?;
+        return Authority::try_from(header.as_bytes())
+            .ok()
+            .and_then(|authority| only_host(&authority))
+            .ok_or_else(|| End::malformed(NOT_A_HOST));
+    };
+    let differs = |host: &HeaderValue| {
+        !host
+            .as_bytes()
+            .eq_ignore_ascii_case(target.as_str().as_bytes())
+    };
+    if request.version() == Version::HTTP_2 && header.is_some_and(differs) {
+        return Err(End::malformed(
+            "the Host header names another host than the request does",
+        ));
+    }
+    only_host(target).ok_or_else(|| End::malformed(NOT_A_HOST))
+}
+
+/// An authority that is host and port; what stands before an `@` would pass for the host in some
+/// readers (RFC 9110 §4.2.4).
+fn only_host(authority: &Authority) -> Option<HeaderValue> {
+    let text = authority.as_str();
+    let plain = !text.contains('@') && !authority.host().is_empty();
+    plain.then(|| HeaderValue::from_str(text).ok()).flatten()
 }
 
 fn with_path(uri: &Uri, path: &HttpPath<'_>) -> Result<Uri, End> {
@@ -135,3 +178,4 @@ fn with_path(uri: &Uri, path: &HttpPath<'_>) -> Result<Uri, End> {
 
 /// A target that no URI can be made of.
 pub(super) const NOT_A_TARGET: &str = "the target of the request is not valid";
+const NOT_A_HOST: &str = "the host of the request is not valid";

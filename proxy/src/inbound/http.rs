@@ -11,9 +11,9 @@ use super::{Authenticated, Port};
 use crate::{
     clock,
     flow::{End, Flow, Policy, Shutdown, Who},
+    headers,
     http::{
         forward::{Right, forward, refuse},
-        headers,
         in_flight::{Facts, InFlight, Ticket},
         outgoing::Outgoing,
         request::HttpRequest,

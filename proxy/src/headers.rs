@@ -29,6 +29,15 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes from the trailers of a request what the proxy says in its head, for an application that
+/// makes no difference between the two.
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip_hop_by_hop(trailers);
+    for name in [X_FORWARDED_CLIENT_CERT, X_REQUEST_ID, header::HOST] {
+        trailers.remove(name);
+    }
+}
+
 /// The request's id: the one it has if it is a plausible one, else a new one.
 pub(crate) fn request_id(headers: &mut HeaderMap) -> HeaderValue {
     if let Some(id) = headers.get(&X_REQUEST_ID).filter(|id| plausible(id)) {
