@@ -290,11 +290,11 @@ mod tests {
     #[test]
     fn a_changed_bit_anywhere_is_refused() {
         let (_, der) = sample();
-        for place in 0..der.len() {
+        for at in 0..der.len() {
             for bit in 0..8 {
                 let mut changed = der.clone();
-                *changed.get_mut(place).expect("byte") ^= 1 << bit;
-                assert!(parse(&changed).is_err(), "bit {bit} of byte {place}");
+                *changed.get_mut(at).expect("byte") ^= 1 << bit;
+                assert!(parse(&changed).is_err(), "bit {bit} of byte {at}");
             }
         }
     }

@@ -24,14 +24,14 @@ pub enum IdError {
         /// What is wrong with it.
         source: SpiffeIdError,
     },
-    /// The two parts of a message do not fit together.
+    /// The two fields of a message do not fit together.
     #[error(
         "trust domain {trust_domain:?} and path {path:?} make no SPIFFE ID; the path starts with a slash"
     )]
-    Parts {
-        /// The first part.
+    Fields {
+        /// The first field.
         trust_domain: String,
-        /// The second part.
+        /// The second field.
         path: String,
     },
     /// The ID of a member where that of a trust domain is expected.
@@ -91,16 +91,16 @@ pub fn parse_trust_domain_id(text: &str) -> Result<TrustDomain, IdError> {
     Ok(trust_domain)
 }
 
-/// Reads an ID in the two parts that SPIRE's messages have.
+/// Reads an ID in the two fields that SPIRE's messages have.
 pub fn from_proto(id: Option<&types::Spiffeid>) -> Result<SpiffeId, IdError> {
     let id = id.ok_or(IdError::Missing)?;
     if id.trust_domain.is_empty() && id.path.is_empty() {
         return Err(IdError::Missing);
     }
     let parsed = parse(&[SCHEME, &id.trust_domain, &id.path].concat())?;
-    // A slash in the name, or none in the path, would move the border between the two parts.
+    // A slash in the name, or none in the path, would move the border between the two.
     if parsed.trust_domain_name() != id.trust_domain {
-        return Err(IdError::Parts {
+        return Err(IdError::Fields {
             trust_domain: id.trust_domain.clone(),
             path: id.path.clone(),
         });
@@ -108,7 +108,7 @@ pub fn from_proto(id: Option<&types::Spiffeid>) -> Result<SpiffeId, IdError> {
     Ok(parsed)
 }
 
-/// The ID in the two parts that SPIRE's messages have.
+/// The ID in the two fields that SPIRE's messages have.
 pub fn to_proto(id: &SpiffeId) -> types::Spiffeid {
     types::Spiffeid {
         trust_domain: id.trust_domain_name().to_owned(),

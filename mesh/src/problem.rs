@@ -1,4 +1,4 @@
-//! What is wrong with a document, and what is only suspicious: each with its place and the remedy.
+//! What is wrong with a document, and what is only suspicious: each with its location and the remedy.
 
 use std::{fmt, sync::Arc};
 

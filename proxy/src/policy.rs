@@ -196,14 +196,14 @@ fn read(stamps: &[Stamp], workload: &Workload, root: &str) -> anyhow::Result<Wor
 }
 
 fn read_bounded(path: &Path) -> anyhow::Result<String> {
-    let place = || format!("policies: {}", path.display());
+    let file_name = || format!("policies: {}", path.display());
     let mut text = String::new();
-    let file = fs::File::open(path).with_context(place)?;
+    let file = fs::File::open(path).with_context(file_name)?;
     file.take(MAX_SIZE + 1)
         .read_to_string(&mut text)
-        .with_context(place)?;
+        .with_context(file_name)?;
     if u64::try_from(text.len()).is_ok_and(|length| length > MAX_SIZE) {
-        bail!("{}: is larger than {MAX_SIZE} bytes", place());
+        bail!("{}: is larger than {MAX_SIZE} bytes", file_name());
     }
     Ok(text)
 }

@@ -109,14 +109,14 @@ fn tests_by_row() -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in rust_files(&folder()) {
         let text = fs::read_to_string(&file).unwrap();
-        let place = file.strip_prefix(folder()).unwrap().with_extension("");
-        let place = place.display().to_string().replace('/', "::");
+        let module = file.strip_prefix(folder()).unwrap().with_extension("");
+        let module = module.display().to_string().replace('/', "::");
         for name in tests_in(&text) {
             for row in rows_of(name) {
                 found
                     .entry(row)
                     .or_default()
-                    .push(format!("{place}::{name}"));
+                    .push(format!("{module}::{name}"));
             }
         }
     }

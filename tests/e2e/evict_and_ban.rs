@@ -1,4 +1,4 @@
-//! Agents that lose their standing.
+//! Agents that are banned or evicted.
 
 use signet_proto::spire::api::types::{PermissionDeniedDetails, permission_denied_details::Reason};
 

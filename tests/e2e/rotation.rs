@@ -1,4 +1,4 @@
-//! Keys and certificates that turn while the system runs.
+//! Keys and certificates that rotate while the system runs.
 
 use signet_proto::workload::X509SvidRequest;
 use tokio_stream::StreamExt as _;

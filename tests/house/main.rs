@@ -179,13 +179,13 @@ fn every_test_that_the_security_page_names_exists() {
     }
 }
 
-/// Fails when one of `words` stands in code outside `places`.
-fn stands_only_in(words: &[&str], places: &[&str]) {
+/// Fails when one of `words` stands in code outside `folders`.
+fn stands_only_in(words: &[&str], folders: &[&str]) {
     for (room, _) in ROOMS {
         for file in shipped_files(&root().join(room).join("src")) {
-            if places
+            if folders
                 .iter()
-                .any(|place| file.starts_with(root().join(place)))
+                .any(|folder| file.starts_with(root().join(folder)))
             {
                 continue;
             }

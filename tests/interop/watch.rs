@@ -11,7 +11,7 @@ use crate::{
     world::World,
 };
 
-/// A CA of a minute turns within the test.
+/// A CA of a minute rotates within the test.
 const SETTINGS: &str = "ca_ttl = \"1m\"\n  default_x509_svid_ttl = \"10s\"\n  agent_ttl = \"20s\"";
 const SHORT: [&str; 2] = ["--x509-svid-ttl", "10"];
 

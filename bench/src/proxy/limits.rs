@@ -142,7 +142,7 @@ impl Talk {
 
     fn finish(mut self) -> anyhow::Result<Self> {
         // Three flights: hello, answer, the client's proof.
-        for _ in 0..MOST_TURNS {
+        for _ in 0..MOST_FLIGHTS {
             let before = own_time()?;
             let mut wire = Vec::new();
             while self.client.wants_write() {
@@ -184,4 +184,4 @@ fn median(mut times: Vec<Duration>) -> f64 {
 /// A TLS record's payload.
 const RECORD: usize = 16 * 1024;
 const HANDSHAKES: usize = 400;
-const MOST_TURNS: usize = 4;
+const MOST_FLIGHTS: usize = 4;

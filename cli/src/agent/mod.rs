@@ -106,7 +106,7 @@ pub(crate) trait Work {
     async fn work(self, agent: &Agent) -> anyhow::Result<Answer>;
 }
 
-/// The agent whose Workload API is at a place.
+/// The agent whose Workload API is at an endpoint.
 #[derive(Debug)]
 pub(crate) struct Agent {
     endpoint: Endpoint,

@@ -67,7 +67,7 @@ fn valid(policies: &Policies, files: usize) -> Answer {
     Answer::plain(format!("{count} {noun} in {files} {file} {verb} valid.\n")).with_notes(notes)
 }
 
-/// All errors at once, each on a line that begins with its place.
+/// All errors at once, each on a line that begins with its location.
 fn refused(errors: &[PolicyError]) -> Answer {
     let mut err = String::new();
     for error in errors {

@@ -420,16 +420,16 @@ fn a_token_of_no_reasonable_length_is_refused_unread() {
 
 proptest::proptest! {
     #[test]
-    fn a_changed_character_anywhere_is_refused(place in 0_usize..4000, other in "[A-Za-z0-9_.=-]") {
+    fn a_changed_character_anywhere_is_refused(at in 0_usize..4000, other in "[A-Za-z0-9_.=-]") {
         static SAMPLE: LazyLock<(Fixture, String)> = LazyLock::new(|| {
             let fixture = Fixture::new(KeyType::EcP256);
             let token = fixture.token(HEADER, &good_claims().to_string());
             (fixture, token)
         });
         let (fixture, token) = &*SAMPLE;
-        let place = place % token.len();
+        let at = at % token.len();
         let mut changed = token.clone();
-        changed.replace_range(place..=place, &other);
+        changed.replace_range(at..=at, &other);
         let outcome = fixture.validate(&changed);
         proptest::prop_assert_eq!(outcome.is_ok(), changed == *token);
     }

@@ -222,11 +222,11 @@ mod tests {
                 .is_err(),
             "not even beside what was signed"
         );
-        for place in 0..leaf.len() {
+        for at in 0..leaf.len() {
             let mut changed = leaf.to_vec();
-            *changed.get_mut(place).expect("byte") ^= 1;
+            *changed.get_mut(at).expect("byte") ^= 1;
             let outcome = anchors(&root).verify_any_purpose(&[changed.into()], now());
-            assert!(outcome.is_err(), "byte {place}");
+            assert!(outcome.is_err(), "byte {at}");
         }
     }
 

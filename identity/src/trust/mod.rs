@@ -46,7 +46,7 @@ pub enum Usage {
 pub struct Anchors {
     issuers: Issuers,
     anchors: Vec<TrustAnchor<'static>>,
-    /// Of the anchor at the same place.
+    /// Of the anchor at the same index.
     roots: Vec<Root>,
 }
 

@@ -370,12 +370,12 @@ fn a_changed_bit_anywhere_in_the_leaf_is_refused() {
     let root = Ca::root("example.org");
     let trust = Trust::new([&root.bundle("example.org")]);
     let der = root.leaf(WEB).der;
-    for place in 0..der.len() {
+    for at in 0..der.len() {
         for bit in 0..8 {
             let mut changed = der.to_vec();
-            *changed.get_mut(place).expect("byte") ^= 1 << bit;
+            *changed.get_mut(at).expect("byte") ^= 1 << bit;
             let outcome = trust.verify(&[CertificateDer::from(changed)], Usage::Client, now());
-            assert!(outcome.is_err(), "bit {bit} of byte {place}");
+            assert!(outcome.is_err(), "bit {bit} of byte {at}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! YAML as a tree in which every node knows its line.
 //!
 //! Values keep the type they were written in. Duplicate keys are kept too, so that the reader can
-//! name both places.
+//! name both locations.
 
 use std::fmt;
 

@@ -69,20 +69,20 @@ impl Protocol {
 }
 
 pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
-    let place = format!("inbound `{}`", port.name);
-    let forward = target(&port.forward).with_context(|| place.clone())?;
+    let location = format!("inbound `{}`", port.name);
+    let forward = target(&port.forward).with_context(|| location.clone())?;
     let policy_port = match (&forward, port.port) {
         (_, Some(number)) => number,
         (Target::Tcp(address), None) => address.port(),
         (Target::Unix(_), None) => bail!(
-            "{place}: port is missing; state the port number that policies shall see for the \
+            "{location}: port is missing; state the port number that policies shall see for the \
              socket `{}`",
             port.forward
         ),
     };
     Ok(Inbound {
-        listen: listen(&port.listen).with_context(|| place.clone())?,
-        protocol: protocol(&port.protocol).with_context(|| place)?,
+        listen: listen(&port.listen).with_context(|| location.clone())?,
+        protocol: protocol(&port.protocol).with_context(|| location)?,
         name: port.name,
         forward,
         policy_port,
@@ -90,32 +90,32 @@ pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
 }
 
 pub(super) fn outbound(port: OutboundPort) -> anyhow::Result<Outbound> {
-    let place = format!("outbound `{}`", port.name);
+    let location = format!("outbound `{}`", port.name);
     ensure!(
         !port.expect.is_empty(),
-        "{place}: expect is empty; list the SPIFFE IDs that the destination may have"
+        "{location}: expect is empty; list the SPIFFE IDs that the destination may have"
     );
     let expect = port
         .expect
         .iter()
         .map(|text| {
-            let id = id::parse(text).with_context(|| format!("{place}: expect `{text}`"))?;
+            let id = id::parse(text).with_context(|| format!("{location}: expect `{text}`"))?;
             // X509-SVID §5.2: no peer ever proves the name of a trust domain.
             ensure!(
                 !id.path().is_empty(),
-                "{place}: expect `{text}` has no path, so it names no workload"
+                "{location}: expect `{text}` has no path, so it names no workload"
             );
             Ok(id)
         })
         .collect::<anyhow::Result<_>>()?;
     ensure!(
         host_and_port(&port.connect),
-        "{place}: connect `{}` is not host:port",
+        "{location}: connect `{}` is not host:port",
         port.connect
     );
     Ok(Outbound {
-        listen: listen(&port.listen).with_context(|| place.clone())?,
-        protocol: protocol(&port.protocol).with_context(|| place)?,
+        listen: listen(&port.listen).with_context(|| location.clone())?,
+        protocol: protocol(&port.protocol).with_context(|| location)?,
         name: port.name,
         connect: port.connect,
         expect,

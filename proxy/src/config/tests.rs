@@ -105,7 +105,7 @@ fn inbound_ports_without_policies_are_refused() {
 }
 
 #[test]
-fn bad_values_name_their_place_and_remedy() {
+fn bad_values_name_their_location_and_remedy() {
     for (from, to, expected) in [
         (
             "protocol: HTTP",

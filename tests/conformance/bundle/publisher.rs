@@ -114,7 +114,7 @@ fn bundle_10_11_a_rotation_counts_up() {
     let server = Server::start_with(&bed, &options);
     let mut last = Shown::of(&server);
     let mut changes = 0;
-    within(ROTATED, "both kinds of authority turn", || {
+    within(ROTATED, "both kinds of authority rotate", || {
         let now = Shown::of(&server);
         assert!(now.sequence >= last.sequence);
         assert_eq!(

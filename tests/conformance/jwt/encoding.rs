@@ -194,9 +194,9 @@ fn other_spellings(bytes: impl AsRef<[u8]>) -> Vec<String> {
 fn with_unused_bit(text: &str) -> String {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (rest, last) = text.split_at(text.len() - 1);
-    let place = ALPHABET.find(last).unwrap();
-    assert_eq!(place % 2, 0, "an unused bit is zero");
-    format!("{rest}{}", &ALPHABET[place + 1..place + 2])
+    let index = ALPHABET.find(last).unwrap();
+    assert_eq!(index % 2, 0, "an unused bit is zero");
+    format!("{rest}{}", &ALPHABET[index + 1..index + 2])
 }
 
 /// `r || s` as ASN.1, which is not how a JWS has it.

@@ -128,13 +128,13 @@ async fn wlapi_10_12_each_change_brings_one_message_with_the_whole_state() {
         streams.domains().await,
         [federated.clone(), federated.clone()]
     );
-    // The foreign bundle turns: the message is not that bundle alone.
-    let turned = Domain::new("other.org");
-    world.set_bundle(&turned.id(), &turned.document());
+    // The foreign bundle rotates: the message is not that bundle alone.
+    let rotated = Domain::new("other.org");
+    world.set_bundle(&rotated.id(), &rotated.document());
     let message = wait_for(&mut streams.svids, |_| true).await;
     assert_eq!(
         message.federated_bundles["spiffe://other.org"].to_vec(),
-        turned.root
+        rotated.root
     );
     assert_eq!(message.svids, both.svids);
     assert_eq!(streams.domains().await, [federated.clone(), federated]);
@@ -274,13 +274,13 @@ async fn wlapi_13_a_change_of_a_bundle_reaches_each_of_many_streams() {
             all.push(stream);
         }
     }
-    let turned = Domain::new("other.org");
-    world.set_bundle(&turned.id(), &turned.document());
+    let rotated = Domain::new("other.org");
+    world.set_bundle(&rotated.id(), &rotated.document());
     for stream in &mut all {
         let message = wait_for(stream, |_| true).await;
         assert_eq!(
             message.federated_bundles["spiffe://other.org"].to_vec(),
-            turned.root
+            rotated.root
         );
     }
 }

@@ -52,12 +52,12 @@ fn wlapi_14_15_a_bundle_that_is_missing_in_the_next_message_is_trusted_no_more()
     becomes(&proxy, &peers[1], &own, None);
     becomes(&proxy, &peers[0], &own, Some(W));
     // It comes back, with a new authority: the old one's peers stay out.
-    let turned = Domain::new("other.org");
+    let rotated = Domain::new("other.org");
     hostile.act(Act::Send(federated(
         std::slice::from_ref(&svid),
-        &[&turned],
+        &[&rotated],
     )));
-    becomes(&proxy, &turned.svid("/peer"), &own, Some(W));
+    becomes(&proxy, &rotated.svid("/peer"), &own, Some(W));
     assert!(proxy.seen_by(&peers[1], &[&own]).is_err());
     // A bundle that is there and empty trusts nobody either.
     let mut empty = federated(std::slice::from_ref(&svid), &[]);
@@ -65,7 +65,7 @@ fn wlapi_14_15_a_bundle_that_is_missing_in_the_next_message_is_trusted_no_more()
         .federated_bundles
         .insert(other.id(), Vec::new().into());
     hostile.act(Act::Send(empty));
-    becomes(&proxy, &turned.svid("/peer"), &own, None);
+    becomes(&proxy, &rotated.svid("/peer"), &own, None);
     becomes(&proxy, &peers[0], &own, Some(W));
 }
 

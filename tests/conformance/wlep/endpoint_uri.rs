@@ -90,9 +90,9 @@ fn wlep_11_the_variable_counts_when_nothing_else_says_where_the_endpoint_is() {
     // not guess.
     let asked = hostile.calls().len();
     let nothing = with_variable(&bed, None);
-    let place = "/tmp/spire-agent/public/api.sock";
+    let path = "/tmp/spire-agent/public/api.sock";
     assert!(
-        nothing.stderr.contains(place) || std::path::Path::new(place).exists(),
+        nothing.stderr.contains(path) || std::path::Path::new(path).exists(),
         "{nothing:?}"
     );
     assert_eq!(hostile.calls().len(), asked);

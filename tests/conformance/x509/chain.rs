@@ -228,7 +228,7 @@ fn x509_34_chains_are_built_from_what_was_sent() {
     let arranged = |order: &[usize], more: Option<&Authority>| {
         let mut svid = lower.leaf(W);
         let chain = svid.chain.clone();
-        svid.chain = order.iter().map(|place| chain[*place].clone()).collect();
+        svid.chain = order.iter().map(|index| chain[*index].clone()).collect();
         svid.chain
             .extend(more.map(|authority| authority.der.clone()));
         svid

@@ -2,7 +2,7 @@
 //! lost, and each is back in less than five seconds.
 //!
 //! All three go on from their files alone. The CA's and the agent's lifetimes are short, so that
-//! keys turn while processes are killed; every other time the server is killed once more while it
+//! keys rotate while processes are killed; every other time the server is killed once more while it
 //! is starting.
 
 mod client;
@@ -242,12 +242,12 @@ inbound:
             .run(&["agent", "show", "--spiffe-id", &self.agent.id]);
         assert!(shown.ok().contains("Attestation type"));
         let bundle = answer(|| self.admin.bundle()).await;
-        let turns = self.started.elapsed().as_secs() / CA_TTL.as_secs() * 2 + 2;
-        let turns = usize::try_from(turns).unwrap();
+        let rotations = self.started.elapsed().as_secs() / CA_TTL.as_secs() * 2 + 2;
+        let rotations = usize::try_from(rotations).unwrap();
         let (x509, jwt) = (bundle.x509_authorities.len(), bundle.jwt_authorities.len());
         say(&format!("authorities: {x509} X.509, {jwt} JWT"));
         assert!(
-            x509 <= turns && jwt <= turns,
+            x509 <= rotations && jwt <= rotations,
             "a restart made new authorities"
         );
         for log in [&self.server.process, &self.agent.process].map(Process::log) {
@@ -370,7 +370,7 @@ fn serve(mut stream: TcpStream) -> Option<()> {
     }
 }
 
-/// Keys that turn while processes are killed.
+/// Keys that rotate while processes are killed.
 const SHORT_LIVED: Options<'static> = Options {
     settings: "ca_ttl = \"90s\"\n  default_x509_svid_ttl = \"15s\"\n  default_jwt_svid_ttl = \"15s\"\n  \
                agent_ttl = \"30s\"\n  ratelimit { attestation = false }",

@@ -7,7 +7,7 @@ use signet_daemon::config::Document;
 use signet_identity::SpiffeId;
 use signet_mesh::{Http, HttpPath, Policies, Request, Source, Workload};
 
-/// Every mistake of a configuration file is an error with its place.
+/// Every mistake of a configuration file is an error with its location.
 pub(crate) fn hcl(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;

@@ -18,6 +18,7 @@
 mod bootstrap;
 mod cli;
 mod configuration;
+mod evict_and_ban;
 mod federation;
 mod identities;
 mod many;
@@ -25,9 +26,8 @@ mod mask;
 mod operator;
 mod raw;
 mod restart;
+mod rotation;
 mod stage;
-mod standing;
-mod turning;
 mod wire;
 
 /// The folder with SPIRE's programs.

@@ -342,12 +342,12 @@ fn all_errors_of_all_files_come_together_with_their_lines() {
     let errors = Policies::parse(&[two, three, one])
         .map(|_| "loaded")
         .expect_err("must be refused");
-    let places: Vec<String> = errors
+    let locations: Vec<String> = errors
         .iter()
         .map(|error| format!("{}:{}", error.file, error.line))
         .collect();
     assert_eq!(
-        places,
+        locations,
         [
             "one.yaml:6",
             "one.yaml:10",

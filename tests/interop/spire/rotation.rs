@@ -1,4 +1,4 @@
-//! What turns while everything runs: SVIDs of agents and workloads, tokens, and the authorities.
+//! What rotates while everything runs: SVIDs of agents and workloads, tokens, and the authorities.
 
 use std::{process::Command, time::Duration};
 

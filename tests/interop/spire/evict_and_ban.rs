@@ -1,4 +1,4 @@
-//! Agents that lose their standing: banned, evicted, and what becomes of them.
+//! Agents that are banned or evicted, and what becomes of them.
 
 use signet_tests::testbed::Agent;
 
