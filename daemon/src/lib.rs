@@ -3,8 +3,6 @@
 //!
 //! No word of identities or meshes stands here; a daemon brings its own settings, checks and tasks.
 
-#![warn(clippy::missing_errors_doc)]
-
 pub mod config;
 pub mod file;
 pub mod guard;

@@ -78,6 +78,9 @@ impl Subject {
 }
 
 /// Makes a request for `key`, DER.
+///
+/// # Errors
+/// A name is not ASCII, or the key could not sign.
 pub fn build(
     key: &PrivateKey,
     subject: Subject,
@@ -96,6 +99,10 @@ pub fn build(
 }
 
 /// Reads a request and verifies that its sender holds the key.
+///
+/// # Errors
+/// The request is too long, not canonical DER, signed with an algorithm that is not supported, or
+/// not by the key that it asks a certificate for.
 pub fn parse(der: &[u8]) -> Result<CertificateRequest, CsrError> {
     if der.len() > MAX_LENGTH {
         return Err(CsrError::TooLong(der.len()));

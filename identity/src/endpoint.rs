@@ -46,6 +46,9 @@ enum Fault {
 
 impl Endpoint {
     /// Reads the URI.
+    ///
+    /// # Errors
+    /// The URI is of another scheme, has parts that the standard forbids, or names no socket.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let refused = |fault| EndpointError {
             text: text.to_owned(),
@@ -62,6 +65,9 @@ impl Endpoint {
     }
 
     /// Reads a setting of ours, which may be the path of a Unix socket as well as the URI.
+    ///
+    /// # Errors
+    /// The text is neither an absolute path nor an endpoint's URI.
     pub fn from_setting(text: &str) -> Result<Self, EndpointError> {
         if Path::new(text).is_absolute() {
             return Ok(Self::Unix(text.into()));

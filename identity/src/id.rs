@@ -48,6 +48,9 @@ pub enum IdError {
 }
 
 /// Reads a SPIFFE ID in its canonical form.
+///
+/// # Errors
+/// The text is no SPIFFE ID, is too long, or has capitals where they are folded.
 pub fn parse(text: &str) -> Result<SpiffeId, IdError> {
     if text.is_empty() {
         return Err(IdError::Missing);
@@ -69,6 +72,9 @@ pub fn parse(text: &str) -> Result<SpiffeId, IdError> {
 }
 
 /// Reads the name of a trust domain, or its ID `spiffe://name`.
+///
+/// # Errors
+/// The text is no trust domain's name or ID, or has capitals.
 pub fn parse_trust_domain(text: &str) -> Result<TrustDomain, IdError> {
     let name = text.strip_prefix(SCHEME).unwrap_or(text);
     let refused = |source| IdError::TrustDomain {
@@ -83,6 +89,9 @@ pub fn parse_trust_domain(text: &str) -> Result<TrustDomain, IdError> {
 }
 
 /// Reads the ID of a trust domain, `spiffe://name`; its bare name does not do.
+///
+/// # Errors
+/// The text is no SPIFFE ID, or has a path.
 pub fn parse_trust_domain_id(text: &str) -> Result<TrustDomain, IdError> {
     let trust_domain = parse(text)?.trust_domain().clone();
     if trust_domain.id_string() != text {
@@ -92,6 +101,9 @@ pub fn parse_trust_domain_id(text: &str) -> Result<TrustDomain, IdError> {
 }
 
 /// Reads an ID in the two fields that SPIRE's messages have.
+///
+/// # Errors
+/// The message is missing, or its two parts make no SPIFFE ID.
 pub fn from_proto(id: Option<&types::Spiffeid>) -> Result<SpiffeId, IdError> {
     let id = id.ok_or(IdError::Missing)?;
     if id.trust_domain.is_empty() && id.path.is_empty() {
@@ -117,6 +129,9 @@ pub fn to_proto(id: &SpiffeId) -> types::Spiffeid {
 }
 
 /// `spiffe://<trust domain><path>`; the path starts with a slash.
+///
+/// # Errors
+/// The path makes no SPIFFE ID.
 pub fn in_trust_domain(trust_domain: &TrustDomain, path: &str) -> Result<SpiffeId, IdError> {
     parse(&[SCHEME, trust_domain.as_str(), path].concat())
 }

@@ -32,6 +32,9 @@ pub enum SelectorError {
 
 impl Selector {
     /// Joins a type and a value.
+    ///
+    /// # Errors
+    /// One of the two is empty, or the type has a colon.
     pub fn new(kind: &str, value: &str) -> Result<Self, SelectorError> {
         if kind.is_empty() {
             return Err(SelectorError::NoType);
@@ -101,6 +104,9 @@ impl Selectors {
     }
 
     /// Reads a repeated field of a message.
+    ///
+    /// # Errors
+    /// A selector without type or value, or with a colon in its type.
     pub fn from_proto(selectors: &[types::Selector]) -> Result<Self, SelectorError> {
         selectors.iter().map(Selector::try_from).collect()
     }

@@ -52,6 +52,9 @@ pub enum PathError {
 
 impl<'a> HttpPath<'a> {
     /// Brings the path of a request, without query and exactly as it came in, into normal form.
+    ///
+    /// # Errors
+    /// The path has no normal form that all servers would read in the same way.
     pub fn parse(raw: &'a str) -> Result<Self, PathError> {
         if raw == "*" || is_plainly_normal(raw) {
             return Ok(Self {

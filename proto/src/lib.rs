@@ -12,6 +12,7 @@
     elided_lifetimes_in_paths,
     missing_debug_implementations,
     clippy::allow_attributes_without_reason,
+    clippy::missing_errors_doc,
     clippy::use_self,
     clippy::wildcard_enum_match_arm,
     clippy::too_many_lines,

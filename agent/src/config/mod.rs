@@ -55,6 +55,9 @@ pub struct Config {
 
 impl Config {
     /// Reads the file, lays the flags over it, and checks everything.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the setting that is wrong, with its line and remedy.
     pub fn load(flags: &RunFlags) -> anyhow::Result<Self> {
         let document = Document::read(&flags.config, flags.expand_env)?;
         Self::resolve(&document, flags)

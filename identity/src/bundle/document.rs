@@ -62,11 +62,17 @@ impl Bundle {
     }
 
     /// Reads a bundle document of `trust_domain`; entries that are not understood are left out.
+    ///
+    /// # Errors
+    /// The text is no bundle document, or two of its JWT keys have one name.
     pub fn from_document(trust_domain: TrustDomain, text: &str) -> Result<Self, BundleError> {
         Self::read_document(trust_domain, text).map(|read| read.bundle)
     }
 
     /// [`Self::from_document`], telling what was left out.
+    ///
+    /// # Errors
+    /// The text is no bundle document, or two of its JWT keys have one name.
     pub fn read_document(trust_domain: TrustDomain, text: &str) -> Result<Read, BundleError> {
         let unreadable = |error: serde_json::Error| BundleError::Document(error.to_string());
         let document = json::object(text.as_bytes()).map_err(unreadable)?;

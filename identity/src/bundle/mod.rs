@@ -108,6 +108,9 @@ impl Bundle {
     }
 
     /// Reads SPIRE's message. Every authority has to be usable.
+    ///
+    /// # Errors
+    /// Something in the message is malformed or out of range; then nothing of it is taken.
     pub fn from_proto(bundle: &types::Bundle) -> Result<Self, BundleError> {
         let trust_domain =
             id::parse_trust_domain(&bundle.trust_domain).map_err(BundleError::TrustDomain)?;
@@ -161,6 +164,9 @@ impl Bundle {
     }
 
     /// Reads the X.509 authorities of `trust_domain` from PEM.
+    ///
+    /// # Errors
+    /// The text is not PEM certificates, or one of them is no authority.
     pub fn from_pem(trust_domain: TrustDomain, text: &str) -> Result<Self, BundleError> {
         let certificates = x509::chain_from_pem(text)?.into_iter();
         let authorities = certificates.map(|der| X509Authority {
@@ -207,12 +213,18 @@ impl X509Authority {
     /// Takes a certificate that is an authority of any PKI: other implementations' bundles have
     /// some without a key usage. Whether it is trusted for SVIDs is [`crate::trust::Trust`]'s
     /// question, which is stricter.
+    ///
+    /// # Errors
+    /// The certificate is malformed, or no authority.
     pub fn parse(der: CertificateDer<'static>, tainted: bool) -> Result<Self, ProfileError> {
         x509::check_issuer(&der)?;
         Ok(Self { der, tainted })
     }
 
     /// What the certificate says.
+    ///
+    /// # Errors
+    /// The certificate is malformed, or no authority.
     pub fn details(&self) -> Result<Authority, ProfileError> {
         x509::check_issuer(&self.der)
     }
@@ -227,6 +239,9 @@ impl X509Authority {
 
 impl JwtAuthority {
     /// Reads SPIRE's message.
+    ///
+    /// # Errors
+    /// The time of its end cannot be represented.
     pub fn from_proto(key: &types::JwtKey) -> Result<Self, BundleError> {
         let expires_at = match key.expires_at {
             0 => None,

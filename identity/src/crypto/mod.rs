@@ -34,6 +34,9 @@ pub fn install() {
 }
 
 /// Random bytes from the operating system.
+///
+/// # Errors
+/// The operating system gives none.
 pub fn random<const N: usize>() -> Result<[u8; N], KeyError> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_unspecified| KeyError::Random)?;

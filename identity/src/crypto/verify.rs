@@ -43,6 +43,9 @@ pub enum Scheme {
 }
 
 /// Verifies `signature` over `message` by the key in `spki_der`. The scheme has to fit the key.
+///
+/// # Errors
+/// The signature is of another message or key, or the scheme does not fit the key.
 pub fn verify(
     spki_der: &[u8],
     scheme: Scheme,
@@ -56,6 +59,9 @@ pub fn verify(
 
 /// Verifies the proof of possession of the `x509pop` attestor, a signature over `message` (the
 /// server's nonce followed by the agent's) with SHA-256, whatever the key.
+///
+/// # Errors
+/// The signature is of another message or key, or of another kind than the key.
 pub fn verify_nonce(
     spki_der: &[u8],
     message: &[u8],

@@ -12,6 +12,9 @@ pub struct DnsNameError {
 }
 
 /// Checks one DNS name.
+///
+/// # Errors
+/// The rule that the name breaks.
 pub fn check_dns_name(name: &str) -> Result<(), DnsNameError> {
     let refused = |reason| {
         Err(DnsNameError {

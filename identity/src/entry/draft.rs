@@ -48,6 +48,9 @@ pub struct Draft {
 impl Draft {
     /// Reads an entry for `trust_domain` that somebody wants to create, or has merged with a
     /// change.
+    ///
+    /// # Errors
+    /// The field that no entry of this trust domain can have, and why.
     pub fn from_proto(
         entry: &types::Entry,
         trust_domain: &TrustDomain,

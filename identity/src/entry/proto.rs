@@ -11,6 +11,9 @@ use crate::{id, selector::Selectors, unix};
 impl Entry {
     /// Reads an entry that a server sent, all of its fields. What makes an entry acceptable to the
     /// server is the server's business; see [`super::Draft`].
+    ///
+    /// # Errors
+    /// A field that is malformed or out of range.
     pub fn from_proto(entry: &types::Entry) -> Result<Self, EntryError> {
         let created_at = unix::time(entry.created_at).ok_or(EntryError::Time {
             field: "created at",

@@ -141,7 +141,7 @@ pub enum JwtError {
 /// Makes a token.
 ///
 /// # Errors
-/// When nobody is to accept it, or the signer does not sign.
+/// The claims name no audience, or the signer does not sign.
 pub fn sign<S: Signer>(
     signer: &S,
     key_id: &str,
@@ -174,6 +174,10 @@ pub fn sign<S: Signer>(
 }
 
 /// Accepts a token for `audience`, or says why not. `find` gives the bundle of a trust domain.
+///
+/// # Errors
+/// The token is malformed, not for `audience`, not valid at `now`, or not signed by an authority of
+/// its subject's trust domain.
 pub fn validate(
     token: &str,
     audience: &str,

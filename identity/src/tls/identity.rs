@@ -53,6 +53,10 @@ pub enum IdentityError {
 
 impl Identity {
     /// Joins a chain (leaf first, then intermediates) and its key.
+    ///
+    /// # Errors
+    /// The leaf is no X509-SVID, a certificate above it is no authority, or the key is not the
+    /// leaf's.
     pub fn new(
         chain: Vec<CertificateDer<'static>>,
         key: &PrivateKey,

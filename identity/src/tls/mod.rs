@@ -78,6 +78,9 @@ pub enum TlsError {
 
 /// A client that presents `identity`, if it has one, and connects only to servers that `trust`
 /// leads to and `expect` names.
+///
+/// # Errors
+/// `expect` names nobody, or the library refuses the configuration.
 pub fn client_config(
     identity: Option<SharedIdentity>,
     trust: SharedTrust,
@@ -93,6 +96,9 @@ pub fn client_config(
 /// A client that believes any server that calls itself `expect`, without a look at who signed its
 /// certificate. Only for an agent that was told to bootstrap without a bundle: it trusts on first
 /// use.
+///
+/// # Errors
+/// The library refuses the configuration.
 pub fn bootstrap_client_config_insecure(
     expect: SpiffeId,
     alpn: &[&[u8]],
@@ -101,6 +107,9 @@ pub fn bootstrap_client_config_insecure(
 }
 
 /// A server that presents `identity` and lets in only clients that `trust` leads to.
+///
+/// # Errors
+/// The library refuses the configuration.
 pub fn server_config(
     identity: SharedIdentity,
     trust: SharedTrust,
@@ -119,6 +128,9 @@ pub fn server_config(
 }
 
 /// Who the peer of an established connection is; `None` when it came without a certificate.
+///
+/// # Errors
+/// The certificate is no X509-SVID.
 pub fn peer_leaf(chain: Option<&[CertificateDer<'_>]>) -> Result<Option<Leaf>, ProfileError> {
     let leaf = chain.and_then(<[_]>::first);
     leaf.map(|leaf| x509::check_svid_leaf(leaf)).transpose()

@@ -112,6 +112,10 @@ impl Trust {
     }
 
     /// Verifies a peer's chain, leaf first, and tells who the peer is.
+    ///
+    /// # Errors
+    /// The leaf is no X509-SVID, its trust domain is unknown, or no path of its chain leads to an
+    /// authority that may be followed.
     pub fn verify(
         &self,
         chain: &[CertificateDer<'_>],
@@ -163,6 +167,9 @@ impl Trust {
 
 impl Anchors {
     /// Trusts `certificates` of any PKI, which have to be certificate authorities.
+    ///
+    /// # Errors
+    /// One of them is malformed, or no authority.
     pub fn parse(certificates: &[CertificateDer<'_>]) -> Result<Self, ProfileError> {
         let mut anchors = Self::default();
         certificates
@@ -181,6 +188,9 @@ impl Anchors {
     }
 
     /// Trusts `certificate` too, which has to be a certificate authority.
+    ///
+    /// # Errors
+    /// The certificate is malformed, or no authority.
     pub fn add(&mut self, certificate: &CertificateDer<'_>) -> Result<(), ProfileError> {
         let Anchor { anchor, root } = Anchor::parse(self.issuers, certificate)?;
         self.anchors.push(anchor);
@@ -191,6 +201,9 @@ impl Anchors {
     /// Verifies a chain, leaf first, of certificates that are no SVIDs, whatever their purpose.
     /// Node attestation by certificate uses it. Gives the issuers on the path that was
     /// verified: the intermediates that it needed, from the leaf up, and the authority last.
+    ///
+    /// # Errors
+    /// The chain is empty, or no path of it leads to an authority that may be followed.
     pub fn verify_any_purpose(
         &self,
         chain: &[CertificateDer<'_>],

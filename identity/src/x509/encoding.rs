@@ -23,6 +23,9 @@ pub enum PemError {
 }
 
 /// Reads one or more certificates, in order. Nothing else may stand in the text.
+///
+/// # Errors
+/// The text is not PEM, holds no certificate, or holds something else too.
 pub fn chain_from_pem(text: &str) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let blocks = pem::parse_many(text).map_err(|_malformed| PemError::Malformed)?;
     if blocks.is_empty() {
@@ -69,6 +72,9 @@ where
 }
 
 /// Takes apart what [`concatenated`] joined.
+///
+/// # Errors
+/// The bytes are not whole certificates, one after the other.
 pub fn split(mut der: &[u8]) -> Result<Vec<CertificateDer<'static>>, ProfileError> {
     let mut chain = Vec::new();
     while !der.is_empty() {

@@ -102,6 +102,9 @@ pub enum ProfileError {
 }
 
 /// Checks a leaf against the X509-SVID profile and reads what it says.
+///
+/// # Errors
+/// The rule of the profile that the certificate breaks.
 pub fn check_svid_leaf(der: &[u8]) -> Result<Leaf, ProfileError> {
     let certificate = parse(der)?;
     if certificate.is_ca() {
@@ -130,6 +133,9 @@ pub fn check_svid_leaf(der: &[u8]) -> Result<Leaf, ProfileError> {
 
 /// Checks that a certificate may sign SVIDs and reads what it says (X509-SVID §4.3: keyUsage with
 /// keyCertSign is there). Names in it are not judged: an authority from upstream may have any.
+///
+/// # Errors
+/// The certificate is malformed, or may not sign certificates.
 pub fn check_authority(der: &[u8]) -> Result<Authority, ProfileError> {
     let certificate = parse(der)?;
     if key_usage(&certificate)?.is_none() {
@@ -140,6 +146,9 @@ pub fn check_authority(der: &[u8]) -> Result<Authority, ProfileError> {
 
 /// Checks that a certificate of any PKI may sign others (RFC 5280 §6.1.4: keyUsage counts if it is
 /// there) and reads what it says.
+///
+/// # Errors
+/// The certificate is malformed, or may not sign certificates.
 pub fn check_issuer(der: &[u8]) -> Result<Authority, ProfileError> {
     issuer(&parse(der)?)
 }
@@ -165,6 +174,9 @@ fn issuer(certificate: &X509Certificate<'_>) -> Result<Authority, ProfileError> 
 }
 
 /// The public key of any certificate, as `SubjectPublicKeyInfo`.
+///
+/// # Errors
+/// The certificate is malformed.
 pub fn public_key(der: &[u8]) -> Result<Vec<u8>, ProfileError> {
     Ok(parse(der)?.public_key().raw.to_vec())
 }

@@ -58,6 +58,9 @@ impl Policies {
     /// Reads all documents of all sources, or refuses them together: the errors are those of every
     /// source, and nothing is loaded if there is one. The order of sources and documents
     /// carries no meaning.
+    ///
+    /// # Errors
+    /// Every mistake of every source, each with its line and remedy.
     pub fn parse(sources: &[Source]) -> Result<Self, Vec<PolicyError>> {
         let mut problems = Problems::new();
         let mut policies: BTreeMap<ObjectName, Arc<Policy>> = BTreeMap::new();

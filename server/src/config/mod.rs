@@ -79,6 +79,9 @@ pub struct Config {
 
 impl Config {
     /// Reads the file and puts the flags over it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the setting that is wrong, with its line and remedy.
     pub fn load(flags: &RunFlags) -> anyhow::Result<Self> {
         if !flags.config.exists() {
             bail!(

@@ -104,8 +104,10 @@ impl Process {
 }
 
 /// Runs a command to its end. One that does not end within `limit`, such as a server that was to
-/// refuse to start, is killed and fails the test with what it printed. An error if there is no
-/// such command.
+/// refuse to start, is killed and fails the test with what it printed.
+///
+/// # Errors
+/// There is no such command.
 #[track_caller]
 pub fn output(command: &mut Command, limit: Duration) -> io::Result<Output> {
     let child = command

@@ -82,6 +82,9 @@ pub enum KeyError {
 
 impl PrivateKey {
     /// Makes a new key.
+    ///
+    /// # Errors
+    /// The operating system gives no random bytes.
     pub fn generate(key_type: KeyType) -> Result<Self, KeyError> {
         match key_type {
             KeyType::EcP256 => Self::generate_ec(&P256),
@@ -92,6 +95,9 @@ impl PrivateKey {
     }
 
     /// Reads a PKCS #8 key.
+    ///
+    /// # Errors
+    /// The bytes are no PKCS #8 key of a supported kind.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
         for curve in [&P256, &P384] {
             if let Ok(key) = Self::ec(curve, Zeroizing::new(der.to_vec())) {
@@ -108,6 +114,9 @@ impl PrivateKey {
 
     /// Reads the one private key of a PEM text: `PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE
     /// KEY`. Other blocks (certificates, EC parameters) may stand beside it.
+    ///
+    /// # Errors
+    /// There is no private key in the text, more than one, or one of a kind that is not supported.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let blocks = pem::parse_many(text).map_err(|_malformed| KeyError::NoPem)?;
         let mut keys = blocks
@@ -171,6 +180,9 @@ impl PrivateKey {
 
     /// Signs as X.509 wants it: ECDSA in ASN.1 with the hash of the curve, RSA PKCS #1 with
     /// SHA-256.
+    ///
+    /// # Errors
+    /// The library refuses, or the operating system gives no random bytes.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.0.signer {
             Signer::Ec(pair) => {
@@ -183,6 +195,9 @@ impl PrivateKey {
     }
 
     /// Signs as JWS wants it: ECDSA as `r || s`, RSA PKCS #1 with SHA-256.
+    ///
+    /// # Errors
+    /// The library refuses, or the operating system gives no random bytes.
     pub fn sign_jws(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.0.signer {
             Signer::Ec(pair) => sign_fixed(pair, message),
@@ -201,6 +216,9 @@ impl PrivateKey {
 
     /// Signs the two nonces of an `x509pop` challenge, the server's followed by the agent's, with
     /// SHA-256.
+    ///
+    /// # Errors
+    /// The key is of a kind that the protocol's hash does not go with, or the library refuses.
     pub fn sign_nonce(&self, message: &[u8]) -> Result<NonceSignature, KeyError> {
         match (&self.0.signer, self.0.key_type) {
             (Signer::Rsa(pair), _) => {
