@@ -133,7 +133,10 @@ async fn forced_end(
     let mut deadline = pin!(tokio::time::sleep(GRACE));
     loop {
         let request = tokio::select! {
-            () = &mut deadline => bail!("did not stop within {} seconds; what was still under way is lost", GRACE.as_secs()),
+            () = &mut deadline => bail!(
+                "did not stop within {} seconds; what was still under way is lost",
+                GRACE.as_secs()
+            ),
             request = requests() => request,
         };
         if let Request::Stop(name) = request {

@@ -1,4 +1,5 @@
-//! What is wrong with a document, and what is only suspicious: each with its location and the remedy.
+//! What is wrong with a document, and what is only suspicious: each with its location and the
+//! remedy.
 
 use std::{fmt, sync::Arc};
 

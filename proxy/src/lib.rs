@@ -46,7 +46,8 @@ use self::{model::SharedModel, reauthorize::Sources, worker::Worker};
 /// Runs the proxy until `shutdown`.
 ///
 /// # Errors
-/// What cannot be started, with its location or address and the remedy; or the task that ended by itself.
+/// What cannot be started, with its location or address and the remedy; or the task that ended by
+/// itself.
 pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let config = Arc::clone(&current.borrow());
     let (policies, policy) = policy::Follower::start(current.clone())?;

@@ -102,7 +102,12 @@ async fn start(current: Current<Config>, tasks: &mut Tasks) -> anyhow::Result<()
     let (handshakes, connections) = listener.split();
     tasks.spawn("TLS acceptor", |stop| handshakes.run(stop));
     tasks.spawn("agent listener", |stop| services.remote(connections, stop));
-    info!(name: "server_api_starting", address = %config.bind, network = "tcp", "Starting Server APIs");
+    info!(
+        name: "server_api_starting",
+        address = %config.bind,
+        network = "tcp",
+        "Starting Server APIs",
+    );
     let admin = sockets.admin.incoming();
     tasks.spawn("admin listener", |stop| services.local(admin, stop));
     let path = config.socket_path.display();

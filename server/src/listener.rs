@@ -161,7 +161,11 @@ impl Handshake {
         let stream = match timeout(HANDSHAKE, self.tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                debug!(address = %address, error = &error as &dyn std::error::Error, "a TLS handshake failed");
+                debug!(
+                    address = %address,
+                    error = &error as &dyn std::error::Error,
+                    "a TLS handshake failed",
+                );
                 return None;
             }
             Err(_elapsed) => {
@@ -172,7 +176,11 @@ impl Handshake {
         match leaf(&stream) {
             Ok(leaf) => Some((stream, leaf)),
             Err(error) => {
-                debug!(address = %address, error = &error as &dyn std::error::Error, "a client certificate is not an X509-SVID");
+                debug!(
+                    address = %address,
+                    error = &error as &dyn std::error::Error,
+                    "a client certificate is not an X509-SVID",
+                );
                 None
             }
         }

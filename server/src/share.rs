@@ -50,7 +50,13 @@ impl CallerShares {
             return Ok(permit);
         }
         if let Some(refused) = self.refusals.another(Instant::now()) {
-            warn!(caller_id = %id, most = self.most, refused, "a caller has as many {} open as one may", self.what);
+            warn!(
+                caller_id = %id,
+                most = self.most,
+                refused,
+                "a caller has as many {} open as one may",
+                self.what,
+            );
         }
         Err(HasItsShare {
             id: id.clone(),

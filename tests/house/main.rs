@@ -57,6 +57,29 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
+fn lines_have_at_most_a_hundred_columns() {
+    for (room, _) in ROOMS {
+        for file in shipped_files(&root().join(room).join("src")) {
+            for line in without_tests(&file).lines() {
+                let fits = line.chars().count() <= WIDEST_LINE || is_one_text(line);
+                assert!(fits, "{}: {line}", file.display());
+            }
+        }
+    }
+}
+
+/// A text that stands alone in its line is left whole, so that it can be searched for.
+fn is_one_text(line: &str) -> bool {
+    let (Some((before, rest)), Some((_, after))) = (line.split_once('"'), line.rsplit_once('"'))
+    else {
+        return false;
+    };
+    let name = before.trim().trim_end_matches('b').trim_end();
+    let is_alone = name.is_empty() || name.ends_with(':');
+    is_alone && rest.contains('"') && matches!(after, "" | "," | ";")
+}
+
+#[test]
 fn no_file_is_too_long_to_read() {
     for file in all_rust_files() {
         let lines = without_tests(&file).lines().count();
@@ -210,3 +233,6 @@ fn names(line: &str, word: &str) -> bool {
 
 /// Lines of a file without its tests.
 const LONGEST_FILE: usize = 600;
+
+/// Characters of a line.
+const WIDEST_LINE: usize = 100;

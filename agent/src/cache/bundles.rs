@@ -58,7 +58,11 @@ impl Bundles {
             match before.find(trust_domain) {
                 Some(same) if Arc::ptr_eq(same, bundle) => {}
                 Some(_other) => {
-                    debug!(name: "bundle_updated", %trust_domain, "changed bundle of {trust_domain}");
+                    debug!(
+                        name: "bundle_updated",
+                        %trust_domain,
+                        "changed bundle of {trust_domain}",
+                    );
                 }
                 None => debug!(name: "bundle_added", %trust_domain, "new bundle of {trust_domain}"),
             }

@@ -91,7 +91,12 @@ impl Rotation {
             }) {
                 Ok(identity) => {
                     let spiffe_id = &identity.entry.spiffe_id;
-                    debug!(name: "svid_updated", entry_id = %id, %spiffe_id, "an X.509-SVID was signed");
+                    debug!(
+                        name: "svid_updated",
+                        entry_id = %id,
+                        %spiffe_id,
+                        "an X.509-SVID was signed",
+                    );
                     identities.push(identity);
                 }
                 Err(error) => {

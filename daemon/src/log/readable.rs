@@ -73,7 +73,11 @@ fn push_escaped(line: &mut String, message: &str) {
 /// Control characters could end the line or command the terminal; U+2028, U+2029 and the marks of
 /// writing direction could disguise it.
 fn push_letter(line: &mut String, letter: char) {
-    let disguises = matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let disguises = matches!(
+        letter,
+        '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
     if letter.is_control() || disguises {
         line.extend(letter.escape_default());
     } else {

@@ -28,10 +28,17 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The system's limit for socket paths is exceeded.
-    #[error("the socket path {} is {} bytes long, and the system allows {LONGEST_PATH}; choose a shorter one", .0.display(), .0.as_os_str().len())]
+    #[error(
+        "the socket path {} is {} bytes long, and the system allows {LONGEST_PATH}; choose a shorter one",
+        .0.display(),
+        .0.as_os_str().len()
+    )]
     PathTooLong(PathBuf),
     /// Another process listens there, or is about to.
-    #[error("the socket {} is in use by another process; stop that process or choose another path", .0.display())]
+    #[error(
+        "the socket {} is in use by another process; stop that process or choose another path",
+        .0.display()
+    )]
     SocketInUse(PathBuf),
     /// A file or directory stands where the socket should be.
     #[error("{} exists and is not a socket; remove it or choose another path", .0.display())]

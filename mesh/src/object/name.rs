@@ -57,7 +57,8 @@ pub(super) fn kubernetes_name<'n>(
     if inside && ends && name.len() <= LONGEST_NAME {
         return Some(name);
     }
-    let remedy = "use lower-case letters, digits, '-' and '.', at most 253 of them, a letter or digit at both ends";
+    let remedy = "use lower-case letters, digits, '-' and '.', at most 253 of them, a letter or \
+                  digit at both ends";
     problems.error(
         node.line,
         format!("{location} {name:?} is not a valid name"),

@@ -93,7 +93,12 @@ impl Agents {
         if !self.directory.seen(written).await {
             return Err(RenewError::NotAttested);
         }
-        info!(name: "agent_renewed", agent_id = %id, serial = %svid.serial, "renewed an agent SVID");
+        info!(
+            name: "agent_renewed",
+            agent_id = %id,
+            serial = %svid.serial,
+            "renewed an agent SVID",
+        );
         Ok(svid)
     }
 

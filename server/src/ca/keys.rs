@@ -22,7 +22,10 @@ use super::signer::Signer;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyManagerError {
     /// The file could not be read.
-    #[error("cannot read the key file {}: {source}; check keys_path of KeyManager \"disk\"", path.display())]
+    #[error(
+        "cannot read the key file {}: {source}; check keys_path of KeyManager \"disk\"",
+        path.display()
+    )]
     Read {
         /// The file.
         path: PathBuf,
@@ -33,7 +36,10 @@ pub(crate) enum KeyManagerError {
     #[error("the CA's keys cannot be kept: {0}; check keys_path of KeyManager \"disk\"")]
     Write(#[from] FileError),
     /// The file is not what this server or SPIRE writes.
-    #[error("the key file {} is damaged: {what}; restore it, or move it away to start with new keys", path.display())]
+    #[error(
+        "the key file {} is damaged: {what}; restore it, or move it away to start with new keys",
+        path.display()
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

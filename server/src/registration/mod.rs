@@ -115,7 +115,12 @@ impl Registration {
             UpdateEntry::NoBundle(trust_domain) => return Err(UpdateError::NoBundle(trust_domain)),
             UpdateEntry::Refused(error) => return Err(UpdateError::Invalid(error)),
         };
-        tracing::info!(entry_id = %entry.id, revision = entry.revision, "updated entry {}", entry.id);
+        tracing::info!(
+            entry_id = %entry.id,
+            revision = entry.revision,
+            "updated entry {}",
+            entry.id,
+        );
         Ok(entry)
     }
 
@@ -174,7 +179,13 @@ fn named(draft: Draft, now: SystemTime) -> Result<Entry, EntryIdError> {
 fn created(entry: Entry, outcome: CreateEntry) -> Result<Entry, CreateError> {
     match outcome {
         CreateEntry::Created => {
-            tracing::info!(entry_id = %entry.id, spiffe_id = %entry.spiffe_id, parent_id = %entry.parent_id, "created entry {}", entry.id);
+            tracing::info!(
+                entry_id = %entry.id,
+                spiffe_id = %entry.spiffe_id,
+                parent_id = %entry.parent_id,
+                "created entry {}",
+                entry.id,
+            );
             Ok(entry)
         }
         CreateEntry::Similar(similar) => Err(CreateError::Similar(similar)),

@@ -169,6 +169,7 @@ pub(super) fn entry_id(text: &str) -> Result<EntryId, StoreError> {
 }
 
 /// The columns, as they are numbered and bound.
-pub(super) const COLUMNS: &str = "entry_id, spiffe_id, parent_id, selectors, similarity, x509_svid_ttl, jwt_svid_ttl, \
-     admin, downstream, store_svid, disable_x509_svid_prefetch, jwt_svid_include_jti, \
+pub(super) const COLUMNS: &str = "entry_id, spiffe_id, parent_id, selectors, similarity, \
+     x509_svid_ttl, jwt_svid_ttl, admin, downstream, store_svid, \
+     disable_x509_svid_prefetch, jwt_svid_include_jti, \
      dns_names, hint, expires_at, revision, created_at";

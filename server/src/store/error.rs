@@ -59,10 +59,16 @@ pub(crate) enum StoreError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum OpenProblem {
     /// Another server has it.
-    #[error("another server is using it (it holds {}); stop that server or give this one a database of its own", .0.display())]
+    #[error(
+        "another server is using it (it holds {}); stop that server or give this one a database of its own",
+        .0.display()
+    )]
     InUse(PathBuf),
     /// The directory or file cannot be opened or created.
-    #[error("{what} {}: {source}; check that the directory exists, and its owner and mode", path.display())]
+    #[error(
+        "{what} {}: {source}; check that the directory exists, and its owner and mode",
+        path.display()
+    )]
     File {
         /// What was tried.
         what: &'static str,
@@ -73,7 +79,10 @@ pub(crate) enum OpenProblem {
         source: Arc<std::io::Error>,
     },
     /// There is a log of changes to the file, but nothing in the file.
-    #[error("it is empty or missing, but {} holds changes to it: restore both from a backup", .0.display())]
+    #[error(
+        "it is empty or missing, but {} holds changes to it: restore both from a backup",
+        .0.display()
+    )]
     Emptied(PathBuf),
     /// The file is a database, but not ours.
     #[error(

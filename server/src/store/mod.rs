@@ -2,8 +2,9 @@
 //! of tables; one method is one intention and one transaction.
 //!
 //! One task writes ([`writer::Writer`]) and commits what waits together. Whatever changes an entry,
-//! an agent or a bundle (each an [`object::Object`]) appends to the change log in the same transaction; the directory follows
-//! that log and answers the calls, so nothing here is on the path of an SVID.
+//! an agent or a bundle (each an [`object::Object`]) appends to the change log in the same
+//! transaction; the directory follows that log and answers the calls, so nothing here is on the
+//! path of an SVID.
 
 mod agents;
 mod bundles;

@@ -191,8 +191,8 @@ impl Transaction {
             Err(error) => Err(error),
         };
         if outcome.is_err() {
-            // The database has already rolled back after some errors (a full disk is one); then this
-            // one says that no transaction is active, which is what we want.
+            // The database has already rolled back after some errors (a full disk is one); then
+            // this one says that no transaction is active, which is what we want.
             drop(self.conn.execute("ROLLBACK").await);
         }
         outcome

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use signet_daemon::socket::UnixSocket;
 use signet_identity::SpiffeId;
-use signet_proto::spire::api::agent::delegatedidentity::v1::delegated_identity_server::DelegatedIdentityServer;
+use signet_proto::spire::api::agent::delegatedidentity::v1::delegated_identity_server as server;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tracing::info;
@@ -37,7 +37,8 @@ pub(crate) async fn serve_delegates(
         "serving the DelegatedIdentity API on {path}"
     );
     let service = Service::new(cache, attestors, delegates, shutdown.clone());
-    let api = DelegatedIdentityServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
+    let api =
+        server::DelegatedIdentityServer::new(service).max_decoding_message_size(LARGEST_REQUEST);
     let server = Server::builder()
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(LARGEST_HEADERS)

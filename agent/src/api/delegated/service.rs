@@ -63,7 +63,12 @@ impl Service {
         let own = self.cache.subscribe(workload.selectors());
         let delegate = Delegate::new(workload, own, Arc::clone(&self.authorized));
         if let Err(refusal) = &delegate {
-            warn!(rpc, pid = %peer.pid, "refused process {} on the admin socket: {refusal}", peer.pid);
+            warn!(
+                rpc,
+                pid = %peer.pid,
+                "refused process {} on the admin socket: {refusal}",
+                peer.pid,
+            );
         }
         delegate
     }

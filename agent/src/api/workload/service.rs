@@ -149,7 +149,10 @@ impl Service {
         }
         entries.retain(|entry| id.is_none_or(|id| entry.spiffe_id == *id));
         if entries.is_empty() {
-            debug!(pid = %workload.peer().pid, "the caller has identities, but not the one it asks for");
+            debug!(
+                pid = %workload.peer().pid,
+                "the caller has identities, but not the one it asks for",
+            );
             return Err(Refusal::NoIdentity);
         }
         Ok(entries)

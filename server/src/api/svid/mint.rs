@@ -45,7 +45,12 @@ impl SvidService {
             Ok::<_, Status>((id, ca.sign_x509(&request, now)?))
         };
         let (id, svid) = self.ca.off_worker(work).await??;
-        info!(name: "x509_svid_signed", spiffe_id = %id, serial = %svid.serial, "minted an X509-SVID");
+        info!(
+            name: "x509_svid_signed",
+            spiffe_id = %id,
+            serial = %svid.serial,
+            "minted an X509-SVID",
+        );
         Ok(x509_svid(&id, &svid, ""))
     }
 

@@ -46,7 +46,10 @@ pub(crate) enum PoolError {
         what: &'static str,
     },
     /// One of the certificates may not sign others.
-    #[error("NodeAttestor \"x509pop\": certificate {number} in the CA bundle {} cannot attest nodes: {source}; issue it again as a CA with keyCertSign, or take it out", path.display())]
+    #[error(
+        "NodeAttestor \"x509pop\": certificate {number} in the CA bundle {} cannot attest nodes: {source}; issue it again as a CA with keyCertSign, or take it out",
+        path.display()
+    )]
     Authority {
         /// The file.
         path: PathBuf,
