@@ -1,6 +1,6 @@
 //! A request, read once: what policy, the log and the next hop want to know of it, and that it is
-//! one that can be proxied at all. What policy judges is what goes on: its headers are already those
-//! of the next hop, its path and host have one reading.
+//! one that can be proxied at all. What policy judges is what goes on: its headers are already
+//! those of the next hop, its path and host have one reading.
 
 use std::sync::Arc;
 
