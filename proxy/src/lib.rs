@@ -21,6 +21,7 @@ mod listen;
 mod listener;
 mod model;
 mod outbound;
+mod patience;
 mod peer;
 mod policy;
 mod port;

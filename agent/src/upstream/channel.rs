@@ -6,6 +6,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
 use rustls::{ClientConfig, pki_types::ServerName};
+use signet_daemon::socket;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -93,10 +94,7 @@ async fn connect(target: &Target, tls: Arc<ClientConfig>) -> io::Result<TlsStrea
 /// A watch waits for the server, perhaps for hours: the kernel has to notice that it is gone.
 /// HTTP/2 pings would do too, but servers in Go close connections that ping often.
 fn notice_dead_peer(tcp: &TcpStream) -> io::Result<()> {
-    sockopt::set_socket_keepalive(tcp, true)?;
-    sockopt::set_tcp_keepidle(tcp, Duration::from_secs(15))?;
-    sockopt::set_tcp_keepintvl(tcp, Duration::from_secs(5))?;
-    sockopt::set_tcp_keepcnt(tcp, 3)?;
+    socket::notice_dead_peer(tcp)?;
     sockopt::set_tcp_user_timeout(tcp, 30_000)?;
     Ok(())
 }

@@ -16,7 +16,7 @@ mod unix;
 pub use accept::{Acceptor, Listen};
 pub use limit::{ConnectionLimit, Slot, Source};
 pub use peer::{Peer, PeerStream};
-pub use tcp::bind_tcp;
+pub use tcp::{bind_tcp, notice_dead_peer};
 pub use unix::UnixSocket;
 
 use crate::{

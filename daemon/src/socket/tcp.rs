@@ -3,8 +3,10 @@
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
+    time::Duration,
 };
 
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{BACKLOG, BindError, Listen, Source};
@@ -20,12 +22,13 @@ pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
 impl Listen for TcpListener {
     type Connection = (TcpStream, SocketAddr);
 
-    /// The next connection, with `TCP_NODELAY` set.
+    /// The next connection, with `TCP_NODELAY` set, and probed when it is silent.
     async fn next(&self) -> io::Result<Option<Self::Connection>> {
         let (stream, address) = self.accept().await?;
         // Only a connection that is already gone refuses the option, and its first read will say
         // so.
         let _ = stream.set_nodelay(true);
+        let _ = notice_dead_peer(&stream);
         Ok(Some((stream, address)))
     }
 
@@ -39,6 +42,19 @@ impl Listen for TcpListener {
             Err(_) => "TCP".to_owned(),
         }
     }
+}
+
+/// Has the kernel ask a silent peer whether it is still there: one that vanished without a word
+/// (its machine lost power, the network between fell apart) is noticed after half a minute.
+///
+/// # Errors
+/// The connection is gone already.
+pub fn notice_dead_peer(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, SILENCE)?;
+    sockopt::set_tcp_keepintvl(stream, BETWEEN_PROBES)?;
+    sockopt::set_tcp_keepcnt(stream, PROBES)?;
+    Ok(())
 }
 
 pub(super) fn remedy(address: SocketAddr, error: &io::Error) -> String {
@@ -71,6 +87,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+const SILENCE: Duration = Duration::from_secs(15);
+const BETWEEN_PROBES: Duration = Duration::from_secs(5);
+const PROBES: u32 = 3;
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -88,6 +108,20 @@ mod tests {
         assert!(server.nodelay().unwrap());
         client.write_all(b"x").await.unwrap();
         assert_eq!(server.read_u8().await.unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_probed_and_a_dead_one_noticed_in_half_a_minute() {
+        let listener = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (server, _) = Listen::next(&listener).await.unwrap().unwrap();
+        assert!(sockopt::socket_keepalive(&server).unwrap());
+        let probes = sockopt::tcp_keepcnt(&server).unwrap();
+        let noticed = sockopt::tcp_keepidle(&server).unwrap()
+            + sockopt::tcp_keepintvl(&server).unwrap() * probes;
+        assert_eq!(noticed, Duration::from_secs(30));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use rustls::{ClientConfig, pki_types::ServerName};
+use signet_daemon::socket::notice_dead_peer;
 use signet_identity::tls;
 use thiserror::Error;
 use tokio::{
@@ -110,6 +111,7 @@ impl From<DialError> for End {
 async fn tcp(address: impl tokio::net::ToSocketAddrs) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    notice_dead_peer(&stream)?;
     Ok(stream)
 }
 

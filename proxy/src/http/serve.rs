@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::outgoing::Outgoing;
+use crate::patience::Patience;
 
 /// Serves requests with `answer`. When `drain` is ready, running requests end and no new
 /// one begins; when `lost` is ready, everything on the connection is cut. A connection on which
@@ -41,7 +42,7 @@ pub(crate) async fn serve<I, A, F>(
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let server = server();
-    let mut connection = pin!(server.serve_connection(TokioIo::new(io), service));
+    let mut connection = pin!(server.serve_connection(TokioIo::new(Patience::new(io)), service));
     // The server's own deadline for a head begins only when it knows the version of HTTP.
     let mut first = pin!(sleep(HEADERS));
     let (mut drain, mut lost) = (pin!(drain), pin!(lost));
@@ -206,5 +207,36 @@ mod tests {
         for start in [&b""[..], b"PRI * HTTP/2.0\r\n", PREFACE] {
             is_a_minute(silent_after(start).await);
         }
+    }
+
+    /// How long a client is served that asks, is answered after `pause`, and takes no more than
+    /// `room` has.
+    async fn served_to_one_that_stops(asks: &[u8], pause: Duration, room: usize) -> Duration {
+        let (mut client, server) = duplex(room);
+        let started = Instant::now();
+        let served = serve(server, |_| hello(pause), pending(), pending());
+        let hour = Duration::from_secs(3600);
+        let (served, asked) = tokio::join!(timeout(hour, served), client.write_all(asks));
+        asked.unwrap();
+        served.map_or(Duration::MAX, |()| started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_of_its_answer_is_given_up_after_five_minutes() {
+        let took = served_to_one_that_stops(GET, Duration::ZERO, 64).await;
+        assert_eq!(took.as_secs(), 300);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_of_http2_that_answers_no_ping_is_given_up_after_a_minute() {
+        // No settings; GET / of `a` on stream 1 (RFC 7541 §6.1, §6.2.1).
+        let frames = b"\0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a";
+        let asks = [PREFACE, frames].concat();
+        let later = Duration::from_secs(7200);
+        let took = served_to_one_that_stops(&asks, later, 4096).await;
+        assert_eq!(took.as_secs(), PING.as_secs() * 2);
+        // Not even the ping is taken.
+        let took = served_to_one_that_stops(&asks, later, 64).await;
+        assert!(took.as_secs() <= 330, "{took:?}");
     }
 }
