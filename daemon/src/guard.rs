@@ -26,6 +26,18 @@ pub enum GuardError {
         /// Whose it is.
         owner: u32,
     },
+    /// Any user of the machine may do with a file what only its owner should.
+    #[error(
+        "every user of this machine can {what} {}; take the right from them, `chmod o= {}`, and \
+         find out whether one of them has",
+        path.display(), path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// What they can do.
+        what: &'static str,
+    },
     /// A part of the path could not be looked at.
     #[error("cannot look at {}", .0.display())]
     Look(PathBuf, #[source] io::Error),
@@ -50,6 +62,66 @@ pub fn check_no_stranger(path: &Path) -> Result<(), GuardError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed(error)),
     }
+}
+
+/// What a daemon's own file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// What nobody else may change.
+    State,
+    /// Private keys, which nobody else may read either.
+    Keys,
+}
+
+/// Refuses a file that a stranger has laid out, that any user of the machine may change, or, if it
+/// holds keys, read. What is less bad is said with its remedy. A group is trusted, and so is a
+/// directory on the way that lets nobody else through.
+///
+/// # Errors
+/// The file, and what can be done to it by whom.
+pub fn check_private(path: &Path, holds: Holds) -> Result<(), GuardError> {
+    check_no_stranger(path)?;
+    let failed = |source| GuardError::Look(path.to_owned(), source);
+    let metadata = match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(failed)?,
+    };
+    let (owner, shown) = (metadata.uid(), path.display());
+    if owner != ROOT && owner != geteuid().as_raw() {
+        warn!(
+            file = %shown,
+            owner,
+            "{shown} belongs to uid {owner}, who can change it; give it to this user with `chown`"
+        );
+    }
+    if !others_get_to(path).map_err(failed)? {
+        return Ok(());
+    }
+    let mode = metadata.mode();
+    let exposed = |what| {
+        let path = path.to_owned();
+        Err(GuardError::Exposed { path, what })
+    };
+    match holds {
+        Holds::State | Holds::Keys if mode & OTHERS_WRITE != 0 => exposed("change"),
+        Holds::Keys if mode & OTHERS_READ != 0 => exposed("read the keys in"),
+        Holds::State if mode & OTHERS_READ != 0 => {
+            warn!(file = %shown, "every user of this machine can read {shown}; `chmod o= {shown}`");
+            Ok(())
+        }
+        Holds::State | Holds::Keys => Ok(()),
+    }
+}
+
+/// Whether every directory on the way lets every user through.
+fn others_get_to(path: &Path) -> io::Result<bool> {
+    let real = fs::canonicalize(path)?;
+    for directory in real.ancestors().skip(1) {
+        if fs::metadata(directory)?.mode() & OTHERS_PASS == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn check_parts(path: &Path) -> Result<(), GuardError> {
@@ -80,7 +152,9 @@ fn check_parts(path: &Path) -> Result<(), GuardError> {
 }
 
 const ROOT: u32 = 0;
+const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
+const OTHERS_PASS: u32 = 0o001;
 const STICKY: u32 = 0o1000;
 
 #[cfg(test)]
@@ -140,6 +214,38 @@ mod tests {
         let own = tempfile::tempdir().unwrap();
         symlink(&squatted, own.path().join("link")).unwrap();
         refused(&own.path().join("link/api.sock"), &squatted);
+    }
+
+    #[test]
+    fn a_file_that_any_user_may_change_is_refused_and_one_with_keys_that_any_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let is_refused = |mode, holds| {
+            fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+            match check_private(&file, holds) {
+                Ok(()) => false,
+                Err(GuardError::Exposed { path, .. }) => path == file,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let through = |mode| {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+        };
+        through(0o755);
+        for (mode, state, keys) in [
+            (0o600, false, false),
+            (0o660, false, false),
+            (0o644, false, true),
+            (0o602, true, true),
+            (0o666, true, true),
+        ] {
+            assert_eq!(is_refused(mode, Holds::State), state, "{mode:o}");
+            assert_eq!(is_refused(mode, Holds::Keys), keys, "{mode:o}");
+        }
+        through(0o700);
+        assert!(!is_refused(0o666, Holds::Keys));
+        check_private(&folder.path().join("missing"), Holds::Keys).unwrap();
     }
 
     #[test]

@@ -25,6 +25,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use signet_daemon::{
     file,
+    guard::{self, Holds},
     health::{Health, HealthListener, State},
     reload::Current,
     socket::UnixSocket,
@@ -133,6 +134,7 @@ fn bind(config: &Config, health: &Health) -> anyhow::Result<Sockets> {
 /// Opens the store, loads the directory, and brings the CA to where it can sign.
 async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Backend> {
     let attestors = attestors(config.attestors.clone()).await?;
+    check_private(config)?;
     let (store, writer, followed) = Store::open(&config.database)
         .await
         .context("DataStore \"sql\"")?;
@@ -161,6 +163,17 @@ async fn prepare(config: &Config, tasks: &mut Tasks) -> anyhow::Result<Backend> 
         ca,
         identity,
     })
+}
+
+/// Nobody else can change what the authority stands on, nor read its keys.
+fn check_private(config: &Config) -> anyhow::Result<()> {
+    guard::check_private(&config.database, Holds::State).context("DataStore \"sql\"")?;
+    match &config.key_manager {
+        KeyManagerSettings::Memory => Ok(()),
+        KeyManagerSettings::Disk { path } => {
+            guard::check_private(path, Holds::Keys).context("KeyManager \"disk\"")
+        }
+    }
 }
 
 async fn key_manager(settings: KeyManagerSettings) -> anyhow::Result<KeyManager> {

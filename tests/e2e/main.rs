@@ -22,6 +22,7 @@ mod policy;
 mod quickstart;
 mod reload;
 mod restart;
+mod restored;
 mod rotation;
 mod smuggling;
 mod workload_api;

@@ -73,6 +73,36 @@ fn keys_on_disk_are_the_owners_alone() {
 }
 
 #[test]
+fn keys_or_a_database_that_any_user_could_have_touched_are_refused_with_the_remedy() {
+    let bed = Bed::new();
+    let mut server = Server::start(&bed);
+    server.process.stop();
+    let mode = |path: &str, mode| {
+        fs::set_permissions(bed.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let database = fs::metadata(bed.path("server/datastore.sqlite3")).unwrap();
+    assert_eq!(database.permissions().mode() & 0o777, 0o600);
+    mode("", 0o755);
+    mode("server", 0o755);
+    for (file, wide) in [("keys.json", 0o644), ("datastore.sqlite3", 0o666)] {
+        let file = format!("server/{file}");
+        mode(&file, wide);
+        let config = server.config.to_str().unwrap();
+        let run = bed.signet(&["server", "run", "--config", config]);
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert_eq!(run.code, Some(1), "{told}");
+        let remedy = format!("chmod o= {}", bed.path(&file).display());
+        assert!(told.contains(&remedy), "{told}");
+        mode(&file, 0o600);
+    }
+    // To be read is less bad: it is said.
+    mode("server/datastore.sqlite3", 0o644);
+    server.process.start_again();
+    server.is_healthy();
+    server.process.says("can read");
+}
+
+#[test]
 fn a_damaged_database_is_an_error_that_names_it() {
     let bed = Bed::new();
     let mut server = Server::start(&bed);

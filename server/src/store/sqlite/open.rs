@@ -4,6 +4,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -36,6 +37,7 @@ pub(in super::super) async fn open(path: &Path) -> Result<Opened, OpenProblem> {
     let lock = lock(path)?;
     check_access(path)?;
     check_log(path)?;
+    create(path)?;
     let options = options(path);
     let mut writer = options.connect().await?;
     check_whole(&mut writer).await?;
@@ -93,6 +95,7 @@ fn lock(path: &Path) -> Result<File, OpenProblem> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(OWNERS)
         .open(&beside)
         .map_err(|source| file_problem("cannot open its lock file", &beside, source))?;
     match file.try_lock() {
@@ -108,6 +111,17 @@ fn check_access(path: &Path) -> Result<(), OpenProblem> {
         Ok(_readable) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(file_problem("cannot write", path, source)),
+    }
+}
+
+/// A file that is missing is the owner's alone from the first moment; SQLite gives its log the same
+/// mode.
+fn create(path: &Path) -> Result<(), OpenProblem> {
+    let mut options = OpenOptions::new();
+    match options.write(true).create_new(true).mode(OWNERS).open(path) {
+        Ok(_created) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(file_problem("cannot create", path, source)),
     }
 }
 
@@ -171,6 +185,7 @@ fn unmigrated(error: MigrateError) -> OpenProblem {
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 
+const OWNERS: u32 = 0o600;
 /// How long SQLite waits for a lock that another program holds for a moment (a backup).
 const BUSY: Duration = if cfg!(test) {
     Duration::from_millis(100)
