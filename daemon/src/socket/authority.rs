@@ -9,9 +9,9 @@
 
 use super::fields::Fields;
 
-/// How far the bytes of one connection have been read.
+/// How far the bytes of one connection have been read, and mended.
 #[derive(Debug)]
-pub(super) struct Authority {
+pub struct Authority {
     stage: Stage,
     /// Bytes of this stage that are still to come.
     left: usize,
@@ -38,8 +38,8 @@ enum Stage {
     Off,
 }
 
-impl Authority {
-    pub(super) fn new() -> Self {
+impl Default for Authority {
+    fn default() -> Self {
         Self {
             stage: Stage::Preface,
             left: PREFACE.len(),
@@ -49,9 +49,11 @@ impl Authority {
             fields: Fields::default(),
         }
     }
+}
 
+impl Authority {
     /// Takes the next bytes of the connection, however many there are.
-    pub(super) fn mend(&mut self, bytes: &mut [u8]) {
+    pub fn mend(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
         while !rest.is_empty() && !matches!(self.stage, Stage::Off) {
             let (now, later) = rest.split_at_mut(self.left.min(rest.len()));
@@ -177,7 +179,7 @@ mod tests {
 
     fn mended(bytes: &[u8]) -> Vec<u8> {
         let mut bytes = bytes.to_vec();
-        Authority::new().mend(&mut bytes);
+        Authority::default().mend(&mut bytes);
         bytes
     }
 
@@ -221,7 +223,7 @@ mod tests {
             let mut bytes = connection(&[frame(HEADERS, 4, JAVA), frame(HEADERS, 4, JAVA)]);
             let whole = mended(&bytes);
             let cut = cut.min(bytes.len());
-            let mut authority = Authority::new();
+            let mut authority = Authority::default();
             let (first, rest) = bytes.split_at_mut(cut);
             authority.mend(first);
             rest.chunks_mut(more).for_each(|chunk| authority.mend(chunk));

@@ -14,6 +14,7 @@ mod tcp;
 mod unix;
 
 pub use accept::{Acceptor, Listen};
+pub use authority::Authority;
 pub use limit::{ConnectionLimit, Slot, Source};
 pub use peer::{Peer, PeerStream};
 pub use tcp::{bind_tcp, notice_dead_peer};

@@ -62,7 +62,7 @@ impl PeerStream {
         Ok(Self {
             stream,
             peer,
-            authority: Authority::new(),
+            authority: Authority::default(),
             _slot: None,
         })
     }

@@ -46,6 +46,7 @@ fn main() {
     seed("entry", "full", &entry().encode_to_vec());
     names();
     texts();
+    wire();
 }
 
 /// One trust domain with one leaf and one token.
@@ -178,6 +179,13 @@ fn names() {
     ] {
         seed("http_path", name, path.as_bytes());
     }
+}
+
+/// A connection as gRPC in C++ opens it: settings, and a call whose authority is a socket's path.
+fn wire() {
+    let opening = b"\x07PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let call = b"\0\0\x13\x01\x05\0\0\0\x01\x83\x86\x41\x0f/run/agent.sock";
+    seed("authority", "path", &[&opening[..], call].concat());
 }
 
 fn texts() {

@@ -16,13 +16,14 @@ mod chains;
 mod names;
 mod texts;
 mod tokens;
+mod wire;
 mod world;
 
 /// What takes the bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("spiffe_id", names::spiffe_id),
     ("entry", names::entry),
     ("http_path", names::http_path),
@@ -34,6 +35,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("bundle", tokens::bundle),
     ("hcl", texts::hcl),
     ("policy", texts::policy),
+    ("authority", wire::authority),
 ];
 
 /// Whether the valid chain and the valid token of the world are what their validators accept.
