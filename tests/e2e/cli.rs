@@ -227,6 +227,34 @@ fn bundles_of_other_trust_domains_are_kept() {
 }
 
 #[test]
+fn a_certificate_of_a_bundle_that_is_no_authority_is_shown_as_it_came() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let mut leaf = rcgen::CertificateParams::default();
+    leaf.subject_alt_names = vec![rcgen::SanType::URI(
+        "spiffe://other.org/web".try_into().unwrap(),
+    )];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let pem = leaf.self_signed(&key).unwrap().pem().replace("\r\n", "\n");
+    let file = bed.write("leaf.pem", &pem);
+    let file = file.to_str().unwrap();
+    server
+        .run(&[
+            "bundle",
+            "set",
+            "--id",
+            "spiffe://other.org",
+            "--path",
+            file,
+        ])
+        .ok();
+    let listed = server
+        .run(&["bundle", "list", "--id", "spiffe://other.org"])
+        .ok();
+    assert!(listed.contains(pem.trim()), "{listed}\n{pem}");
+}
+
+#[test]
 fn an_x509_svid_is_minted_into_files() {
     let bed = Bed::new();
     let server = Server::start(&bed);

@@ -131,6 +131,21 @@ fn exactly_one_source_of_first_trust_is_needed() {
 }
 
 #[test]
+fn a_first_bundle_without_an_authority_is_refused_with_its_place() {
+    let none = SMALL.replace("insecure_bootstrap = true", "");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bundle.pem");
+    let (_, svid) = crate::testing::issued("spiffe://example.org/web");
+    fs::write(&path, signet_identity::x509::chain_to_pem(&svid.chain)).unwrap();
+    let path = path.display().to_string();
+    let error = load(&none, &["--trust-bundle", &path]).unwrap_err();
+    assert!(
+        error.contains(&path) && error.contains("no X.509 authority"),
+        "{error}"
+    );
+}
+
+#[test]
 fn values_that_cannot_be_are_refused_by_name() {
     for (line, word) in [
         ("availability_target = \"1h\"", "24h"),

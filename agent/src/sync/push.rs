@@ -138,6 +138,7 @@ pub(super) fn add_entry(change: &mut Change, wire: &types::Entry) {
 fn bundles(wire: &[types::Bundle]) -> impl Iterator<Item = Bundle> {
     wire.iter().filter_map(|wire| {
         Bundle::from_proto(wire)
+            .map(Bundle::without_others)
             .inspect_err(|error| {
                 let trust_domain = &wire.trust_domain;
                 error!(trust_domain, %error, "the server sent a bundle that makes no sense");

@@ -34,7 +34,8 @@ pub struct Bundle {
     pub sequence: u64,
 }
 
-/// A certificate that may sign X509-SVIDs.
+/// A certificate of a bundle. As a rule it may sign X509-SVIDs; others are kept as they came and
+/// verify nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct X509Authority {
     /// The certificate.
@@ -62,7 +63,7 @@ pub enum BundleError {
     /// Not a trust domain.
     #[error("invalid trust domain: {0}")]
     TrustDomain(#[source] IdError),
-    /// A certificate that cannot be an authority.
+    /// What is no certificate.
     #[error("X.509 authority {number} is unusable: {source}")]
     X509Authority {
         /// Counted from one.
@@ -107,7 +108,8 @@ impl Bundle {
         }
     }
 
-    /// Reads SPIRE's message. Every authority has to be usable.
+    /// Reads SPIRE's message. Every certificate has to be readable; as with SPIRE, one that is no
+    /// authority is kept.
     ///
     /// # Errors
     /// Something in the message is malformed or out of range; then nothing of it is taken.
@@ -126,7 +128,7 @@ impl Bundle {
         })?;
         Ok(Self {
             trust_domain,
-            x509_authorities: usable(x509)?,
+            x509_authorities: readable(x509)?,
             jwt_authorities: distinct(jwt.collect::<Result<_, _>>()?)?,
             refresh_hint: (hint > 0).then(|| Duration::from_secs(hint)),
             sequence: bundle.sequence_number,
@@ -163,10 +165,10 @@ impl Bundle {
         bundle
     }
 
-    /// Reads the X.509 authorities of `trust_domain` from PEM.
+    /// Reads the X.509 authorities of `trust_domain` from PEM, with any other certificate in it.
     ///
     /// # Errors
-    /// The text is not PEM certificates, or one of them is no authority.
+    /// The text is not PEM certificates.
     pub fn from_pem(trust_domain: TrustDomain, text: &str) -> Result<Self, BundleError> {
         let certificates = x509::chain_from_pem(text)?.into_iter();
         let authorities = certificates.map(|der| X509Authority {
@@ -174,7 +176,7 @@ impl Bundle {
             tainted: false,
         });
         Ok(Self {
-            x509_authorities: usable(authorities)?,
+            x509_authorities: readable(authorities)?,
             ..Self::empty(trust_domain)
         })
     }
@@ -182,6 +184,14 @@ impl Bundle {
     /// The X.509 authorities as PEM.
     pub fn to_pem(&self) -> String {
         x509::chain_to_pem(self.x509_authorities.iter().map(|authority| &authority.der))
+    }
+
+    /// Leaves out the certificates that are no authority.
+    #[must_use]
+    pub fn without_others(mut self) -> Self {
+        self.x509_authorities
+            .retain(|authority| authority.details().is_ok());
+        self
     }
 
     /// The JWT authority of this name.
@@ -269,24 +279,29 @@ impl JwtAuthority {
     }
 }
 
-/// Authorities that can be used, each once.
-fn usable(
+/// Certificates, each once. One value may hold several, one after the other.
+fn readable(
     authorities: impl Iterator<Item = X509Authority>,
 ) -> Result<Vec<X509Authority>, BundleError> {
-    let mut usable: Vec<X509Authority> = Vec::new();
-    for (index, authority) in authorities.enumerate() {
-        authority
-            .details()
-            .map_err(|source| BundleError::X509Authority {
-                number: index + 1,
-                source,
-            })?;
-        match usable.iter_mut().find(|known| known.der == authority.der) {
-            Some(known) => known.tainted |= authority.tainted,
-            None => usable.push(authority),
+    let mut readable: Vec<X509Authority> = Vec::new();
+    for (index, X509Authority { der, tainted }) in authorities.enumerate() {
+        let unusable = |source| BundleError::X509Authority {
+            number: index + 1,
+            source,
+        };
+        let certificates = x509::split(&der).map_err(unusable)?;
+        if certificates.is_empty() {
+            return Err(unusable(ProfileError::Malformed));
+        }
+        for der in certificates {
+            x509::public_key(&der).map_err(unusable)?;
+            match readable.iter_mut().find(|known| known.der == der) {
+                Some(known) => known.tainted |= tainted,
+                None => readable.push(X509Authority { der, tainted }),
+            }
         }
     }
-    Ok(usable)
+    Ok(readable)
 }
 
 /// Keys that can be used, each under a name of its own.

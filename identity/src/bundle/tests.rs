@@ -130,18 +130,65 @@ fn unusable_messages_are_refused() {
 }
 
 #[test]
-fn a_leaf_is_no_authority_of_a_bundle() {
+fn a_certificate_that_is_no_authority_is_kept_as_it_came_and_verifies_nothing() {
     let root = Ca::root("example.org");
     let leaf = root.leaf("spiffe://example.org/web");
-    let pem = x509::chain_to_pem([&leaf.der]);
-    let error = Bundle::from_pem(domain("example.org"), &pem).expect_err("refused");
-    assert!(matches!(
-        error,
-        BundleError::X509Authority {
-            number: 1,
-            source: ProfileError::NotAuthority
+    let not_ca = Ca::root_with("example.org", |params| params.is_ca = IsCa::ExplicitNoCa);
+    let below_not_ca = not_ca.leaf("spiffe://example.org/web");
+    let others = [&leaf.der, &not_ca.der];
+    let pem = x509::chain_to_pem(others);
+    let bundle = Bundle::from_pem(domain("example.org"), &pem).expect("bundle");
+    assert_eq!(bundle.to_pem(), pem);
+    let message = bundle.to_proto(None);
+    let sent: Vec<_> = message.x509_authorities.iter().map(|a| &a.asn1).collect();
+    assert_eq!(sent, others.map(|der| &der[..]));
+    assert_eq!(Bundle::from_proto(&message).expect("message"), bundle);
+    let trust = Trust::new([&bundle]);
+    assert!(!trust.knows(&domain("example.org")));
+    for chain in [
+        vec![leaf.der.clone()],
+        vec![not_ca.der.clone()],
+        vec![below_not_ca.der.clone()],
+        vec![below_not_ca.der.clone(), not_ca.der.clone()],
+    ] {
+        for usage in [Usage::Client, Usage::Server] {
+            assert!(trust.verify(&chain, usage, now()).is_err());
         }
-    ));
+    }
+    // SPIFFE bundle §4.2 has authorities only.
+    let published = Bundle::from_document(domain("example.org"), &bundle.to_document());
+    assert_eq!(published.expect("document").x509_authorities, []);
+    assert_eq!(bundle.without_others().x509_authorities, []);
+}
+
+#[test]
+fn a_value_of_several_certificates_is_each_of_them() {
+    let (first, second) = (Ca::root("example.org").der, Ca::root("example.org").der);
+    let mut message = types::Bundle {
+        trust_domain: "example.org".to_owned(),
+        x509_authorities: vec![types::X509Certificate {
+            asn1: x509::concatenated([&first, &second]),
+            tainted: true,
+        }],
+        ..types::Bundle::default()
+    };
+    let bundle = Bundle::from_proto(&message).expect("message");
+    let read: Vec<_> = bundle
+        .x509_authorities
+        .iter()
+        .map(|authority| (&authority.der, authority.tainted))
+        .collect();
+    assert_eq!(read, [(&first, true), (&second, true)]);
+    for asn1 in [Vec::new(), [&first[..], &[0]].concat()] {
+        for authority in &mut message.x509_authorities {
+            authority.asn1.clone_from(&asn1);
+        }
+        let refused = Bundle::from_proto(&message).expect_err("refused");
+        assert!(matches!(
+            refused,
+            BundleError::X509Authority { number: 1, .. }
+        ));
+    }
 }
 
 #[test]
