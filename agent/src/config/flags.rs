@@ -58,6 +58,13 @@ pub struct RunFlags {
         value_name = "FORMAT"
     )]
     pub trust_bundle_format: Option<String>,
+    /// Where SPIRE would download the bundle from; give --trust-bundle instead
+    #[arg(
+        long = "trust-bundle-url",
+        alias = "trustBundleUrl",
+        value_name = "URL"
+    )]
+    pub trust_bundle_url: Option<String>,
     /// Trust whatever server answers at first
     #[arg(long = "insecure-bootstrap", alias = "insecureBootstrap")]
     pub insecure_bootstrap: bool,
@@ -67,4 +74,45 @@ pub struct RunFlags {
         alias = "allowUnauthenticatedVerifiers"
     )]
     pub allow_unauthenticated_verifiers: bool,
+    /// Do without the Workload API; not supported
+    #[arg(long = "disable-workload-api", alias = "disableWorkloadAPI")]
+    pub disable_workload_api: bool,
+    /// Do without the SDS API, which there is none of
+    #[arg(long = "disable-sds-api", alias = "disableSDSAPI")]
+    pub disable_sds_api: bool,
+    /// `never`: a server of other authorities is not trusted anew
+    #[arg(
+        long = "rebootstrap-mode",
+        alias = "rebootstrapMode",
+        value_name = "MODE"
+    )]
+    pub rebootstrap_mode: Option<String>,
+    /// How long SPIRE would wait with that; without an effect
+    #[arg(
+        long = "rebootstrap-delay",
+        alias = "rebootstrapDelay",
+        value_name = "DURATION"
+    )]
+    pub rebootstrap_delay: Option<String>,
+}
+
+impl RunFlags {
+    /// Those whose settings have one effect only, or none: path and value.
+    pub(super) fn of_one_effect(&self) -> Vec<(&'static str, String)> {
+        let switched = |on: bool| on.then(|| "true".to_owned());
+        let given = [
+            (
+                "agent.disable_workload_api",
+                switched(self.disable_workload_api),
+            ),
+            ("agent.disable_sds_api", switched(self.disable_sds_api)),
+            ("agent.rebootstrap_mode", self.rebootstrap_mode.clone()),
+            ("agent.rebootstrap_delay", self.rebootstrap_delay.clone()),
+            ("agent.trust_bundle_url", self.trust_bundle_url.clone()),
+        ];
+        let given = given.into_iter();
+        given
+            .filter_map(|(path, value)| Some((path, value?)))
+            .collect()
+    }
 }

@@ -64,7 +64,10 @@ impl Config {
     }
 
     fn resolve(document: &Document, flags: &RunFlags) -> anyhow::Result<Self> {
-        let without_effect = document.check(schema::FILE)?;
+        let mut without_effect = document.check(schema::FILE)?;
+        for (path, value) in flags.of_one_effect() {
+            without_effect.take_flag(schema::FILE, path, &value)?;
+        }
         let file = document.section::<File>("agent")?.with(flags)?;
         let health = document.section("health_checks")?;
         let trust_domain = trust_domain(document, &file)?;
@@ -162,7 +165,7 @@ fn bundle<E: std::error::Error + Send + Sync + 'static>(
 ) -> anyhow::Result<Option<Bundle>> {
     let place = || format!("trust bundle {}", path.display());
     let text = fs::read_to_string(path).with_context(place)?;
-    let bundle = parse(&text).with_context(place)?;
+    let bundle = parse(&text).with_context(place)?.without_others();
     anyhow::ensure!(
         !bundle.x509_authorities.is_empty(),
         "{}: no X.509 authority in it",

@@ -58,5 +58,8 @@ pub(super) fn settings(document: &Document, flags: &RunFlags) -> Settings {
         settings.lay_over(&format!("agent.{name}"), flag.then_some(true));
     }
     settings.lay_over("agent.server_port", flags.server_port);
+    for (path, value) in flags.of_one_effect() {
+        settings.lay_over(path, Some(value));
+    }
     settings
 }

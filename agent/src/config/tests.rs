@@ -120,6 +120,44 @@ fn settings_that_only_tune_are_taken_and_named() {
 }
 
 #[test]
+fn flags_of_spires_agent_that_say_what_is_done_anyway_are_taken() {
+    let arguments = [
+        "--disableSDSAPI",
+        "--rebootstrapMode",
+        "never",
+        "--rebootstrapDelay",
+        "1m",
+        "--trustBundleUrl",
+        "",
+    ];
+    let config = load(SMALL, &arguments).unwrap();
+    assert_eq!(config.without_effect.paths(), ["agent.rebootstrap_delay"]);
+}
+
+#[test]
+fn flags_of_spires_agent_whose_effect_is_lacking_are_refused_by_name_with_the_remedy() {
+    for (arguments, words) in [
+        (
+            &["--disableWorkloadAPI"][..],
+            ["--disable-workload-api", "set it to false"],
+        ),
+        (
+            &["--rebootstrapMode", "auto"],
+            ["--rebootstrap-mode", "set it to never"],
+        ),
+        (
+            &["--trustBundleUrl", "https://example.org/bundle"],
+            ["--trust-bundle-url", "use trust_bundle_path"],
+        ),
+    ] {
+        let error = load(SMALL, arguments).unwrap_err();
+        for word in words {
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}
+
+#[test]
 fn exactly_one_source_of_first_trust_is_needed() {
     let none = SMALL.replace("insecure_bootstrap = true", "");
     let error = load(&none, &[]).unwrap_err();

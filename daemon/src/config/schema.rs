@@ -89,6 +89,21 @@ fn check_body(path: &str, entries: &[Entry], table: Table, findings: &mut Findin
     }
 }
 
+/// Checks one setting by itself, and notes it if it has no effect.
+pub(super) fn check_one(
+    given: &Given<'_>,
+    kind: Key,
+    without_effect: &mut WithoutEffect,
+) -> Result<(), Fault> {
+    let mut findings = Findings {
+        without_effect: std::mem::take(&mut without_effect.0),
+        ..Findings::default()
+    };
+    check_key(given, kind, &mut findings);
+    without_effect.0 = findings.without_effect;
+    findings.faults.into_iter().next().map_or(Ok(()), Err)
+}
+
 fn check_key(given: &Given<'_>, kind: Key, findings: &mut Findings) {
     let faults = &mut findings.faults;
     match kind {
