@@ -1,11 +1,11 @@
 //! Times in log lines.
 
 use std::{
-    fmt,
+    fmt::{self, Write as _},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use tracing_subscriber::fmt::{
     format::Writer,
     time::{FormatTime, SystemTime as Now},
@@ -36,21 +36,40 @@ pub(super) fn milliseconds(line: &mut String) {
     }
 }
 
-/// Adds the time in UTC as Go's RFC 3339 forms have it: a fraction without zeros at its end, or
-/// none at all.
+/// Adds the time as Go's RFC 3339 forms have it: that of the machine's zone, with a fraction
+/// without zeros at its end, or none at all.
 pub(super) fn of_go(line: &mut String, fraction: Fraction) {
-    let Some(start) = microseconds(line) else {
-        return;
-    };
-    match fraction {
-        Fraction::Cut => line.truncate(start),
-        Fraction::Shown => {
-            line.pop();
-            let kept = line.trim_end_matches('0').trim_end_matches('.').len();
-            line.truncate(kept);
-        }
+    let now = OffsetDateTime::now_utc();
+    // The zone is that of `TZ` or else of the system, as in Go; without one it is UTC.
+    let offset = UtcOffset::local_offset_at(now).unwrap_or(UtcOffset::UTC);
+    push_of_go(line, now.to_offset(offset), fraction);
+}
+
+fn push_of_go(line: &mut String, time: OffsetDateTime, fraction: Fraction) {
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second, nanosecond) = time.to_hms_nano();
+    let month = u8::from(month);
+    let _ = write!(
+        line,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+    );
+    if fraction == Fraction::Shown && nanosecond > 0 {
+        let _ = write!(line, ".{nanosecond:09}");
+        line.truncate(line.trim_end_matches('0').len());
     }
-    line.push('Z');
+    push_offset(line, time.offset());
+}
+
+/// RFC 3339 has no seconds in an offset; neither has Go there.
+fn push_offset(line: &mut String, offset: UtcOffset) {
+    let (hours, minutes, _) = offset.as_hms();
+    if (hours, minutes) == (0, 0) {
+        line.push('Z');
+        return;
+    }
+    let sign = if offset.is_negative() { '-' } else { '+' };
+    let (hours, minutes) = (hours.unsigned_abs(), minutes.unsigned_abs());
+    let _ = write!(line, "{sign}{hours:02}:{minutes:02}");
 }
 
 /// A moment as Go prints it in a sentence: `2026-01-02 03:04:05 +0000 UTC`.
@@ -59,7 +78,7 @@ pub(super) fn spoken(moment: &str) -> String {
     format!("{moment} +0000 UTC")
 }
 
-/// Adds the time with six digits of a second, and tells where they begin.
+/// Adds the time in UTC with six digits of a second, and tells where they begin.
 fn microseconds(line: &mut String) -> Option<usize> {
     let start = line.len();
     // The subscriber's own clock: nothing is decided by it.
@@ -70,4 +89,38 @@ fn microseconds(line: &mut String) -> Option<usize> {
     }
     let fraction = line.get(start..).and_then(|time| time.find('.'))?;
     Some(start + fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::{datetime, offset};
+
+    use super::*;
+
+    #[test]
+    fn spires_time_is_local_with_its_offset_or_z_and_a_fraction_without_zeros() {
+        let moment = datetime!(2026-01-02 23:04:05.120_300 UTC);
+        let shown = |offset, fraction| {
+            let mut line = String::new();
+            push_of_go(&mut line, moment.to_offset(offset), fraction);
+            line
+        };
+        for (offset, expected) in [
+            (offset!(UTC), "2026-01-02T23:04:05.1203Z"),
+            (offset!(+1), "2026-01-03T00:04:05.1203+01:00"),
+            (offset!(-3:30), "2026-01-02T19:34:05.1203-03:30"),
+            (offset!(-0:30), "2026-01-02T22:34:05.1203-00:30"),
+            (offset!(+5:45), "2026-01-03T04:49:05.1203+05:45"),
+        ] {
+            assert_eq!(shown(offset, Fraction::Shown), expected);
+        }
+        assert_eq!(
+            shown(offset!(+1), Fraction::Cut),
+            "2026-01-03T00:04:05+01:00"
+        );
+        let whole = datetime!(2026-01-02 03:04:05 UTC);
+        let mut line = String::new();
+        push_of_go(&mut line, whole, Fraction::Shown);
+        assert_eq!(line, "2026-01-02T03:04:05Z");
+    }
 }
