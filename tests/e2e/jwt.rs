@@ -1,6 +1,6 @@
 //! JWT-SVIDs: issued, validated, refused.
 
-use crate::testbed::{Agent, Bed, Server, my_user};
+use crate::testbed::{Agent, Bed, Options, Server, my_user};
 
 #[test]
 fn a_jwt_svid_is_issued_for_its_audience_and_validated_by_the_agent() {
@@ -64,6 +64,49 @@ fn a_token_minted_by_the_server_is_valid_for_the_agent() {
         .ok();
     let printed = validate(&agent, "orders", minted.trim()).ok();
     assert!(printed.contains(id), "{printed}");
+}
+
+#[test]
+fn a_workload_is_told_that_its_server_signs_no_tokens_and_the_agent_logs_it_as_spires_does() {
+    let bed = Bed::new();
+    let settings = "disable_jwt_svids = true";
+    let server = Server::start_with(
+        &bed,
+        &Options {
+            settings,
+            ..Options::default()
+        },
+    );
+    let agent = Agent::join_with(&server, "log_format = \"text\"");
+    let id = "spiffe://example.org/web";
+    server.entry(&agent.id, id, &my_user(), &[]);
+    agent.serves(id);
+    let refused = agent.run(&["api", "fetch", "jwt", "--audience", "orders"]);
+    let told = refused.refused();
+    for words in [
+        "Unavailable",
+        "could not fetch JWT-SVID",
+        "JWT functionality is disabled",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+    let log = agent.process.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("msg=\"Could not fetch JWT-SVID\""))
+        .unwrap_or_else(|| panic!("{log}"));
+    for field in [
+        "level=error",
+        "method=FetchJWTSVID",
+        "pid=",
+        "registered=true",
+        "service=WorkloadAPI",
+        "spiffe_id=\"spiffe://example.org/web\"",
+        "subsystem_name=endpoints",
+        "JWT functionality is disabled",
+    ] {
+        assert!(line.contains(field), "{field}: {line}");
+    }
 }
 
 fn fetch(agent: &Agent<'_>, flags: &[&str]) -> String {

@@ -7,7 +7,7 @@
 use signet_identity::{id::IdError, jwt, selector::SelectorError};
 use tonic::Status;
 
-use crate::{cache, workload::AttestError};
+use crate::{cache, upstream::CallError, workload::AttestError};
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -108,9 +108,13 @@ fn no_token(error: &cache::JwtError) -> Status {
     match error {
         cache::JwtError::NotAuthorized(_) => Refusal::NoIdentity.into(),
         cache::JwtError::Refused(_) => Status::invalid_argument(error.to_string()),
-        cache::JwtError::Unavailable(_) => Status::unavailable(
-            "could not get a JWT-SVID from the server; the agent's log says why",
-        ),
+        // A decision of the server's operator, and the same for everybody.
+        cache::JwtError::Unavailable(CallError::Unimplemented(message)) => {
+            Status::unavailable(format!("could not fetch JWT-SVID: {message}"))
+        }
+        cache::JwtError::Unavailable(_) => {
+            Status::unavailable("could not fetch JWT-SVID; the agent's log says why")
+        }
     }
 }
 
@@ -137,6 +141,21 @@ mod tests {
         };
         let status = Status::from(Refusal::NotAttested(error));
         assert!(!status.message().contains("/proc"));
+    }
+
+    #[test]
+    fn a_server_that_signs_no_tokens_is_told_of_as_spires_agent_does_and_others_faults_are_not() {
+        let status = |error| Status::from(Refusal::NoToken(cache::JwtError::Unavailable(error)));
+        let disabled = "Unimplemented: JWT functionality is disabled".to_owned();
+        let status_of_disabled = status(CallError::Unimplemented(disabled));
+        assert_eq!(status_of_disabled.code(), Code::Unavailable);
+        assert_eq!(
+            status_of_disabled.message(),
+            "could not fetch JWT-SVID: Unimplemented: JWT functionality is disabled"
+        );
+        let failed = status(CallError::Failed("10.0.0.7 is gone".to_owned()));
+        assert_eq!(failed.code(), Code::Unavailable);
+        assert!(!failed.message().contains("10.0.0.7"), "{failed}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
     identity::same_certificate,
     index::Index,
     schedule::Schedule,
-    told::{Told, What},
+    told::Told,
 };
 
 /// How much the cache may hold.
@@ -255,8 +255,7 @@ impl State {
         let id = entry.id.clone();
         let entry = Arc::new(entry);
         let (old, mut affected) = self.take(&id);
-        let what = old.as_ref().map_or(What::Created, |_| What::Updated);
-        self.told.add(what, &entry);
+        self.told.put(old.as_ref().map(|old| &old.entry), &entry);
         let mut held = old.map_or_else(|| Held::new(&entry), |old| old.under(&entry));
         if !entry.store_svid {
             self.index.insert(&id, &entry.selectors);
@@ -278,7 +277,7 @@ impl State {
     fn remove(&mut self, id: &EntryId) -> Vec<GroupId> {
         let (old, affected) = self.take(id);
         if let Some(old) = old {
-            self.told.add(What::Removed, &old.entry);
+            self.told.removed(&old.entry);
         }
         self.signing.set(id, None);
         self.expiry.set(id, None);

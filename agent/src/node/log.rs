@@ -18,7 +18,12 @@ pub(super) fn bundle(bundle: Option<&Bundle>) {
 /// An earlier run left an SVID that is still valid.
 pub(super) fn loaded(svid: Option<&NodeSvid>) {
     if let Some(NodeSvid { id, .. }) = svid {
-        info!(name: "agent_svid_loaded", agent_id = %id, "this node has an SVID of an earlier run");
+        info!(
+            name: "agent_svid_loaded",
+            agent_id = %id,
+            trust_domain = id.trust_domain().id_string(),
+            "this node has an SVID of an earlier run"
+        );
     }
 }
 

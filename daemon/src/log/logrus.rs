@@ -37,6 +37,7 @@ pub(super) fn text(line: &mut String, fraction: Fraction, entry: &Entry<'_>) {
             Value::Moment(value) => push_value(line, &time::spoken(value)),
             Value::Text(value) => push_value(line, &value),
             Value::Socket(value) => push_value(line, value),
+            Value::List(items) => push_value(line, &format!("[{}]", items.join(" "))),
             Value::Literal(value) => line.push_str(value),
         }
     }
@@ -67,6 +68,14 @@ pub(super) fn json(line: &mut String, entry: &Entry<'_>) {
                 push_json(line, value);
                 line.push_str(",\"Net\":\"unix\"}");
             }
+            Value::List(items) => {
+                line.push('[');
+                for (place, item) in items.iter().enumerate() {
+                    line.push_str(if place == 0 { "" } else { "," });
+                    push_json(line, item);
+                }
+                line.push(']');
+            }
             Value::Literal(value) => line.push_str(value),
         }
     }
@@ -84,6 +93,8 @@ enum Value<'a> {
     Literal(&'a str),
     /// The path of a socket, which Go's JSON shows in its parts.
     Socket(&'a str),
+    /// Texts, which Go shows without quotes between brackets, and as JSON's list.
+    List(Vec<String>),
     /// A point in time, which Go's text has in a notation of its own.
     Moment(&'a str),
 }
@@ -114,6 +125,12 @@ impl<'a> Pair<'a> {
             Name::Same(name) | Name::As(_, name) => (name, plain),
             Name::Moment(_, name) => (name, Value::Moment(value.as_str())),
             Name::Socket(_, name) => (name, Value::Socket(value.as_str())),
+            Name::List(_, name) => {
+                // Our own sources write a list as Rust shows it; what JSON cannot read of that
+                // stays a text.
+                let items = serde_json::from_str(value.as_str());
+                (name, items.map_or(plain, Value::List))
+            }
             Name::Begun(_, name, start) => {
                 let text = format!("{start}{}", value.as_str());
                 (name, Value::Text(text.into()))

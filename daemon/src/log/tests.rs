@@ -303,6 +303,34 @@ fn a_line_of_spire_says_who_calls_each_thing_once_and_ours_does_not() {
 }
 
 #[test]
+fn a_list_in_a_line_of_spire_is_one_of_go() {
+    let act = || {
+        info!(name: "server_configured", admin_ids = ?["one", "a \"b\""], "configured");
+        info!(name: "server_configured", admin_ids = ?[""; 0], "configured");
+        info!(name: "server_configured", admin_ids = "no list", "configured");
+    };
+    assert_eq!(
+        of_spire(Format::Text, Manner::Ours, act),
+        "time=\"T\" level=info msg=Configured admin_ids=\"[one a \\\"b\\\"]\"\n\
+         time=\"T\" level=info msg=Configured admin_ids=\"[]\"\n\
+         time=\"T\" level=info msg=Configured admin_ids=\"no list\"\n"
+    );
+    let json = of_spire(Format::Json, Manner::Ours, act);
+    let values: Vec<&str> = json
+        .lines()
+        .filter_map(|line| line.split(",\"level").next())
+        .collect();
+    assert_eq!(
+        values,
+        [
+            "{\"admin_ids\":[\"one\",\"a \\\"b\\\"\"]",
+            "{\"admin_ids\":[]",
+            "{\"admin_ids\":\"no list\"",
+        ]
+    );
+}
+
+#[test]
 fn the_readable_form_can_be_asked_of_what_stands_in_for_spire() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("daemon.log");

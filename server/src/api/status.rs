@@ -211,7 +211,7 @@ impl From<IssueError> for Status {
     fn from(error: IssueError) -> Self {
         match error {
             IssueError::NotReady => Self::unavailable(error.to_string()),
-            IssueError::NoJwtSvids => Self::internal(format!("failed to sign JWT-SVID: {error}")),
+            IssueError::NoJwtSvids => Self::unimplemented(error.to_string()),
             IssueError::X509(
                 X509Error::PublicKey | X509Error::DnsName(_) | X509Error::Subject(_),
             ) => invalid(error.to_string()),

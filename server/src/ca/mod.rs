@@ -48,7 +48,7 @@ pub(crate) enum IssueError {
     #[error("the server has no active authority yet; try again in a few seconds")]
     NotReady,
     /// The configuration says `disable_jwt_svids`.
-    #[error("JWT key is not available for signing")]
+    #[error("JWT functionality is disabled")]
     NoJwtSvids,
     /// The certificate could not be made.
     #[error(transparent)]

@@ -29,7 +29,8 @@ impl Explainer {
     /// Logs that a workload got no identity, with the entries that come closest to matching it.
     pub(super) fn denied(
         &self,
-        (rpc, workload): (&str, &Workload),
+        rpc: &str,
+        workload: &Workload,
         entries: impl FnOnce() -> Vec<Arc<Entry>>,
         now: SystemTime,
     ) {

@@ -1,11 +1,16 @@
 //! The RPCs of the Workload API. Each attests its caller anew: a process may have become another
 //! program since its last call.
 
-use std::{collections::BTreeSet, future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all};
 use signet_daemon::{shares::Shares, socket::Peer};
-use signet_identity::{SpiffeId, TrustDomain, entry::Entry, id, jwt};
+use signet_identity::{SpiffeId, TrustDomain, entry::Entry, id, jwt, x509};
 use signet_proto::{
     WitBundlesRequest, WitBundlesResponse, WitsvidRequest, WitsvidResponse,
     workload::{
@@ -140,7 +145,8 @@ impl Service {
     /// The caller's entries, if it asks for one ID those with that ID; none is a refusal.
     fn entries_for(
         &self,
-        (rpc, workload): (&str, &Workload),
+        rpc: &str,
+        workload: &Workload,
         id: Option<&SpiffeId>,
     ) -> Result<Vec<Arc<Entry>>, Refusal> {
         let mut entries = self.cache.matching_entries(workload.selectors());
@@ -160,19 +166,37 @@ impl Service {
 
     fn deny(&self, rpc: &str, workload: &Workload) -> Refusal {
         self.explainer
-            .denied((rpc, workload), || self.cache.known(), clock::now());
+            .denied(rpc, workload, || self.cache.known(), clock::now());
         Refusal::NoIdentity
     }
 
-    async fn token(&self, entry: &Arc<Entry>, audience: &[String]) -> Result<JwtSvid, Refusal> {
+    async fn token(
+        &self,
+        caller: &Peer,
+        entry: &Arc<Entry>,
+        audience: &[String],
+    ) -> Result<JwtSvid, Refusal> {
         let svid = self.cache.jwt_svid(entry, audience.to_vec()).await;
-        if let Err(error) = &svid {
-            warn!(
-                entry = %entry.id,
+        let Peer { pid, .. } = caller;
+        match &svid {
+            Ok(svid) => debug!(
+                name: "jwt_svid_fetched",
+                rpc = "FetchJWTSVID",
+                pid,
+                spiffe_id = %entry.spiffe_id,
+                ttl = until(svid.expires_at, clock::now()).as_secs_f64(),
+                "process {pid} has a token"
+            ),
+            Err(error) => warn!(
+                name: "jwt_svid_not_fetched",
+                rpc = "FetchJWTSVID",
+                pid,
+                entry_id = %entry.id,
+                spiffe_id = %entry.spiffe_id,
                 error = error as &dyn std::error::Error,
                 "no JWT-SVID for {}: {error}",
                 entry.spiffe_id
-            );
+            ),
         }
         Ok(JwtSvid {
             spiffe_id: entry.spiffe_id.to_string(),
@@ -256,16 +280,13 @@ impl SpiffeWorkloadApi for Service {
         let id = requested_id(request.get_ref())?;
         let rpc = "FetchJWTSVID";
         let workload = self.caller(rpc, &request).await?;
-        let entries = self.entries_for((rpc, &workload), id.as_ref())?;
+        let entries = self.entries_for(rpc, &workload, id.as_ref())?;
         let chosen = views::first_of_each_hint(&entries, |entry| entry);
-        let tokens = try_join_all(chosen.map(|entry| self.token(entry, audience)));
+        let peer = workload.peer();
+        let tokens = try_join_all(chosen.map(|entry| self.token(peer, entry, audience)));
         let svids = timeout(JWT_DEADLINE, tokens)
             .await
             .map_err(|_late| Refusal::Late)??;
-        let pid = workload.peer().pid;
-        for JwtSvid { spiffe_id, .. } in &svids {
-            debug!(name: "jwt_svid_fetched", rpc, pid, spiffe_id, "process {pid} has a token");
-        }
         Ok(Response::new(JwtSvidResponse { svids }))
     }
 
@@ -309,16 +330,27 @@ fn log_fetched(pid: Option<u32>, message: &X509SvidResponse) {
         return;
     };
     let count = message.svids.len();
-    for X509Svid { spiffe_id, .. } in &message.svids {
+    for svid in &message.svids {
         debug!(
             name: "x509_svid_fetched",
             rpc = "FetchX509SVID",
             pid,
-            spiffe_id,
+            spiffe_id = svid.spiffe_id,
             count,
+            ttl = ends(svid).map(|ends| until(ends, clock::now()).as_secs_f64()),
             "process {pid} has an X.509-SVID"
         );
     }
+}
+
+fn ends(svid: &X509Svid) -> Option<SystemTime> {
+    let chain = x509::split(&svid.x509_svid).ok()?;
+    let leaf = x509::check_svid_leaf(chain.first()?).ok()?;
+    Some(leaf.not_after)
+}
+
+fn until(end: SystemTime, now: SystemTime) -> Duration {
+    end.duration_since(now).unwrap_or_default()
 }
 
 /// Its own entries say, with each snapshot, what a workload may be told.

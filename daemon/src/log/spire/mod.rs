@@ -42,6 +42,8 @@ pub(super) enum Name {
     Moment(&'static str, &'static str),
     /// Ours and SPIRE's, of the path of a socket, which Go's JSON shows in its parts.
     Socket(&'static str, &'static str),
+    /// Ours and SPIRE's, of a list of texts.
+    List(&'static str, &'static str),
     /// Ours, SPIRE's, and how SPIRE begins its value.
     Begun(&'static str, &'static str, &'static str),
     /// SPIRE has no such field.
@@ -76,6 +78,7 @@ impl Name {
             | Self::As(ours, _)
             | Self::Moment(ours, _)
             | Self::Socket(ours, _)
+            | Self::List(ours, _)
             | Self::Begun(ours, ..)
             | Self::Left(ours) => ours,
         }
@@ -184,6 +187,7 @@ const OF_STATUS: &[Name] = &[
 const OF_LEVEL: &[Name] = &[Name::As("level", "new_log_level")];
 const OF_LISTENER: &[Name] = &[Name::Socket("socket", "address")];
 const OF_RPC: &[Name] = &[Name::As("rpc", "method")];
+const OF_NO_TOKEN: &[Name] = &[Name::As("rpc", "method"), Name::Left("entry_id")];
 const OF_DENIAL: &[Name] = &[
     Name::As("rpc", "method"),
     Name::Left("uid"),
@@ -198,6 +202,15 @@ const OF_CALLER: &[Name] = &[
     Name::As("revision", "revision_number"),
     Name::As("expires_at", "expiration"),
 ];
+const OF_TOKEN: &[Name] = &[
+    Name::As("agent_id", "caller_id"),
+    Name::As("expires_at", "expiration"),
+    Name::List("audience", "audience"),
+    Name::Left("entry_id"),
+];
+const OF_RENEWAL: &[Name] = &[Name::As("agent_id", "caller_id"), Name::Left("serial")];
+const OF_DOWNSTREAM: &[Name] = &[Name::As("expires_at", "expiration"), Name::Left("serial")];
+const OF_CONFIGURATION: &[Name] = &[Name::List("admin_ids", "admin_ids")];
 const OF_AUTHORITY: &[Name] = &[
     Name::Moment("issued_at", "issued_at"),
     Name::Moment("expires_at", "expiration"),
@@ -226,10 +239,10 @@ const EVENTS: &[Event] = &[
     of(MANAGER, INFO, "agent_reattested", "Successfully reattested node").with(OF_AGENT),
     of(API, ERROR, "agent_refused_as_banned", "Agent is banned").alone(),
     of(API, ERROR, "agent_refused_as_expired", "Agent SVID is expired").alone(),
-    of(API, INFO, "agent_renewed", "Renewing agent SVID").with(OF_CALLER),
+    of(API, INFO, "agent_renewed", "Renewing agent SVID").with(OF_RENEWAL),
     of_api(INFO, "agent_starting", "Starting agent"),
     of(API, DEBUG, "agent_status_noted", "Agent status updated").with(OF_STATUS),
-    of(ATTESTOR, INFO, "agent_svid_loaded", "SVID loaded").with(OF_AGENT),
+    of(ATTESTOR, INFO, "agent_svid_loaded", "SVID loaded").with(OF_NODE),
     of(ATTESTOR, INFO, "agent_svid_missing", "SVID is not found. Starting node attestation")
         .with(OF_ATTESTOR),
     of(MANAGER, INFO, "agent_svid_rotated", "Successfully rotated agent SVID").with(OF_AGENT),
@@ -243,7 +256,7 @@ const EVENTS: &[Event] = &[
     of(CACHE, DEBUG, "bundle_removed", "Bundle removed").with(OF_BUNDLE),
     of(CACHE, DEBUG, "bundle_updated", "Bundle updated").with(OF_BUNDLE),
     of(API, ERROR, "call_refused", "Failed to authenticate caller").with(OF_CALL),
-    of(API, DEBUG, "downstream_ca_signed", "Signed X509 CA SVID").with(OF_CALLER),
+    of(API, DEBUG, "downstream_ca_signed", "Signed X509 CA SVID").with(OF_DOWNSTREAM),
     of(CACHE, DEBUG, "entry_created", "Entry created").with(OF_CACHE),
     of(CACHE, DEBUG, "entry_removed", "Entry removed").with(OF_CACHE),
     of(CACHE, DEBUG, "entry_updated", "Entry updated").with(OF_CACHE),
@@ -253,7 +266,9 @@ const EVENTS: &[Event] = &[
     of(CA, INFO, "jwt_key_activated", "JWT key activated").with(OF_AUTHORITY),
     of(CA, INFO, "jwt_key_prepared", "JWT key prepared").with(OF_AUTHORITY),
     of(ENDPOINTS, DEBUG, "jwt_svid_fetched", "Fetched JWT SVID").with(OF_RPC).always(REGISTERED),
-    of(API, DEBUG, "jwt_svid_signed", "Server CA successfully signed JWT SVID").with(OF_CALLER),
+    of(ENDPOINTS, ERROR, "jwt_svid_not_fetched", "Could not fetch JWT-SVID").with(OF_NO_TOKEN)
+        .always(REGISTERED),
+    of(API, DEBUG, "jwt_svid_signed", "Server CA successfully signed JWT SVID").with(OF_TOKEN),
     of_api(INFO, "log_level_reset", "ResetLogLevel Called"),
     of_api(INFO, "log_level_set", "SetLogLevel Called").with(OF_LEVEL),
     of(ENDPOINTS, ERROR, "no_identity", "No identity issued").with(OF_DENIAL).always(UNREGISTERED),
@@ -263,7 +278,7 @@ const EVENTS: &[Event] = &[
     of(ENDPOINTS, INFO, "server_api_starting", "Starting Server APIs"),
     of(ENDPOINTS, INFO, "server_api_stopped", "Server APIs have stopped"),
     of(ENDPOINTS, INFO, "server_api_stopping", "Stopping Server APIs"),
-    of_api(INFO, "server_configured", "Configured"),
+    of_api(INFO, "server_configured", "Configured").with(OF_CONFIGURATION),
     of_api(ERROR, "server_crashed", "Server crashed"),
     of_api(INFO, "server_ended", "Server stopped gracefully"),
     of("svid_rotator", DEBUG, "server_svid_renewed", "Signed X509 SVID").with(OF_CALLER),

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use signet_daemon::log::Moment;
 use signet_identity::{
     SpiffeId, TrustDomain,
     csr::{self, CertificateRequest},
@@ -35,6 +36,7 @@ impl SvidService {
             let csr = csr::parse(&request.csr).map_err(bad_csr)?;
             let id = requested_id(&csr, ca.trust_domain())?;
             check_dns_names(&csr.dns_names)?;
+            let dns_name = csr.dns_names.join(",");
             let request = X509SvidRequest {
                 id: id.clone(),
                 spki_der: csr.spki_der,
@@ -42,14 +44,16 @@ impl SvidService {
                 dns_names: csr.dns_names,
                 subject: Some(csr.subject_der).filter(|subject| *subject != EMPTY_NAME),
             };
-            Ok::<_, Status>((id, ca.sign_x509(&request, now)?))
+            Ok::<_, Status>((id, dns_name, ca.sign_x509(&request, now)?))
         };
-        let (id, svid) = self.ca.off_worker(work).await??;
+        let (id, dns_name, svid) = self.ca.off_worker(work).await??;
         info!(
             name: "x509_svid_signed",
             spiffe_id = %id,
+            dns_name,
             serial = %svid.serial,
-            "minted an X509-SVID",
+            expires_at = %Moment(svid.not_after),
+            "minted an X509-SVID"
         );
         Ok(x509_svid(&id, &svid, ""))
     }
@@ -69,11 +73,16 @@ impl SvidService {
             ttl: seconds("ttl", request.ttl)?,
             jti: Jti::None,
         };
-        let svid = self
-            .ca
-            .off_worker(move |ca| ca.sign_jwt(&asked, now))
-            .await??;
-        info!(name: "jwt_svid_signed", spiffe_id = %id, "minted a JWT-SVID");
+        let work = move |ca: &Ca| (ca.sign_jwt(&asked, now), asked.audience);
+        let (signed, audience) = self.ca.off_worker(work).await?;
+        let svid = signed?;
+        info!(
+            name: "jwt_svid_signed",
+            spiffe_id = %id,
+            ?audience,
+            expires_at = %Moment(svid.expires_at),
+            "minted a JWT-SVID"
+        );
         Ok(jwt_svid(&id, svid, ""))
     }
 }

@@ -168,13 +168,15 @@ impl SvidService {
                 Jti::None
             },
         };
-        let work = move |ca: &Ca| ca.sign_jwt(&asked, now);
-        let svid = self.ca.sign_one(SvidKind::Jwt, work).await??;
+        let work = move |ca: &Ca| (ca.sign_jwt(&asked, now), asked.audience);
+        let (signed, audience) = self.ca.sign_one(SvidKind::Jwt, work).await?;
+        let svid = signed?;
         debug!(
             name: "jwt_svid_signed",
             agent_id = %agent,
             entry_id = %entry.id,
             spiffe_id = %entry.spiffe_id,
+            ?audience,
             expires_at = %Moment(svid.expires_at),
             "signed a JWT-SVID"
         );
@@ -197,7 +199,9 @@ impl SvidService {
         let bundle = bundle.ok_or_else(|| Status::unavailable("the server has no bundle yet"))?;
         info!(
             name: "downstream_ca_signed",
+            spiffe_id = self.ca.trust_domain().id_string(),
             serial = %svid.serial,
+            expires_at = %Moment(svid.not_after),
             "signed the CA certificate of a downstream server"
         );
         Ok(NewDownstreamX509caResponse {
