@@ -4,6 +4,7 @@
 //! subscribes by selectors. Each subscriber sees whole snapshots, and only those that differ.
 
 mod bundles;
+mod change;
 mod groups;
 mod held;
 mod identity;
@@ -30,10 +31,11 @@ use signet_identity::{
 use tokio::sync::watch;
 
 pub(crate) use bundles::{Bundles, WorkloadBundle};
+pub(crate) use change::Change;
 pub(crate) use identity::{SvidError, WorkloadIdentity};
 pub(crate) use jwt::{IssuedJwt, JwtError, JwtKey};
 pub(crate) use snapshot::{Restored, Snapshot};
-pub(crate) use state::{Change, Due, Limits};
+pub(crate) use state::{Due, Limits};
 
 use crate::{
     clock,

@@ -15,7 +15,7 @@ use signet_identity::{
 
 pub(super) use super::groups::{GroupId, Updates};
 use super::{
-    Bundles, WorkloadIdentity, WorkloadUpdate,
+    Bundles, Change, WorkloadIdentity, WorkloadUpdate,
     groups::Groups,
     held::{Held, may_prefetch},
     identity::same_certificate,
@@ -31,21 +31,6 @@ pub(crate) struct Limits {
     pub(crate) x509_svids: usize,
     /// JWT-SVIDs, the oldest go first.
     pub(crate) jwt_svids: usize,
-}
-
-/// One consistent step of what the server says.
-#[derive(Debug, Default)]
-pub(crate) struct Change {
-    /// Everything that is not in this change is void.
-    pub(crate) reset: bool,
-    /// Entries that are new or changed.
-    pub(crate) entries: Vec<Entry>,
-    /// Entries that are gone.
-    pub(crate) removed_entries: Vec<EntryId>,
-    /// Bundles that are new or changed.
-    pub(crate) bundles: Vec<Bundle>,
-    /// Federated bundles that are gone.
-    pub(crate) removed_bundles: Vec<TrustDomain>,
 }
 
 /// What to do about SVIDs now.
@@ -95,7 +80,7 @@ impl State {
     /// Takes over a change and tells those whom it concerns. Returns the bundles as they are now.
     pub(super) fn apply(&mut self, mut change: Change) -> Arc<Bundles> {
         if change.reset {
-            self.find_missing(&mut change);
+            change.remove_others(self.held.keys(), &self.bundles);
         }
         let mut affected = HashSet::new();
         for id in &change.removed_entries {
@@ -229,22 +214,6 @@ impl State {
     pub(super) fn identities(&self) -> Vec<Arc<WorkloadIdentity>> {
         let held = self.held.values();
         held.filter_map(|held| held.identity.clone()).collect()
-    }
-
-    fn find_missing(&self, change: &mut Change) {
-        let named: HashSet<&EntryId> = change.entries.iter().map(|entry| &entry.id).collect();
-        let missing = self.held.keys().filter(|id| !named.contains(id)).cloned();
-        change.removed_entries = missing.collect();
-        let named: HashSet<&TrustDomain> = change
-            .bundles
-            .iter()
-            .map(|bundle| &bundle.trust_domain)
-            .collect();
-        let federated = self.bundles.federated.keys();
-        change.removed_bundles = federated
-            .filter(|trust_domain| !named.contains(trust_domain))
-            .cloned()
-            .collect();
     }
 
     fn put(&mut self, entry: Entry) -> Vec<GroupId> {
