@@ -114,6 +114,14 @@ impl CacheFile {
         Ok(file::write_private(&self.path, &envelope.encode_to_vec())?)
     }
 
+    /// Removes the file, if there is one. Blocks.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Moves a refused file out of the way, where somebody may look at it; says where to.
     pub(crate) fn set_aside(&self) -> io::Result<PathBuf> {
         let mut name = self.path.as_os_str().to_owned();

@@ -102,10 +102,27 @@ impl DiskCache {
         };
         let (file, snapshot) = (Arc::clone(&self.file), cache.snapshot());
         let written = spawn_blocking(move || file.write(&agent, &content::encode(&snapshot))).await;
+        // An agent that was banned meanwhile removed the file before this one took its place.
+        if identity.borrow().is_none() {
+            self.remove().await;
+            return;
+        }
         match written {
             Ok(Ok(())) => self.failing = false,
             Ok(Err(error)) => self.unwritten(&error),
             Err(died) => warn!(error = %died, "the cache was not written to disk"),
+        }
+    }
+
+    async fn remove(&self) {
+        let file = Arc::clone(&self.file);
+        match spawn_blocking(move || file.remove()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(
+                error = &error as &dyn std::error::Error,
+                "the cache of a banned agent stays on disk"
+            ),
+            Err(died) => warn!(error = %died, "the cache of a banned agent stays on disk"),
         }
     }
 

@@ -280,4 +280,23 @@ async fn an_agent_without_an_svid_of_its_own_leaves_nothing_behind() {
     assert!(!stage.path().exists());
 }
 
+#[tokio::test]
+async fn what_is_written_as_the_agent_is_banned_does_not_stay() {
+    let stage = Stage::new();
+    stage.keep().await;
+    let (_, svid) = issued(AGENT);
+    let own = Identity::new(svid.chain, &svid.key).unwrap();
+    let banned = watch::Sender::new(Some(Arc::new(own)));
+    let identity = banned.subscribe();
+    let mut disk_cache = stage.disk_cache();
+    // Polled first: the write is on its way when the ban comes, and ends after it.
+    let written = disk_cache.write(&stage.cache, &identity);
+    let ban = async {
+        banned.send_replace(None);
+        fs::remove_file(stage.path()).unwrap();
+    };
+    tokio::join!(written, ban);
+    assert!(!stage.path().exists());
+}
+
 const AGENT: &str = "spiffe://example.org/spire/agent/one";
