@@ -1,8 +1,23 @@
 //! Agents that are banned or evicted.
 
-use signet_proto::spire::api::types::{PermissionDeniedDetails, permission_denied_details::Reason};
+use prost::Message as _;
+use signet_identity::{
+    csr,
+    key::{KeyType, PrivateKey},
+};
+use signet_proto::{
+    google::rpc,
+    spire::api::{
+        server::entry::v1::{GetAuthorizedEntriesRequest, entry_client::EntryClient},
+        types::{PermissionDeniedDetails, permission_denied_details::Reason},
+    },
+};
+use tonic::Status;
 
-use crate::testbed::{Agent, Bed, Server, eventually, grpc, my_user};
+use crate::{
+    join_token,
+    testbed::{Agent, Bed, Server, eventually, grpc, my_user},
+};
 
 #[test]
 fn a_banned_agent_ends_and_cannot_come_back() {
@@ -60,48 +75,98 @@ fn an_evicted_agent_gets_no_new_svids() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_agent_is_told_the_reason_in_the_status_details() {
-    use prost::Message as _;
-    use signet_identity::key::{KeyType, PrivateKey};
-    use signet_proto::{
-        google::rpc,
-        spire::api::server::entry::v1::{GetAuthorizedEntriesRequest, entry_client::EntryClient},
-    };
-
     let bed = Bed::new();
     let server = Server::start(&bed);
-    let token = server.token(&[]);
-    let key = PrivateKey::generate(KeyType::EcP256).unwrap();
-    let csr = signet_identity::csr::build(&key, signet_identity::csr::Subject::spire(), None, &[])
-        .unwrap();
-    let attested = crate::join_token::attest(&server, "join_token", token.as_bytes(), &csr)
-        .await
-        .unwrap();
-    let chain = attested.svid.unwrap().cert_chain;
-    let id = format!("spiffe://example.org/spire/agent/join_token/{token}");
-
-    let ask = async || {
-        let channel = grpc::to_server(&server, Some(grpc::identity(&chain, &key)));
-        EntryClient::new(channel)
-            .get_authorized_entries(GetAuthorizedEntriesRequest::default())
-            .await
-    };
-    ask().await.unwrap();
+    let agent = Attested::with_a_token(&server).await;
+    agent.ask().await.unwrap();
     for (verb, expected) in [
         ("ban", Reason::AgentBanned),
         ("evict", Reason::AgentNotAttested),
     ] {
-        server.run(&["agent", verb, "--spiffe-id", &id]).ok();
-        let status = ask().await.unwrap_err();
+        server.run(&["agent", verb, "--spiffe-id", &agent.id]).ok();
+        assert_eq!(agent.refusal().await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_ban_or_an_eviction_is_answered_it_has_taken_effect_and_is_in_the_log() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let listed = || server.run(&["agent", "list", "--output", "json"]).ok();
+    for _ in 0..10 {
+        let agent = Attested::with_a_token(&server).await;
+        agent.ask().await.unwrap();
+        let shown = listed();
+        assert!(shown.contains(&agent.path()), "{shown}");
+
+        // Nothing here waits for anything but the end of the command.
+        server.run(&["agent", "ban", "--spiffe-id", &agent.id]).ok();
+        let log = server.process.log();
+        assert!(agent.is_in(&log, "banned an agent"), "{log}");
+        let shown = listed();
+        assert!(shown.contains("\"banned\":true"), "{shown}");
+        assert_eq!(agent.refusal().await, Reason::AgentBanned);
+
+        server
+            .run(&["agent", "evict", "--spiffe-id", &agent.id])
+            .ok();
+        let log = server.process.log();
+        assert!(agent.is_in(&log, "evicted an agent"), "{log}");
+        let shown = listed();
+        assert!(!shown.contains(&agent.path()), "{shown}");
+        assert_eq!(agent.refusal().await, Reason::AgentNotAttested);
+    }
+}
+
+/// An agent that does only what a test has it do.
+struct Attested<'a> {
+    server: &'a Server<'a>,
+    id: String,
+    chain: Vec<Vec<u8>>,
+    key: PrivateKey,
+}
+
+impl<'a> Attested<'a> {
+    async fn with_a_token(server: &'a Server<'a>) -> Self {
+        let token = server.token(&[]);
+        let key = PrivateKey::generate(KeyType::EcP256).unwrap();
+        let csr = csr::build(&key, csr::Subject::spire(), None, &[]).unwrap();
+        let attested = join_token::attest(server, "join_token", token.as_bytes(), &csr);
+        Self {
+            server,
+            id: format!("spiffe://example.org/spire/agent/join_token/{token}"),
+            chain: attested.await.unwrap().svid.unwrap().cert_chain,
+            key,
+        }
+    }
+
+    /// A call that only an agent in good standing may make.
+    async fn ask(&self) -> Result<(), Status> {
+        let channel = grpc::to_server(self.server, Some(grpc::identity(&self.chain, &self.key)));
+        let mut client = EntryClient::new(channel);
+        let asked = client.get_authorized_entries(GetAuthorizedEntriesRequest::default());
+        asked.await.map(|_| ())
+    }
+
+    /// Why such a call is refused.
+    async fn refusal(&self) -> Reason {
+        let status = self.ask().await.unwrap_err();
         assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
         let details = rpc::Status::decode(status.details()).unwrap();
         let detail = details.details.first().expect("a detail");
-        assert!(
-            detail
-                .type_url
-                .ends_with("spire.api.types.PermissionDeniedDetails")
-        );
+        let kind = "spire.api.types.PermissionDeniedDetails";
+        assert!(detail.type_url.ends_with(kind), "{}", detail.type_url);
         let detail = PermissionDeniedDetails::decode(detail.value.as_slice()).unwrap();
-        assert_eq!(detail.reason(), expected);
+        detail.reason()
+    }
+
+    fn path(&self) -> String {
+        self.id.replace("spiffe://example.org", "")
+    }
+
+    fn is_in(&self, log: &str, sentence: &str) -> bool {
+        let mut lines = log.lines();
+        lines.any(|line| line.contains(sentence) && line.contains(&self.id))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files that were written for SPIRE start ours unchanged; what ours does not have, it names.
+//! Files that were written for SPIRE start ours unchanged.
 
 use std::{
     io::{Read as _, Write as _},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use signet_tests::testbed::{Bed, Process, Run, free_port, my_user, pki::Pki};
+use signet_tests::testbed::{Bed, Process, free_port, my_user, pki::Pki};
 
 use super::{
     mask::masked,
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// A server's file with most of what an operator sets.
-const SERVER: &str = r#"
+pub(super) const SERVER: &str = r#"
 # written for SPIRE
 server {
     admin_ids = ["spiffe://example.org/operator"]
@@ -83,7 +83,7 @@ health_checks {
 "#;
 
 /// An agent's.
-const AGENT: &str = r#"
+pub(super) const AGENT: &str = r#"
 agent {
     allow_unauthenticated_verifiers = true
     allowed_foreign_jwt_claims = ["email"]
@@ -189,7 +189,8 @@ fn deployment(maker: Maker) -> Vec<(&'static str, String)> {
     seen
 }
 
-fn filled(bed: &Bed, text: &str, port: u16, health: u16) -> String {
+/// The file in a test's directory.
+pub(super) fn filled(bed: &Bed, text: &str, port: u16, health: u16) -> String {
     let root = bed.path("").display().to_string();
     text.replace("$ROOT", root.trim_end_matches('/'))
         .replace("$PORT", &port.to_string())
@@ -264,142 +265,3 @@ fn certificates(bed: &Bed, der: &[u8]) -> Vec<(&'static str, String)> {
         ("lives 40 minutes", life.to_string()),
     ]
 }
-
-#[cfg_attr(spire, test)]
-fn what_ours_does_not_have_is_named() {
-    let bed = Bed::new();
-    Pki::new("factory").trusted(&bed);
-    bed.write("token", "a-token");
-    let mut wrong = String::new();
-    for (role, template, settings) in [
-        ("server", SERVER, NOT_IN_SERVERS),
-        ("agent", AGENT, NOT_IN_AGENTS),
-    ] {
-        for (name, block, line) in settings {
-            let text = filled(&bed, template, 8081, 8080).replace("${DOMAIN}", "example.org");
-            let text = text.replacen(block, &format!("{block}\n{line}"), 1);
-            let [ours, theirs] = Maker::BOTH.map(|maker| validated(&bed, maker, role, &text));
-            if theirs.code != Some(0) {
-                wrong += &format!("{name}: SPIRE does not take it: {theirs:?}\n");
-            }
-            let named = ours.code == Some(1)
-                && ours.stderr.contains(name)
-                && ours.stderr.contains("not supported");
-            if !named {
-                wrong += &format!("{name}: ours does not name it: {ours:?}\n");
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong}");
-}
-
-fn validated(bed: &Bed, maker: Maker, role: &str, text: &str) -> Run {
-    let config = bed.write("tried.conf", text);
-    let program = match role {
-        "server" => maker.server(),
-        _ => maker.agent(),
-    };
-    let words = ["validate", "-config", config.to_str().unwrap()];
-    bed.run(&mut program.command(&words))
-}
-
-/// A setting, the block that it goes into, and the line.
-type Setting = (&'static str, &'static str, &'static str);
-
-const NOT_IN_SERVERS: &[Setting] = &[
-    (
-        "max_attested_node_info_staleness",
-        "server {",
-        "max_attested_node_info_staleness = \"1m\"",
-    ),
-    ("profiling_port", "server {", "profiling_port = 6060"),
-    ("profiling_freq", "server {", "profiling_freq = 60"),
-    (
-        "profiling_names",
-        "server {",
-        "profiling_names = [\"heap\"]",
-    ),
-    (
-        "prune_attested_nodes_expired_for",
-        "server {",
-        "prune_attested_nodes_expired_for = \"720h\"",
-    ),
-    ("prune_tofu_nodes", "server {", "prune_tofu_nodes = true"),
-    (
-        "federation",
-        "server {",
-        "federation { bundle_endpoint { port = 8443 } }",
-    ),
-    (
-        "cache_reload_interval",
-        "server {",
-        "experimental { cache_reload_interval = \"5s\" }",
-    ),
-    (
-        "events_based_cache",
-        "server {",
-        "experimental { events_based_cache = true }",
-    ),
-    (
-        "require_pq_kem",
-        "server {",
-        "experimental { require_pq_kem = true }",
-    ),
-    (
-        "agent_path_template",
-        "mode = \"external_pki\"",
-        "agent_path_template = \"/{{ .PluginName }}\"",
-    ),
-    (
-        "UpstreamAuthority",
-        "plugins {",
-        "UpstreamAuthority \"disk\" { plugin_data { key_file_path = \"k\" cert_file_path = \"c\" } }",
-    ),
-    (
-        "telemetry",
-        "health_checks {",
-        "}\ntelemetry {\n Prometheus { port = 9988 }",
-    ),
-];
-
-const NOT_IN_AGENTS: &[Setting] = &[
-    (
-        "disable_workload_api",
-        "agent {",
-        "disable_workload_api = true",
-    ),
-    ("log_selectors", "agent {", "log_selectors = [\"unix\"]"),
-    ("profiling_enabled", "agent {", "profiling_enabled = true"),
-    (
-        "rebootstrap_delay",
-        "agent {",
-        "rebootstrap_delay = \"10m\"",
-    ),
-    ("sds", "agent {", "sds { default_svid_name = \"default\" }"),
-    (
-        "ratelimit",
-        "experimental {",
-        "ratelimit { fetch_x509_svid = 100 }",
-    ),
-    ("require_pq_kem", "experimental {", "require_pq_kem = true"),
-    (
-        "jwt_svid_cache_hit_timeout",
-        "experimental {",
-        "jwt_svid_cache_hit_timeout = \"10s\"",
-    ),
-    (
-        "docker",
-        "plugins {",
-        "WorkloadAttestor \"docker\" { plugin_data {} }",
-    ),
-    (
-        "systemd",
-        "plugins {",
-        "WorkloadAttestor \"systemd\" { plugin_data {} }",
-    ),
-    (
-        "telemetry",
-        "health_checks {",
-        "}\ntelemetry {\n Prometheus { port = 9988 }",
-    ),
-];

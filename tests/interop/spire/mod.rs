@@ -5,8 +5,8 @@
 //! `spire-agent`; without it one test says aloud that they were skipped. Every case also runs with
 //! ours on both ends and with SPIRE on both ends: the latter shows that the case itself is right.
 //!
-//! What is not compared: an agent of ours that restarts while its server is away has nothing to
-//! serve until the server is back, for it keeps no identities on disk yet. Neither does SPIRE's.
+//! What is not compared: an agent of ours that restarts while its server is away serves what it had.
+//! SPIRE's has nothing to serve until the server is back.
 #![cfg_attr(
     not(spire),
     allow(
@@ -27,6 +27,7 @@ mod operator;
 mod raw;
 mod restart;
 mod rotation;
+mod settings;
 mod stage;
 mod wire;
 
