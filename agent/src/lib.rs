@@ -1,5 +1,7 @@
 //! The node's part of Signet: attests the node and its workloads, keeps their SVIDs fresh, and
 //! serves the SPIFFE Workload API.
+// What comes from outside must not be able to stop a daemon: no index, no slice of a text.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod api;
 mod backoff;

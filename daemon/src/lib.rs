@@ -2,6 +2,8 @@
 //! sockets, files, readiness.
 //!
 //! No word of identities or meshes stands here; a daemon brings its own settings, checks and tasks.
+// What comes from outside must not be able to stop a daemon: no index, no slice of a text.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod config;
 pub mod file;

@@ -1,5 +1,7 @@
 //! The rules of SPIFFE that every room shares: keys, certificate requests, selectors and entries,
 //! bundles, and who is trusted for what on a TLS connection.
+// What comes from outside must not be able to stop a daemon: no index, no slice of a text.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod bundle;
 pub mod crypto;

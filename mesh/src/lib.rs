@@ -35,6 +35,8 @@
 //! };
 //! assert!(policy.decide(&request).is_permitted());
 //! ```
+// What comes from outside must not be able to stop a daemon: no index, no slice of a text.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod authorization;
 mod cidr;

@@ -4,6 +4,8 @@
 //! A connection passes `TcpStream → Authenticated → Authorized → forward`; each step is
 //! made of the one before. The control tasks (identity, policy) run on the caller's
 //! runtime; connections run on threads of their own (`worker.rs`).
+// What comes from outside must not be able to stop a daemon: no index, no slice of a text.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod accept;
 mod body;

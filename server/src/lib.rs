@@ -3,6 +3,8 @@
 //!
 //! Rooms, downward only: `api → {agents, registration, bundles, ca, attest} → directory → store`.
 //! [`run`] puts them together.
+// What comes from outside must not be able to stop a daemon: no index, no slice of a text.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod agents;
 mod api;
