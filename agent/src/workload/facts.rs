@@ -1,4 +1,4 @@
-//! Reads the few lines of `/proc/<pid>/stat` and `/proc/<pid>/status` that attestation needs.
+//! Reads the few lines of `/proc/<pid>/status` that attestation needs.
 //! Pure text in, values out; see `proc(5)`.
 
 /// Who a process acts as.
@@ -28,16 +28,6 @@ impl Credentials {
     }
 }
 
-/// When the process started, in ticks since boot, from the text of `/proc/<pid>/stat`.
-pub(crate) fn start_time(stat: &str) -> Result<u64, FactsError> {
-    // The command name stands in parentheses and may itself hold blanks and parentheses;
-    // everything after the last one is numbers.
-    stat.rsplit_once(')')
-        .and_then(|(_, fields)| fields.split_ascii_whitespace().nth(START_TIME_AFTER_NAME))
-        .and_then(|field| field.parse().ok())
-        .ok_or(FactsError("start time"))
-}
-
 /// The second of the four numbers: real, effective, saved, file system.
 fn effective(status: &str, key: &'static str) -> Result<u32, FactsError> {
     numbers(status, key)?.get(1).copied().ok_or(FactsError(key))
@@ -53,9 +43,6 @@ fn numbers(status: &str, key: &'static str) -> Result<Vec<u32>, FactsError> {
         .map(|number| number.parse().map_err(|_unreadable| FactsError(key)))
         .collect()
 }
-
-/// Field 22 of the line; the name is field 2, and the next one is counted from 0.
-const START_TIME_AFTER_NAME: usize = 22 - 3;
 
 #[cfg(test)]
 mod tests {
@@ -89,18 +76,5 @@ mod tests {
     fn a_number_that_is_none_is_refused_whole() {
         let text = STATUS.replace("65534", "-1");
         assert!(Credentials::parse(&text).is_err());
-    }
-
-    #[test]
-    fn a_command_name_with_parentheses_does_not_shift_the_fields() {
-        let fields: Vec<String> = (4..53).map(|field| field.to_string()).collect();
-        let text = format!("17 (a) R 1 (x) S {}", fields.join(" "));
-        assert_eq!(start_time(&text).unwrap(), 22);
-    }
-
-    #[test]
-    fn a_cut_stat_line_is_refused() {
-        assert!(start_time("17 (sh) S 1 2 3").is_err());
-        assert!(start_time("").is_err());
     }
 }

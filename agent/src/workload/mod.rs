@@ -17,9 +17,9 @@ use std::{
 
 use futures_util::future::try_join_all;
 use nix::errno::Errno;
-use signet_daemon::{shares::Shares, socket::Peer};
+use signet_daemon::socket::Peer;
 use signet_identity::selector::{Selector, SelectorError, Selectors};
-use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
+use tokio::time::timeout;
 
 pub(crate) use process::{is_alive, peer as process_peer};
 pub(crate) use unix::{Discovery, Number, Unix};
@@ -112,10 +112,7 @@ impl Attestors {
     #[must_use]
     pub(crate) fn new(attestors: Vec<WorkloadAttestor>) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                attestors,
-                limiter: Shares::new(MOST_AT_ONCE, MOST_AT_ONCE_PER_USER),
-            }),
+            shared: Arc::new(Shared { attestors }),
         }
     }
 
@@ -125,28 +122,9 @@ impl Attestors {
         peer: &Peer,
         now: SystemTime,
     ) -> Result<Workload, AttestError> {
-        timeout(DEADLINE, self.attest_with_permit(peer, now))
+        timeout(DEADLINE, self.shared.attest(peer, now))
             .await
             .unwrap_or(Err(AttestError::Late))
-    }
-
-    async fn attest_with_permit(
-        &self,
-        peer: &Peer,
-        now: SystemTime,
-    ) -> Result<Workload, AttestError> {
-        let permit = self.shared.limiter.take(peer.uid).await;
-        let (shared, peer) = (Arc::clone(&self.shared), peer.clone());
-        let runtime = Handle::current();
-        // Files and name services may be slow, so an attestor may block here as well as wait. A
-        // thread that hangs keeps its permit, so that the number of hanging threads is bounded
-        // too, for each user.
-        let attested = spawn_blocking(move || {
-            let _permit = permit;
-            let attested = runtime.block_on(timeout(DEADLINE, shared.attest(peer, now)));
-            attested.unwrap_or(Err(AttestError::Late))
-        });
-        attested.await.unwrap_or(Err(AttestError::BrokenOff))
     }
 }
 
@@ -165,34 +143,37 @@ impl Workload {
 #[derive(Debug)]
 struct Shared {
     attestors: Vec<WorkloadAttestor>,
-    limiter: Shares<u32>,
 }
 
 impl WorkloadAttestor {
-    /// The selectors that this attestor knows of. It has a thread of its own, which it may block.
+    /// The selectors that this attestor knows of. What may block it does on threads of its own.
     async fn attest(
         &self,
-        process: &Process,
+        process: &Arc<Process>,
         now: SystemTime,
     ) -> Result<Vec<Selector>, AttestError> {
         match self {
-            Self::Unix(unix) => unix.attest(process, now),
+            Self::Unix(unix) => unix.attest(process, now).await,
         }
     }
 }
 
 impl Shared {
-    async fn attest(&self, peer: Peer, now: SystemTime) -> Result<Workload, AttestError> {
-        match self.selectors(&peer, now).await {
-            Ok(selectors) => Ok(Workload { peer, selectors }),
+    async fn attest(&self, peer: &Peer, now: SystemTime) -> Result<Workload, AttestError> {
+        match self.selectors(peer, now).await {
+            Ok(selectors) => Ok(Workload {
+                peer: peer.clone(),
+                selectors,
+            }),
             // A process that is gone cannot be read, and then the failed read is not the news.
-            Err(_reading) if !is_alive(&peer) => Err(AttestError::Gone),
+            Err(_reading) if !is_alive(peer) => Err(AttestError::Gone),
             Err(error) => Err(error),
         }
     }
 
     async fn selectors(&self, peer: &Peer, now: SystemTime) -> Result<Selectors, AttestError> {
-        let process = Process::open(peer)?;
+        // The kernel answers from memory what `/proc` is asked here.
+        let process = Arc::new(Process::open(peer)?);
         let attestors = self.attestors.iter();
         // Whole or not at all: a workload that lacks selectors for a moment would be told that it
         // has no identity, and drop the one it holds.
@@ -216,12 +197,6 @@ fn remedy(error: &io::Error) -> String {
 
 /// A hash of a very large executable from a cold disk takes seconds.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Threads that attest at the same time.
-const MOST_AT_ONCE: usize = 32;
-
-/// A user's executable may sit on a file system that hangs; the others go on.
-const MOST_AT_ONCE_PER_USER: usize = 8;
 
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@
 //! get the number. So `/proc/<pid>` is opened once, every fact is read through that one
 //! descriptor, and when all facts are in hand [`Process::confirm`] asks the pidfd, taken when
 //! the connection was accepted, whether that very process is still alive. If it is, the number
-//! was its own all the time. Start time and credentials are compared as well, so that
-//! a process that changed user in between does not get both users' identities.
+//! was its own all the time. Credentials are compared as well, so that a process that changed user
+//! in between does not get both users' identities.
 
 use std::{
     fs::File,
@@ -24,7 +24,7 @@ use signet_daemon::socket::Peer;
 
 use super::{
     AttestError,
-    facts::{Credentials, FactsError, start_time},
+    facts::{Credentials, FactsError},
 };
 
 /// The peer of a connection, with its directory in `/proc` held open.
@@ -32,7 +32,6 @@ use super::{
 pub(crate) struct Process {
     peer: Peer,
     directory: OwnedFd,
-    start_time: u64,
     credentials: Credentials,
 }
 
@@ -58,13 +57,17 @@ impl Process {
         }
         let directory = directory(peer.pid)?;
         let process = Self {
-            start_time: read_start_time(peer.pid, &directory)?,
             credentials: read_credentials(peer.pid, &directory)?,
             peer: peer.clone(),
             directory,
         };
         process.compare_with_socket()?;
         Ok(process)
+    }
+
+    /// The user at the other end of the socket.
+    pub(crate) fn uid(&self) -> u32 {
+        self.peer.uid
     }
 
     /// Effective user and group and the supplementary groups.
@@ -119,10 +122,7 @@ impl Process {
 
     /// The last step: everything read so far belongs to the process that opened the connection,
     /// or there is an error. Liveness is asked last, because it vouches for all reads before it.
-    pub(crate) fn confirm(self) -> Result<(), AttestError> {
-        if read_start_time(self.peer.pid, &self.directory)? != self.start_time {
-            return Err(AttestError::Changed("its start time"));
-        }
+    pub(crate) fn confirm(&self) -> Result<(), AttestError> {
         if read_credentials(self.peer.pid, &self.directory)? != self.credentials {
             return Err(AttestError::Changed("its user or groups"));
         }
@@ -178,11 +178,6 @@ fn directory(pid: u32) -> Result<OwnedFd, AttestError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty())
         .map_err(|error| unreadable(pid, "", error.into()))
-}
-
-fn read_start_time(pid: u32, directory: &OwnedFd) -> Result<u64, AttestError> {
-    let text = read_file(pid, directory, "stat")?;
-    start_time(&text).map_err(|error| odd(pid, "stat", error))
 }
 
 fn read_credentials(pid: u32, directory: &OwnedFd) -> Result<Credentials, AttestError> {

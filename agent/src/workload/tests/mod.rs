@@ -8,8 +8,9 @@ use nix::{
     sys::wait::{Id, WaitPidFlag, waitid},
     unistd::User,
 };
+use signet_daemon::shares::Permit;
 
-use super::*;
+use super::{unix::MOST_AT_ONCE_PER_USER, *};
 use crate::clock;
 use door::{CHILD, door};
 
@@ -275,15 +276,7 @@ async fn a_permit_that_never_comes_ends_with_the_deadline() {
     let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
     let stream = door.socket.accept().await;
     let attestors = with_path();
-    let permits: Vec<_> = (0..MOST_AT_ONCE_PER_USER)
-        .map(|_| {
-            attestors
-                .shared
-                .limiter
-                .take_now(stream.peer().uid)
-                .unwrap()
-        })
-        .collect();
+    let permits = all_threads(&attestors, stream.peer().uid);
     tokio::time::pause();
     let error = attestors
         .attest(stream.peer(), clock::now())
@@ -291,4 +284,27 @@ async fn a_permit_that_never_comes_ends_with_the_deadline() {
         .unwrap_err();
     assert!(matches!(error, AttestError::Late), "{error}");
     drop(permits);
+}
+
+#[tokio::test]
+async fn what_the_kernel_and_memory_know_is_told_though_all_threads_of_the_user_hang() {
+    let door = door();
+    let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
+    let stream = door.socket.accept().await;
+    let attestors = attestors(Discovery::Off);
+    let asked = attestors.attest(stream.peer(), clock::now()).await.unwrap();
+    let _permits = all_threads(&attestors, stream.peer().uid);
+    tokio::time::pause();
+    let remembered = attestors.attest(stream.peer(), clock::now()).await;
+    assert_eq!(texts(&remembered.unwrap()), texts(&asked));
+}
+
+/// Takes all threads that a user may have.
+fn all_threads(attestors: &Attestors, uid: u32) -> Vec<Permit<u32>> {
+    let [WorkloadAttestor::Unix(unix)] = &attestors.shared.attestors[..] else {
+        unreachable!("made so");
+    };
+    (0..MOST_AT_ONCE_PER_USER)
+        .map(|_| unix.threads.take_now(uid).unwrap())
+        .collect()
 }

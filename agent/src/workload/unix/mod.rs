@@ -6,20 +6,29 @@
 mod digests;
 mod names;
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
+use signet_daemon::shares::Shares;
 use signet_identity::selector::Selector;
+use tokio::task::spawn_blocking;
 use tracing::debug;
 
 pub(crate) use names::Number;
 
-use super::{AttestError, process::Process};
+use super::{AttestError, facts::Credentials, process::Process};
 use digests::Digests;
 use names::Names;
 
 /// Attests by what the kernel tells of a process.
 #[derive(Debug)]
 pub(crate) struct Unix {
+    examiner: Arc<Examiner>,
+    pub(super) threads: Shares<u32>,
+}
+
+/// Looks at processes.
+#[derive(Debug)]
+struct Examiner {
     discovery: Discovery,
     names: Names,
     digests: Digests,
@@ -58,53 +67,60 @@ impl Unix {
     #[must_use]
     pub(crate) fn new(discovery: Discovery) -> Self {
         Self {
-            discovery,
-            names: Names::default(),
-            digests: Digests::default(),
+            examiner: Arc::new(Examiner {
+                discovery,
+                names: Names::default(),
+                digests: Digests::default(),
+            }),
+            threads: Shares::new(MOST_AT_ONCE, MOST_AT_ONCE_PER_USER),
         }
     }
 
-    pub(crate) fn attest(
+    pub(crate) async fn attest(
         &self,
-        process: &Process,
+        process: &Arc<Process>,
         now: SystemTime,
     ) -> Result<Vec<Selector>, AttestError> {
-        let mut facts = self.of_credentials(process, now)?;
-        facts.extend(self.of_executable(process, now)?);
-        facts
-            .into_iter()
-            .map(|fact| Selector::new(KIND, &fact).map_err(AttestError::Selector))
-            .collect()
+        if let Some(facts) = self.examiner.at_once(process, now) {
+            return selectors(facts);
+        }
+        let permit = self.threads.take(process.uid()).await;
+        let (examiner, process) = (Arc::clone(&self.examiner), Arc::clone(process));
+        // Files and name services may be slow. A thread that hangs keeps its permit, so that the
+        // number of hanging threads is bounded too, for each user.
+        let facts = spawn_blocking(move || {
+            let _permit = permit;
+            examiner.at(&process, now)
+        });
+        selectors(facts.await.unwrap_or(Err(AttestError::BrokenOff))?)
+    }
+}
+
+fn selectors(facts: Vec<String>) -> Result<Vec<Selector>, AttestError> {
+    facts
+        .into_iter()
+        .map(|fact| Selector::new(KIND, &fact).map_err(AttestError::Selector))
+        .collect()
+}
+
+impl Examiner {
+    /// The facts, if no file system and no name service has to be asked for them.
+    fn at_once(&self, process: &Process, now: SystemTime) -> Option<Vec<String>> {
+        match self.discovery {
+            Discovery::Off => {}
+            Discovery::Path | Discovery::PathAndHash { .. } => return None,
+        }
+        let remembered = |number| self.names.remembered(number, now).ok_or(());
+        of_credentials(process.credentials(), remembered).ok()
     }
 
-    fn of_credentials(
-        &self,
-        process: &Process,
-        now: SystemTime,
-    ) -> Result<Vec<String>, AttestError> {
-        let credentials = process.credentials();
-        let mut facts = Vec::with_capacity(6 + 2 * credentials.groups.len());
-        let mut fact = |key: &str, name_key: &str, number: Number| {
-            facts.push(format!("{key}:{}", number.get()));
-            let name = self
-                .names
-                .of(number, now)
-                .map_err(|error| AttestError::Names {
-                    number,
-                    source: error,
-                })?;
-            facts.extend(name.map(|name| format!("{name_key}:{name}")));
-            Ok(())
+    fn at(&self, process: &Process, now: SystemTime) -> Result<Vec<String>, AttestError> {
+        let name = |number| {
+            let name = self.names.of(number, now);
+            name.map_err(|source| AttestError::Names { number, source })
         };
-        fact("uid", "user", Number::User(credentials.uid))?;
-        fact("gid", "group", Number::Group(credentials.gid))?;
-        for gid in &credentials.groups {
-            fact(
-                "supplementary_gid",
-                "supplementary_group",
-                Number::Group(*gid),
-            )?;
-        }
+        let mut facts = of_credentials(process.credentials(), name)?;
+        facts.extend(self.of_executable(process, now)?);
         Ok(facts)
     }
 
@@ -157,6 +173,48 @@ impl Unix {
     }
 }
 
+/// The facts of who a process runs as; `name_of` says the name of a number, if it has one.
+fn of_credentials<E>(
+    credentials: &Credentials,
+    name_of: impl Fn(Number) -> Result<Option<String>, E>,
+) -> Result<Vec<String>, E> {
+    let mut facts = Vec::with_capacity(4 + 2 * credentials.groups.len());
+    let mut add = |number: Number, keys: Keys| {
+        facts.push(format!("{}:{}", keys.number, number.get()));
+        let name = name_of(number)?;
+        facts.extend(name.map(|name| format!("{}:{name}", keys.name)));
+        Ok(())
+    };
+    add(Number::User(credentials.uid), USER)?;
+    add(Number::Group(credentials.gid), GROUP)?;
+    for gid in &credentials.groups {
+        add(Number::Group(*gid), SUPPLEMENTARY_GROUP)?;
+    }
+    Ok(facts)
+}
+
+/// Under which keys a number and its name are selectors.
+struct Keys {
+    number: &'static str,
+    name: &'static str,
+}
+
+const USER: Keys = Keys {
+    number: "uid",
+    name: "user",
+};
+const GROUP: Keys = Keys {
+    number: "gid",
+    name: "group",
+};
+const SUPPLEMENTARY_GROUP: Keys = Keys {
+    number: "supplementary_gid",
+    name: "supplementary_group",
+};
+/// Threads that attest at the same time.
+const MOST_AT_ONCE: usize = 32;
+/// A user's executable may sit on a file system that hangs; the others go on.
+pub(super) const MOST_AT_ONCE_PER_USER: usize = 8;
 const LOOKS: usize = 3;
 /// The selector type.
 const KIND: &str = "unix";

@@ -51,7 +51,8 @@ impl Names {
         Ok(name)
     }
 
-    fn remembered(&self, number: Number, now: SystemTime) -> Option<Option<String>> {
+    /// The remembered answer, `None` if the name service has to be asked.
+    pub(crate) fn remembered(&self, number: Number, now: SystemTime) -> Option<Option<String>> {
         let answers = self
             .remembered
             .lock()
