@@ -14,6 +14,7 @@ mod clock;
 mod config;
 mod destination;
 mod flow;
+mod gather;
 mod headers;
 mod http;
 mod identity;

@@ -16,7 +16,10 @@ pub use verify::{BadSignature, Hash, Scheme, verify, verify_nonce};
 use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest;
-use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs as tls};
+use rustls::{
+    SupportedCipherSuite,
+    crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs as tls},
+};
 
 use key::KeyError;
 
@@ -64,10 +67,20 @@ fn fixed<const N: usize>(algorithm: &'static digest::Algorithm, bytes: &[u8]) ->
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     Arc::new(CryptoProvider {
+        cipher_suites: CIPHER_SUITES.to_vec(),
         kx_groups: KEY_EXCHANGE.to_vec(),
         ..tls::default_provider()
     })
 });
+
+/// TLS 1.3 alone. AES-128 first, as Go and BoringSSL have it where the processor has AES: it takes
+/// ten rounds instead of fourteen, and its handshake hashes with SHA-256, for which there is
+/// hardware.
+const CIPHER_SUITES: &[SupportedCipherSuite] = &[
+    tls::cipher_suite::TLS13_AES_128_GCM_SHA256,
+    tls::cipher_suite::TLS13_AES_256_GCM_SHA384,
+    tls::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+];
 
 const KEY_EXCHANGE: &[&dyn SupportedKxGroup] = &[
     tls::kx_group::X25519MLKEM768,
@@ -78,7 +91,7 @@ const KEY_EXCHANGE: &[&dyn SupportedKxGroup] = &[
 
 #[cfg(test)]
 mod tests {
-    use rustls::NamedGroup;
+    use rustls::{CipherSuite, NamedGroup};
 
     use super::*;
 
@@ -86,6 +99,17 @@ mod tests {
     fn the_hybrid_post_quantum_group_is_offered_first() {
         let first = provider().kx_groups.first().map(|group| group.name());
         assert_eq!(first, Some(NamedGroup::X25519MLKEM768));
+    }
+
+    #[test]
+    fn every_suite_is_of_tls_1_3_and_the_quickest_is_offered_first() {
+        let provider = provider();
+        let mut suites = provider.cipher_suites.iter();
+        assert_eq!(
+            suites.next().map(SupportedCipherSuite::suite),
+            Some(CipherSuite::TLS13_AES_128_GCM_SHA256)
+        );
+        assert!(suites.all(|suite| suite.tls13().is_some()));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     config::Target,
     flow::{End, Upstream, whole},
+    gather::Gather,
     read_ahead::ReadAhead,
 };
 
@@ -96,7 +97,7 @@ impl Route {
                     address: connect.clone(),
                     reason: tls::reason(&error),
                 })?;
-                Ok(Box::new(stream))
+                Ok(Box::new(Gather::new(stream)))
             }
         }
     }

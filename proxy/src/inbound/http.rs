@@ -11,6 +11,7 @@ use super::{Authenticated, Port};
 use crate::{
     clock,
     flow::{End, Flow, Policy, Shutdown, Who},
+    gather::Gather,
     headers,
     http::{
         forward::{Right, forward, refuse},
@@ -51,7 +52,7 @@ impl Port {
         });
         let answer = |request| Arc::clone(&connection).answer(request);
         let lost = connection.lost(sources.clone());
-        serve(stream, answer, connection.drain(), lost).await;
+        serve(Gather::new(stream), answer, connection.drain(), lost).await;
     }
 }
 
