@@ -16,7 +16,6 @@ use tokio_rustls::TlsConnector;
 use crate::{
     config::Target,
     flow::{End, Upstream, whole},
-    gather::Gather,
     read_ahead::ReadAhead,
 };
 
@@ -97,7 +96,7 @@ impl Route {
                     address: connect.clone(),
                     reason: tls::reason(&error),
                 })?;
-                Ok(Box::new(Gather::new(stream)))
+                Ok(Box::new(stream))
             }
         }
     }

@@ -11,7 +11,6 @@ use super::{Authenticated, Port};
 use crate::{
     clock,
     flow::{End, Flow, Policy, Shutdown, Who},
-    gather::Gather,
     headers,
     http::{
         forward::{Right, forward, refuse},
@@ -52,7 +51,7 @@ impl Port {
         });
         let answer = |request| Arc::clone(&connection).answer(request);
         let lost = connection.lost(sources.clone());
-        serve(Gather::new(stream), answer, connection.drain(), lost).await;
+        serve(stream, answer, connection.drain(), lost).await;
     }
 }
 
