@@ -71,11 +71,6 @@ const KNOWN: &[Known] = &[
         "it is the caller's mistake, and no internal error",
     ),
     (
-        "a stranger is curious",
-        "PermissionDenied",
-        "what only the local socket offers is forbidden on the network, not unknown",
-    ),
-    (
         "debug",
         "federated_bundles_count: 0",
         "theirs counts the server's own bundle among the federated ones",
