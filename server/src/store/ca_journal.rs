@@ -27,11 +27,8 @@ impl Store {
     }
 
     /// Stores a journal.
-    pub(crate) async fn save_ca_journal(
-        &self,
-        journal: Journal,
-    ) -> Result<Written<()>, StoreError> {
-        self.write(move |tx| Box::pin(async move { save(tx.conn(), &journal).await }))
+    pub(crate) async fn save_ca_journal(&self, journal: Journal) -> Result<(), StoreError> {
+        self.write_unlogged(move |conn| Box::pin(async move { save(conn, &journal).await }))
             .await
     }
 

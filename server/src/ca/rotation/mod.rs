@@ -223,8 +223,7 @@ impl Rotation {
     async fn save(&mut self, next: Authorities) -> Result<(), RotationError> {
         let journal = self.journal(&next)?;
         let name = journal.authority_set.clone();
-        let written = self.store.save_ca_journal(journal).await?;
-        self.directory.seen(written).await;
+        self.store.save_ca_journal(journal).await?;
         self.stored(next, name);
         Ok(())
     }
