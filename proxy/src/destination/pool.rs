@@ -24,7 +24,7 @@ use crate::{
     body::Body,
     config::Protocol,
     flow::{End, Shutdown, Upstream, whole},
-    http_stream::HttpStream,
+    patience::Patience,
 };
 
 /// Why there is no response.
@@ -152,7 +152,7 @@ impl Pool {
 
     async fn connect_http1(self: &Arc<Self>) -> Result<Lease, SendError> {
         let generation = self.lock().generation();
-        let stream = TokioIo::new(HttpStream::new(self.line.dial().await?));
+        let stream = TokioIo::new(Patience::new(self.line.dial().await?));
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source))?;
         self.carry(connection)?;

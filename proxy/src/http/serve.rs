@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::outgoing::Outgoing;
-use crate::http_stream::HttpStream;
+use crate::patience::Patience;
 
 /// Serves requests with `answer`. When `drain` is ready, running requests end and no new
 /// one begins; when `lost` is ready, everything on the connection is cut. A connection on which
@@ -42,7 +42,7 @@ pub(crate) async fn serve<I, A, F>(
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let server = server();
-    let mut connection = pin!(server.serve_connection(TokioIo::new(HttpStream::new(io)), service));
+    let mut connection = pin!(server.serve_connection(TokioIo::new(Patience::new(io)), service));
     // The server's own deadline for a head begins only when it knows the version of HTTP.
     let mut first = pin!(sleep(HEADERS));
     let (mut drain, mut lost) = (pin!(drain), pin!(lost));
