@@ -43,6 +43,15 @@ impl<'a> Shown<'a> {
 }
 
 impl Fields {
+    /// Room for the fields of a span, which are all there at once.
+    pub(super) fn of_span(count: usize) -> Self {
+        Self {
+            text: String::with_capacity(count.saturating_mul(TYPICAL_VALUE)),
+            message: 0..0,
+            pairs: Vec::with_capacity(count),
+        }
+    }
+
     /// The sentence.
     pub(super) fn message(&self) -> &str {
         self.at(&self.message)
@@ -154,3 +163,6 @@ impl Visit for Fields {
         self.literal(field, serde_json::Value::from(value));
     }
 }
+
+/// Bytes of a value, on average: some are a word, one is a SPIFFE ID.
+const TYPICAL_VALUE: usize = 32;

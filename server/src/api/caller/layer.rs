@@ -75,19 +75,6 @@ impl Authorize {
         };
         log::span(request, Standing::of(caller, listed))
     }
-
-    /// The first use of a renewed certificate makes it the agent's current one. If that cannot
-    /// be stored now, the next call tries again; the agent is who it is either way.
-    async fn promote(&self, promotion: Promotion) {
-        let Promotion { agent, serial } = promotion;
-        if let Err(error) = self.agents.promote(agent.clone(), serial).await {
-            warn!(
-                agent_id = %agent,
-                error = &error as &dyn std::error::Error,
-                "the first use of a renewed agent SVID could not be noted"
-            );
-        }
-    }
 }
 
 impl<S> Layer<S> for Authorize {
@@ -141,14 +128,30 @@ where
         // The service that is ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let authorize = self.authorize.clone();
+        let agents = &self.authorize.agents;
+        let promotion = granted
+            .promote
+            .map(|promotion| promote(agents.clone(), promotion));
         let answer = async move {
-            if let Some(promotion) = granted.promote {
-                authorize.promote(promotion).await;
+            if let Some(promotion) = promotion {
+                promotion.await;
             }
             Ok(in_progress.until_sent(inner.call(request).await?))
         };
         Box::pin(answer.instrument(span))
+    }
+}
+
+/// The first use of a renewed certificate makes it the agent's current one. If that cannot be
+/// stored now, the next call tries again; the agent is who it is either way.
+async fn promote(agents: Agents, promotion: Promotion) {
+    let Promotion { agent, serial } = promotion;
+    if let Err(error) = agents.promote(agent.clone(), serial).await {
+        warn!(
+            agent_id = %agent,
+            error = &error as &dyn std::error::Error,
+            "the first use of a renewed agent SVID could not be noted"
+        );
     }
 }
 
