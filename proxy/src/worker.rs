@@ -85,6 +85,9 @@ impl Worker {
                 },
             }
         }
+        // Each port's task holds it while it drains; what a destination keeps for later requests
+        // goes with the last of them.
+        drop((inbound, outbound));
         thread.tasks.close();
         if timeout(self.drain_timeout, thread.tasks.wait())
             .await

@@ -126,6 +126,17 @@ fn a_denied_request_gets_403_with_its_id_and_the_reason() {
 }
 
 #[test]
+fn a_proxy_that_stops_does_not_wait_for_connections_that_it_kept_for_later_requests() {
+    let bed = Bed::new();
+    let mut mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
+    assert_eq!(mesh.ask("GET", "/hello", "").0, 200);
+    mesh.client.process.stop();
+    let said = mesh.client.process.log();
+    assert!(said.contains("proxy stopped"), "{said}");
+    assert!(!said.contains("not finished in time"), "{said}");
+}
+
+#[test]
 fn http2_is_proxied_as_http_and_denied_as_http() {
     let bed = Bed::new();
     let mesh = Mesh::start(&bed, "HTTP", READ_ONLY);
