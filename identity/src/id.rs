@@ -1,6 +1,9 @@
 //! SPIFFE IDs at the edge. One spelling per identity: capitals in scheme or trust domain are
 //! refused rather than folded, and 2048 bytes are the limit (SPIFFE-ID §2.1, §2.3, §2.4).
 
+use std::str::FromStr;
+
+use serde::Deserialize;
 use signet_proto::spire::api::types;
 use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
 
@@ -37,6 +40,9 @@ pub enum IdError {
     /// The ID of a member where that of a trust domain is expected.
     #[error("{0:?} is not the ID of a trust domain; it has a path")]
     NotTrustDomain(String),
+    /// Longer than the standard allows.
+    #[error("the trust domain name is {0} bytes long; at most {LONGEST_TRUST_DOMAIN} are allowed")]
+    TrustDomainTooLong(usize),
     /// Not a trust domain name.
     #[error("{text:?} is not a trust domain name: {source}")]
     TrustDomain {
@@ -136,7 +142,35 @@ pub fn in_trust_domain(trust_domain: &TrustDomain, path: &str) -> Result<SpiffeI
     parse(&[SCHEME, trust_domain.as_str(), path].concat())
 }
 
+/// The trust domain of a daemon, as a configuration or a command line names it: at most 255 bytes
+/// long (SPIFFE-ID §2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TrustDomainName(pub TrustDomain);
+
+impl FromStr for TrustDomainName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let trust_domain = parse_trust_domain(text)?;
+        let length = trust_domain.as_str().len();
+        if length > LONGEST_TRUST_DOMAIN {
+            return Err(IdError::TrustDomainTooLong(length));
+        }
+        Ok(Self(trust_domain))
+    }
+}
+
+impl TryFrom<String> for TrustDomainName {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
 const SCHEME: &str = "spiffe://";
+const LONGEST_TRUST_DOMAIN: usize = 255;
 const MAX_LENGTH: usize = 2048;
 
 #[cfg(test)]

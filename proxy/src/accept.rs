@@ -1,9 +1,9 @@
 //! How every port accepts: from the proxy's first identity on.
 
-use std::{future::Future, net::SocketAddr};
+use std::future::Future;
 
-use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot};
-use tokio::net::{TcpListener, TcpStream};
+use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot, TcpConnection};
+use tokio::net::TcpListener;
 use tracing::{field::display, info};
 
 use crate::{latest, listener::Listener};
@@ -14,7 +14,7 @@ pub(crate) async fn accept<F>(
     listener: &Listener,
     socket: TcpListener,
     limit: ConnectionLimit,
-    handle: impl Fn(TcpStream, SocketAddr, Slot) -> F,
+    handle: impl Fn(TcpConnection, Slot) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -25,7 +25,6 @@ pub(crate) async fn accept<F>(
     }
     let listen = socket.local_addr().ok().map(display);
     info!(port = &*listener.name, listen, "accepting connections");
-    let handle = |(stream, client), slot| handle(stream, client, slot);
     Acceptor::new(socket, limit)
         .serve(drain, &listener.tasks, handle)
         .await;

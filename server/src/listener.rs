@@ -16,7 +16,7 @@ use std::{
 
 use futures_util::Stream;
 use rustls::ServerConfig;
-use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot, Source, bind_tcp};
+use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot, Source, TcpConnection, bind_tcp};
 use signet_identity::{
     tls::{self, Clients, SharedIdentity, SharedTrust, TlsError},
     x509::Leaf,
@@ -111,10 +111,10 @@ impl Handshakes {
     /// Accepts until told to stop.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let tasks = TaskTracker::new();
-        let handle = |(stream, address), slot| {
+        let handle = |connection: TcpConnection, slot| {
             let (handshake, shutdown) = (self.handshake.clone(), shutdown.clone());
             async move {
-                let done = handshake.carry(stream, address, slot);
+                let done = handshake.carry(connection, slot);
                 shutdown.run_until_cancelled(done).await.unwrap_or(());
             }
         };
@@ -125,8 +125,9 @@ impl Handshakes {
 }
 
 impl Handshake {
-    async fn carry(self, stream: TcpStream, address: SocketAddr, mut slot: Slot) {
-        let Some((stream, leaf)) = self.peer(stream, address).await else {
+    async fn carry(self, connection: TcpConnection, mut slot: Slot) {
+        let address = connection.peer;
+        let Some((stream, leaf)) = self.peer(connection).await else {
             return;
         };
         let permit = match leaf.as_ref().map(|leaf| self.of_callers.take(&leaf.id)) {
@@ -151,9 +152,12 @@ impl Handshake {
     /// The handshake, and who is at the other end.
     async fn peer(
         &self,
-        stream: TcpStream,
-        address: SocketAddr,
+        connection: TcpConnection,
     ) -> Option<(TlsStream<TcpStream>, Option<Arc<Leaf>>)> {
+        let TcpConnection {
+            stream,
+            peer: address,
+        } = connection;
         let Ok(_slot) = timeout(WAIT, self.limit.wait(Source::of(address))).await else {
             debug!(address = %address, "there was no slot for a TLS handshake in time");
             return None;

@@ -41,7 +41,7 @@ async fn a_watching_workload_is_sent_each_new_svid() {
 }
 
 #[test]
-fn the_ca_turns_and_every_svid_follows_without_a_gap() {
+fn the_ca_rotates_and_every_svid_follows_without_a_gap() {
     let bed = Bed::new();
     let server = Server::start_with(&bed, &SHORT);
     let agent = Agent::join(&server);

@@ -150,6 +150,45 @@ fn the_server_names_x509_extensions_in_one_file() {
 }
 
 #[test]
+fn no_parameter_is_a_tuple() {
+    for (room, _) in ROOMS {
+        for file in shipped_files(&root().join(room)) {
+            for parameters in parameters(&without_tests(&file)) {
+                let tuple = [": (", ": &(", ": &mut (", ": [(", ": &[(", "<("]
+                    .iter()
+                    .flat_map(|start| parameters.split(start).skip(1))
+                    .any(|rest| !["dyn ", "impl ", ")"].iter().any(|no| rest.starts_with(no)));
+                assert!(
+                    !tuple,
+                    "{}: ({parameters}): give the tuple's parts names, in a struct",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+/// What stands in the parentheses behind the name of each function.
+fn parameters(code: &str) -> Vec<&str> {
+    let functions = code.split("fn ").skip(1);
+    functions
+        .filter_map(|function| {
+            let (_, parameters) = function.split_once('(')?;
+            let mut open = 1;
+            let end = parameters.find(|character| {
+                match character {
+                    '(' => open += 1,
+                    ')' => open -= 1,
+                    _ => {}
+                }
+                open == 0
+            })?;
+            parameters.get(..end)
+        })
+        .collect()
+}
+
+#[test]
 fn no_test_is_switched_off() {
     let off = concat!("#[", "ignore");
     for file in all_rust_files() {

@@ -126,7 +126,7 @@ where
                 changed.map_err(|_cache_dropped| Refusal::Stopping)
             }
             () = settled(waiting_since) => Ok(()),
-            () = ended(waiting_since.zip(L::WAITS)) => Err(Refusal::NotSigned),
+            () = ended(waiting_since, L::WAITS) => Err(Refusal::NotSigned),
         }
     }
 
@@ -162,9 +162,9 @@ async fn settled(waiting_since: Option<Instant>) {
     }
 }
 
-async fn ended(waits: Option<(Instant, Duration)>) {
-    match waits {
-        Some((since, how_long)) => sleep_until(since + how_long).await,
+async fn ended(waiting_since: Option<Instant>, longest: Option<Duration>) {
+    match waiting_since.zip(longest) {
+        Some((since, longest)) => sleep_until(since + longest).await,
         None => future::pending().await,
     }
 }

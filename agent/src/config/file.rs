@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use signet_daemon::{
-    config::Period,
+    config::{Period, lay_over},
     log::{Destination, Format, Level, LogConfig},
 };
+use signet_identity::id::TrustDomainName;
 
 use super::RunFlags;
 
@@ -35,7 +36,7 @@ pub(super) struct File {
     pub(super) socket_path: Option<PathBuf>,
     pub(super) trust_bundle_format: Option<String>,
     pub(super) trust_bundle_path: Option<PathBuf>,
-    pub(super) trust_domain: Option<String>,
+    pub(super) trust_domain: Option<TrustDomainName>,
     pub(super) workload_x509_svid_key_type: Option<String>,
     pub(super) x509_svid_cache_max_size: Option<usize>,
 }
@@ -49,29 +50,28 @@ pub(super) struct Experimental {
 
 impl File {
     /// Lets the flags win.
-    pub(super) fn with(mut self, flags: &RunFlags) -> anyhow::Result<Self> {
-        over(&mut self.data_dir, &flags.data_dir);
-        over(&mut self.log_file, &flags.log_file);
-        over(&mut self.server_address, &flags.server_address);
-        over(&mut self.server_port, &flags.server_port);
-        over(&mut self.socket_path, &flags.socket_path);
-        over(&mut self.trust_domain, &flags.trust_domain);
-        over(&mut self.trust_bundle_path, &flags.trust_bundle);
-        over(&mut self.trust_bundle_format, &flags.trust_bundle_format);
+    pub(super) fn with(mut self, flags: &RunFlags) -> Self {
+        lay_over(&mut self.data_dir, flags.data_dir.as_ref());
+        lay_over(&mut self.log_file, flags.log_file.as_ref());
+        lay_over(&mut self.server_address, flags.server_address.as_ref());
+        lay_over(&mut self.server_port, flags.server_port.as_ref());
+        lay_over(&mut self.socket_path, flags.socket_path.as_ref());
+        lay_over(&mut self.trust_domain, flags.trust_domain.as_ref());
+        lay_over(&mut self.trust_bundle_path, flags.trust_bundle.as_ref());
+        lay_over(
+            &mut self.trust_bundle_format,
+            flags.trust_bundle_format.as_ref(),
+        );
         if flags.join_token.is_some() || flags.join_token_file.is_some() {
             self.join_token.clone_from(&flags.join_token);
             self.join_token_file.clone_from(&flags.join_token_file);
         }
-        if let Some(level) = &flags.log_level {
-            self.log_level = level.parse()?;
-        }
-        if let Some(format) = &flags.log_format {
-            self.log_format = format.parse()?;
-        }
+        self.log_level = flags.log_level.unwrap_or(self.log_level);
+        self.log_format = flags.log_format.unwrap_or(self.log_format);
         self.log_source_location |= flags.log_source_location;
         self.insecure_bootstrap |= flags.insecure_bootstrap;
         self.allow_unauthenticated_verifiers |= flags.allow_unauthenticated_verifiers;
-        Ok(self)
+        self
     }
 
     /// How to log.
@@ -83,11 +83,5 @@ impl File {
             destination: file.map_or(Destination::Stdout, Destination::File),
             source_location: self.log_source_location,
         }
-    }
-}
-
-fn over<T: Clone>(setting: &mut Option<T>, flag: &Option<T>) {
-    if flag.is_some() {
-        setting.clone_from(flag);
     }
 }

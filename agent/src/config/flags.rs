@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use signet_daemon::log::{Format, Level};
+use signet_identity::id::TrustDomainName;
+
 /// Flags of `signet agent run` and `validate`.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(
@@ -29,10 +32,10 @@ pub struct RunFlags {
     pub log_file: Option<PathBuf>,
     /// `text` or `json`
     #[arg(long = "log-format", alias = "logFormat", value_name = "FORMAT")]
-    pub log_format: Option<String>,
+    pub log_format: Option<Format>,
     /// `debug`, `info`, `warn` or `error`
     #[arg(long = "log-level", alias = "logLevel", value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    pub log_level: Option<Level>,
     /// Log where in the source each line comes from
     #[arg(long = "log-source-location", alias = "logSourceLocation")]
     pub log_source_location: bool,
@@ -47,7 +50,7 @@ pub struct RunFlags {
     pub socket_path: Option<PathBuf>,
     /// The trust domain that this agent belongs to
     #[arg(long = "trust-domain", alias = "trustDomain", value_name = "NAME")]
-    pub trust_domain: Option<String>,
+    pub trust_domain: Option<TrustDomainName>,
     /// File with the bundle to trust the server by at first
     #[arg(long = "trust-bundle", alias = "trustBundle", value_name = "FILE")]
     pub trust_bundle: Option<PathBuf>,
@@ -97,10 +100,46 @@ pub struct RunFlags {
 }
 
 impl RunFlags {
+    /// The settings of the file that flags are laid over.
+    pub(super) fn hidden(&self) -> impl Iterator<Item = &'static str> {
+        let join_token = self.join_token.is_some() || self.join_token_file.is_some();
+        let flags = [
+            self.data_dir.is_some().then_some("agent.data_dir"),
+            join_token.then_some("agent.join_token"),
+            join_token.then_some("agent.join_token_file"),
+            self.log_file.is_some().then_some("agent.log_file"),
+            self.log_format.is_some().then_some("agent.log_format"),
+            self.log_level.is_some().then_some("agent.log_level"),
+            self.log_source_location
+                .then_some("agent.log_source_location"),
+            self.server_address
+                .is_some()
+                .then_some("agent.server_address"),
+            self.server_port.is_some().then_some("agent.server_port"),
+            self.socket_path.is_some().then_some("agent.socket_path"),
+            self.trust_domain.is_some().then_some("agent.trust_domain"),
+            self.trust_bundle
+                .is_some()
+                .then_some("agent.trust_bundle_path"),
+            self.trust_bundle_format
+                .is_some()
+                .then_some("agent.trust_bundle_format"),
+            self.insecure_bootstrap
+                .then_some("agent.insecure_bootstrap"),
+            self.allow_unauthenticated_verifiers
+                .then_some("agent.allow_unauthenticated_verifiers"),
+        ];
+        let of_one_effect = self.of_one_effect().into_iter();
+        flags
+            .into_iter()
+            .flatten()
+            .chain(of_one_effect.map(|(path, _)| path))
+    }
+
     /// Those whose settings have one effect only, or none: path and value.
     pub(super) fn of_one_effect(&self) -> Vec<(&'static str, String)> {
         let switched = |on: bool| on.then(|| "true".to_owned());
-        let given = [
+        let settings = [
             (
                 "agent.disable_workload_api",
                 switched(self.disable_workload_api),
@@ -110,8 +149,8 @@ impl RunFlags {
             ("agent.rebootstrap_delay", self.rebootstrap_delay.clone()),
             ("agent.trust_bundle_url", self.trust_bundle_url.clone()),
         ];
-        let given = given.into_iter();
-        given
+        let settings = settings.into_iter();
+        settings
             .filter_map(|(path, value)| Some((path, value?)))
             .collect()
     }

@@ -19,7 +19,7 @@ use signet_daemon::{
     health::HealthConfig,
     log::LogConfig,
 };
-use signet_identity::{TrustDomain, bundle::Bundle, id, key::KeyType};
+use signet_identity::{TrustDomain, bundle::Bundle, id::TrustDomainName, key::KeyType};
 
 pub(crate) use admin::Admin;
 pub use flags::RunFlags;
@@ -68,7 +68,7 @@ impl Config {
         for (path, value) in flags.of_one_effect() {
             without_effect.take_flag(schema::FILE, path, &value)?;
         }
-        let file = document.section::<File>("agent")?.with(flags)?;
+        let file = document.section::<File>("agent")?.with(flags);
         let health = document.section("health_checks")?;
         let trust_domain = trust_domain(document, &file)?;
         let data_dir = file.data_dir.clone().unwrap_or_else(|| PathBuf::from("."));
@@ -102,11 +102,11 @@ impl Config {
 }
 
 fn trust_domain(document: &Document, file: &File) -> Result<TrustDomain, ConfigError> {
-    let path = "agent.trust_domain";
-    let Some(name) = &file.trust_domain else {
-        return Err(document.problem(path, "trust_domain is missing; write the server's"));
+    let Some(TrustDomainName(trust_domain)) = &file.trust_domain else {
+        let message = "trust_domain is missing; write the server's";
+        return Err(document.problem("agent.trust_domain", message));
     };
-    id::parse_trust_domain(name).map_err(|error| document.problem(path, error.to_string()))
+    Ok(trust_domain.clone())
 }
 
 fn target(document: &Document, file: &File) -> Result<Target, ConfigError> {

@@ -11,7 +11,7 @@ use std::{
 use signet_daemon::log::Moment;
 use signet_identity::{
     csr::{self, Subject},
-    entry::{Entry, EntryId},
+    entry::Entry,
     key::{KeyType, PrivateKey},
     x509::Leaf,
 };
@@ -23,7 +23,7 @@ use crate::{
     backoff::{Backoff, nap},
     cache::{Cache, WorkloadIdentity},
     clock,
-    upstream::{CallError, Upstream},
+    upstream::{CallError, NewSvid, Upstream},
 };
 
 pub(crate) use half_life::{Life, renew_at};
@@ -76,14 +76,14 @@ impl Rotation {
     async fn sign(&self, entries: Vec<Arc<Entry>>) -> Result<(), CallError> {
         entries.iter().for_each(|entry| self.announce(entry));
         let key_type = self.key_type;
-        let prepared = spawn_blocking(move || prepare(&entries, key_type)).await;
+        let prepared = spawn_blocking(move || prepare(entries, key_type)).await;
         let prepared = prepared.unwrap_or_else(|error| Err(error.to_string()));
-        let (entries, csrs) = prepared.map_err(CallError::Failed)?;
-        let signed = self.upstream.sign(csrs).await?;
+        let Prepared { keyed, requests } = prepared.map_err(CallError::Failed)?;
+        let signed = self.upstream.sign(requests).await?;
         let now = clock::now();
         let mut identities = Vec::with_capacity(signed.len());
         let mut failed = Vec::new();
-        for ((entry, key), signed) in entries.into_iter().zip(signed) {
+        for (Keyed { entry, key }, signed) in keyed.into_iter().zip(signed) {
             let id = entry.id.clone();
             match signed.map_err(|error| error.to_string()).and_then(|chain| {
                 WorkloadIdentity::new(entry, chain, &key, now, |leaf| self.renew_at(leaf, now))
@@ -139,21 +139,35 @@ impl Rotation {
     }
 }
 
-type Keyed = Vec<(Arc<Entry>, PrivateKey)>;
-type Requests = Vec<(EntryId, Vec<u8>)>;
+/// A batch that is ready to be asked for: keys and requests in one order.
+struct Prepared {
+    keyed: Vec<Keyed>,
+    requests: Vec<NewSvid>,
+}
+
+/// An entry and the key that its next SVID gets.
+struct Keyed {
+    entry: Arc<Entry>,
+    key: PrivateKey,
+}
 
 /// A key and a CSR for each entry.
-fn prepare(entries: &[Arc<Entry>], key_type: KeyType) -> Result<(Keyed, Requests), String> {
-    let mut keyed = Vec::with_capacity(entries.len());
-    let mut csrs = Vec::with_capacity(entries.len());
+fn prepare(entries: Vec<Arc<Entry>>, key_type: KeyType) -> Result<Prepared, String> {
+    let mut prepared = Prepared {
+        keyed: Vec::with_capacity(entries.len()),
+        requests: Vec::with_capacity(entries.len()),
+    };
     for entry in entries {
         let key = PrivateKey::generate(key_type).map_err(|error| error.to_string())?;
         let csr = csr::build(&key, Subject::spire(), Some(&entry.spiffe_id), &[])
             .map_err(|error| error.to_string())?;
-        csrs.push((entry.id.clone(), csr));
-        keyed.push((Arc::clone(entry), key));
+        prepared.requests.push(NewSvid {
+            entry: entry.id.clone(),
+            csr,
+        });
+        prepared.keyed.push(Keyed { entry, key });
     }
-    Ok((keyed, csrs))
+    Ok(prepared)
 }
 
 /// The server takes no more CSRs in one call.

@@ -33,19 +33,25 @@ use tonic::{Code, transport::Channel};
 
 use super::{CallError, Feed, JwtSvid, Upstream};
 
+/// An X.509-SVID that is asked for.
+#[derive(Debug)]
+pub(crate) struct NewSvid {
+    /// Whose.
+    pub(crate) entry: EntryId,
+    /// The signing request, DER.
+    pub(crate) csr: Vec<u8>,
+}
+
 /// The outcome for one entry of a batch.
 type Signed = Result<Vec<CertificateDer<'static>>, CallError>;
 
 impl Upstream {
     /// Has a batch of CSRs signed; one outcome for each, in order.
-    pub(crate) async fn sign(
-        &self,
-        requests: Vec<(EntryId, Vec<u8>)>,
-    ) -> Result<Vec<Signed>, CallError> {
+    pub(crate) async fn sign(&self, requests: Vec<NewSvid>) -> Result<Vec<Signed>, CallError> {
         let asked = requests.len();
-        let params = requests.into_iter().map(|(id, csr)| NewX509svidParams {
-            entry_id: id.as_str().to_owned(),
-            csr,
+        let params = requests.into_iter().map(|new| NewX509svidParams {
+            entry_id: new.entry.as_str().to_owned(),
+            csr: new.csr,
         });
         let request = BatchNewX509svidRequest {
             params: params.collect(),

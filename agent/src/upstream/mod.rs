@@ -16,7 +16,7 @@ use signet_identity::{
 use tokio::{sync::watch, time::timeout};
 use tonic::{Response, Status, Streaming, transport::Channel};
 
-pub(crate) use calls::{bundle_over, chain};
+pub(crate) use calls::{NewSvid, bundle_over, chain};
 pub(crate) use channel::{Target, TargetError};
 pub(crate) use error::{CallError, Reason};
 pub(crate) use jwt_svid::JwtSvid;

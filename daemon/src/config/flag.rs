@@ -1,11 +1,18 @@
-//! Flags of settings that have one effect only, or none: what the file could not say, the command
-//! line cannot either.
+//! Flags over a file: those that are given win and hide what the file says; and of settings that
+//! have one effect only, or none, the command line cannot say what the file could not either.
 
 use super::{
     schema::{self, Key, Table},
     tree::{Given, Node, Value},
     without_effect::WithoutEffect,
 };
+
+/// Lets a flag that is given win over a setting of the file.
+pub fn lay_over<T: Clone>(setting: &mut Option<T>, flag: Option<&T>) {
+    if let Some(value) = flag {
+        *setting = Some(value.clone());
+    }
+}
 
 /// A flag that asks for what its setting could not have either.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -26,7 +26,7 @@ mod without_effect;
 pub use block::Block;
 pub use duration::{DurationError, Period, duration};
 pub use error::{ConfigError, Problem};
-pub use flag::FlagError;
+pub use flag::{FlagError, lay_over};
 pub use nearest::nearest;
 pub use schema::{Key, Table};
 pub use settings::Settings;

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use crate::socket::{Acceptor, BindError, ConnectionLimit, Source, bind_tcp};
+use crate::socket::{Acceptor, BindError, ConnectionLimit, Source, TcpConnection, bind_tcp};
 
 pub use router::{Answer, Router, json, text};
 
@@ -75,11 +75,12 @@ impl HttpServer {
     /// Answers until `shutdown`, and what was asked before.
     pub async fn serve(self, shutdown: CancellationToken) {
         let connections = TaskTracker::new();
-        let handle = |(stream, address), slot| {
+        let handle = |connection: TcpConnection, slot| {
             let (answering, shutdown) = (self.answering.clone(), shutdown.clone());
             async move {
                 let _slot = slot;
-                answering.carry(stream, Source::of(address), shutdown).await;
+                let source = Source::of(connection.peer);
+                answering.carry(connection.stream, source, shutdown).await;
             }
         };
         self.acceptor.serve(&shutdown, &connections, handle).await;

@@ -19,21 +19,30 @@ pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     listen(address).map_err(|source| BindError::Address { address, source })
 }
 
+/// An accepted connection.
+#[derive(Debug)]
+pub struct TcpConnection {
+    /// The connection itself.
+    pub stream: TcpStream,
+    /// Who is at its other end.
+    pub peer: SocketAddr,
+}
+
 impl Listen for TcpListener {
-    type Connection = (TcpStream, SocketAddr);
+    type Connection = TcpConnection;
 
     /// The next connection, with `TCP_NODELAY` set, and probed when it is silent.
     async fn next(&self) -> io::Result<Option<Self::Connection>> {
-        let (stream, address) = self.accept().await?;
+        let (stream, peer) = self.accept().await?;
         // Only a connection that is already gone refuses the option, and its first read will say
         // so.
         let _ = stream.set_nodelay(true);
         let _ = notice_dead_peer(&stream);
-        Ok(Some((stream, address)))
+        Ok(Some(TcpConnection { stream, peer }))
     }
 
-    fn source((_, address): &Self::Connection) -> Source {
-        Source::of(*address)
+    fn source(connection: &TcpConnection) -> Source {
+        Source::of(connection.peer)
     }
 
     fn name(&self) -> String {
@@ -103,11 +112,11 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        let (mut server, address) = Listen::next(&listener).await.unwrap().unwrap();
-        assert_eq!(address, client.local_addr().unwrap());
-        assert!(server.nodelay().unwrap());
+        let TcpConnection { mut stream, peer } = Listen::next(&listener).await.unwrap().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        assert!(stream.nodelay().unwrap());
         client.write_all(b"x").await.unwrap();
-        assert_eq!(server.read_u8().await.unwrap(), b'x');
+        assert_eq!(stream.read_u8().await.unwrap(), b'x');
     }
 
     #[tokio::test]
@@ -116,11 +125,11 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        let (server, _) = Listen::next(&listener).await.unwrap().unwrap();
-        assert!(sockopt::socket_keepalive(&server).unwrap());
-        let probes = sockopt::tcp_keepcnt(&server).unwrap();
-        let noticed = sockopt::tcp_keepidle(&server).unwrap()
-            + sockopt::tcp_keepintvl(&server).unwrap() * probes;
+        let TcpConnection { stream, .. } = Listen::next(&listener).await.unwrap().unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        let probes = sockopt::tcp_keepcnt(&stream).unwrap();
+        let noticed = sockopt::tcp_keepidle(&stream).unwrap()
+            + sockopt::tcp_keepintvl(&stream).unwrap() * probes;
         assert_eq!(noticed, Duration::from_secs(30));
     }
 

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
-use signet_daemon::log::{Destination, Format, Level, LogConfig};
+use signet_daemon::{
+    config::lay_over,
+    log::{Destination, Format, Level, LogConfig},
+};
 
 use super::RunFlags;
 
@@ -52,16 +55,12 @@ pub(super) struct OutboundPort {
 
 impl File {
     /// Lets the flags win.
-    pub(super) fn with(mut self, flags: &RunFlags) -> anyhow::Result<Self> {
-        over(&mut self.workload_api, &flags.socket_path);
-        over(&mut self.log_file, &flags.log_file);
-        if let Some(level) = &flags.log_level {
-            self.log_level = level.parse()?;
-        }
-        if let Some(format) = &flags.log_format {
-            self.log_format = format.parse()?;
-        }
-        Ok(self)
+    pub(super) fn with(mut self, flags: &RunFlags) -> Self {
+        lay_over(&mut self.workload_api, flags.socket_path.as_ref());
+        lay_over(&mut self.log_file, flags.log_file.as_ref());
+        self.log_level = flags.log_level.unwrap_or(self.log_level);
+        self.log_format = flags.log_format.unwrap_or(self.log_format);
+        self
     }
 
     /// How to log.
@@ -73,11 +72,5 @@ impl File {
             destination: file.map_or(Destination::Stdout, Destination::File),
             source_location: false,
         }
-    }
-}
-
-fn over<T: Clone>(setting: &mut Option<T>, flag: &Option<T>) {
-    if flag.is_some() {
-        setting.clone_from(flag);
     }
 }

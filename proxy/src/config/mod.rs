@@ -68,7 +68,7 @@ impl Config {
 
     fn parse(text: &str, flags: &RunFlags, variable: Option<String>) -> anyhow::Result<Self> {
         let settings = settings::settings(&serde_saphyr::from_str(text)?, flags);
-        let file = serde_saphyr::from_str::<File>(text)?.with(flags)?;
+        let file = serde_saphyr::from_str::<File>(text)?.with(flags);
         let base = flags.config.parent().unwrap_or_else(|| Path::new(""));
         let config = Self {
             settings,

@@ -80,8 +80,8 @@ fn the_flags_win_over_the_file() {
     assert_eq!((file.level, file.format), (Level::Error, Format::Json));
     assert_eq!(file.destination, Destination::File("/file.log".into()));
     let flags = RunFlags {
-        log_level: Some("debug".to_owned()),
-        log_format: Some("text".to_owned()),
+        log_level: Some(Level::Debug),
+        log_format: Some(Format::Text),
         log_file: Some("/flag.log".into()),
         ..flags()
     };

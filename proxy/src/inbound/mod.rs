@@ -4,13 +4,13 @@
 mod http;
 mod tcp;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use signet_daemon::socket::{ConnectionLimit, Slot, Source};
+use signet_daemon::socket::{ConnectionLimit, Slot, Source, TcpConnection};
 use signet_identity::tls::{self, Clients};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -89,7 +89,7 @@ impl port::Port for Port {
     async fn run(self: Arc<Self>, socket: TcpListener, limit: usize) {
         // Of one address, half of the connections that have not shown who they are.
         let limit = ConnectionLimit::new(limit, limit.div_ceil(2));
-        let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
+        let handle = |connection, slot| Arc::clone(&self).carry(connection, slot);
         accept(&self.listener, socket, limit, handle).await;
     }
 
@@ -99,11 +99,12 @@ impl port::Port for Port {
 }
 
 impl Port {
-    async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr, mut slot: Slot) {
+    async fn carry(self: Arc<Self>, connection: TcpConnection, mut slot: Slot) {
         let started = Instant::now();
+        let client = connection.peer;
         let who = |other| self.listener.who(client, other);
         // What a handshake needs goes when it ends; the connection lives on.
-        let authenticated = match Box::pin(self.authenticate(stream, client)).await {
+        let authenticated = match Box::pin(self.authenticate(connection)).await {
             Ok(authenticated) => authenticated,
             Err(error) => {
                 let why = format!("{error:#}").into();
@@ -123,17 +124,16 @@ impl Port {
         }
     }
 
-    async fn authenticate(
-        &self,
-        stream: TcpStream,
-        client: SocketAddr,
-    ) -> anyhow::Result<Authenticated> {
-        let slot = timeout(WAIT, self.handshakes.wait(Source::of(client)));
+    async fn authenticate(&self, connection: TcpConnection) -> anyhow::Result<Authenticated> {
+        let slot = timeout(WAIT, self.handshakes.wait(Source::of(connection.peer)));
         let _slot = slot
             .await
             .context("too many handshakes of others, or of its own address")?;
         let sources = self.listener.sources.as_of_now();
-        let handshake = timeout(HANDSHAKE, self.tls.0.accept(ReadAhead::new(stream)));
+        let handshake = timeout(
+            HANDSHAKE,
+            self.tls.0.accept(ReadAhead::new(connection.stream)),
+        );
         let stream = handshake
             .await
             .context("the handshake took too long")?

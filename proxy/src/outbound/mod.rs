@@ -4,14 +4,11 @@
 mod http;
 mod tcp;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
-use signet_daemon::socket::{ConnectionLimit, Slot};
+use signet_daemon::socket::{ConnectionLimit, Slot, TcpConnection};
 use signet_identity::tls::{self, Expect};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::Instant,
-};
+use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
     accept::accept,
@@ -58,7 +55,7 @@ impl port::Port for Port {
         self.listener.tasks.spawn(renewing);
         // Clients are on this machine and have one address; so it may have all.
         let limit = ConnectionLimit::new(limit, limit);
-        let handle = |stream, client, slot| Arc::clone(&self).carry(stream, client, slot);
+        let handle = |connection, slot| Arc::clone(&self).carry(connection, slot);
         accept(&self.listener, socket, limit, handle).await;
     }
 
@@ -68,9 +65,10 @@ impl port::Port for Port {
 }
 
 impl Port {
-    async fn carry(self: Arc<Self>, stream: TcpStream, client: SocketAddr, _slot: Slot) {
+    async fn carry(self: Arc<Self>, connection: TcpConnection, _slot: Slot) {
+        let TcpConnection { stream, peer } = connection;
         let destination = Other::Destination(self.listener.destination().name());
-        let who = self.listener.who(client, destination);
+        let who = self.listener.who(peer, destination);
         match self.protocol {
             Protocol::Tcp => {
                 let flow = Flow::connection(who, Instant::now());

@@ -1,9 +1,16 @@
-//! The configuration file as it was typed. Unknown keys were refused before.
+//! The configuration as it is written, with the flags laid over it. Unknown keys were refused
+//! before.
 
 use std::{net::IpAddr, path::PathBuf};
 
 use serde::Deserialize;
-use signet_daemon::config::Period;
+use signet_daemon::{
+    config::{Period, lay_over},
+    log::{Destination, Format, Level, LogConfig},
+};
+use signet_identity::id::TrustDomainName;
+
+use super::RunFlags;
 
 /// The `server` block.
 #[derive(Debug, Default, Deserialize)]
@@ -11,7 +18,7 @@ use signet_daemon::config::Period;
 pub(super) struct Server {
     pub(super) admin_ids: Vec<String>,
     pub(super) agent_ttl: Option<Period>,
-    pub(super) bind_address: Option<String>,
+    pub(super) bind_address: Option<BindAddress>,
     pub(super) bind_port: Option<u16>,
     pub(super) ca_key_type: Option<String>,
     pub(super) ca_subject: Option<Subject>,
@@ -23,12 +30,40 @@ pub(super) struct Server {
     pub(super) jwt_issuer: Option<String>,
     pub(super) jwt_key_type: Option<String>,
     pub(super) log_file: Option<PathBuf>,
-    pub(super) log_format: Option<String>,
-    pub(super) log_level: Option<String>,
+    pub(super) log_format: Format,
+    pub(super) log_level: Level,
     pub(super) log_source_location: bool,
     pub(super) ratelimit: RateLimit,
     pub(super) socket_path: Option<PathBuf>,
-    pub(super) trust_domain: Option<String>,
+    pub(super) trust_domain: Option<TrustDomainName>,
+}
+
+impl Server {
+    /// Lets the flags win.
+    pub(super) fn with(mut self, flags: &RunFlags) -> Self {
+        let bind_address = flags.bind_address.map(BindAddress);
+        lay_over(&mut self.bind_address, bind_address.as_ref());
+        lay_over(&mut self.bind_port, flags.server_port.as_ref());
+        lay_over(&mut self.data_dir, flags.data_dir.as_ref());
+        lay_over(&mut self.log_file, flags.log_file.as_ref());
+        lay_over(&mut self.socket_path, flags.socket_path.as_ref());
+        lay_over(&mut self.trust_domain, flags.trust_domain.as_ref());
+        self.log_level = flags.log_level.unwrap_or(self.log_level);
+        self.log_format = flags.log_format.unwrap_or(self.log_format);
+        self.log_source_location |= flags.log_source_location;
+        self
+    }
+
+    /// How to log.
+    pub(super) fn log(&self) -> LogConfig {
+        let file = self.log_file.clone();
+        LogConfig {
+            level: self.log_level,
+            format: self.log_format,
+            destination: file.map_or(Destination::Stdout, Destination::File),
+            source_location: self.log_source_location,
+        }
+    }
 }
 
 /// `ca_subject`.
@@ -71,7 +106,20 @@ pub(super) struct X509Pop {
     pub(super) ca_bundle_paths: Vec<PathBuf>,
 }
 
-/// An address to listen on: not a name, which could mean several.
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct BindAddress(pub(super) IpAddr);
+
+impl TryFrom<String> for BindAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        address(&text).map(Self)
+    }
+}
+
+/// Reads an address to listen on: not a name, which could mean several.
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     text.parse()
         .map_err(|_parse| format!("{text:?} is not an IP address; write one such as 0.0.0.0 or ::"))

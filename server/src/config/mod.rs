@@ -14,7 +14,6 @@ use std::{
     fmt::Display,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
@@ -22,9 +21,13 @@ use anyhow::bail;
 use signet_daemon::{
     config::{Document, Period, Settings, WithoutEffect},
     health::HealthConfig,
-    log::{Destination, LogConfig},
+    log::LogConfig,
 };
-use signet_identity::{TrustDomain, id, key::KeyType};
+use signet_identity::{
+    TrustDomain,
+    id::{self, TrustDomainName},
+    key::KeyType,
+};
 
 pub use flags::RunFlags;
 pub(crate) use plugins::{AttestorSettings, KeyManagerSettings};
@@ -115,15 +118,15 @@ impl Config {
 
     fn from_document(document: &Document, flags: &RunFlags) -> anyhow::Result<Self> {
         let without_effect = document.check(schema::SERVER_CONF)?;
-        let server: file::Server = document.section("server")?;
-        let read = Reader { document, flags };
+        let server = document.section::<file::Server>("server")?.with(flags);
+        let read = Reader { document };
         let data_dir = read.data_dir(&server)?;
         Ok(Self {
             settings: reload::settings(document, flags),
-            log: read.log(&server)?,
+            log: server.log(),
             health: document.section("health_checks")?,
-            bind: read.bind(&server)?,
-            socket_path: read.socket_path(&server),
+            bind: bind(&server),
+            socket_path: socket_path(&server),
             database: plugins::database(document, &data_dir)?,
             key_manager: plugins::key_manager(document, &data_dir)?,
             attestors: plugins::attestors(document)?,
@@ -139,88 +142,30 @@ impl Config {
     }
 }
 
-/// Reads settings that stand in the file or in a flag.
+/// Checks settings, and says of one that is wrong where it stands.
 struct Reader<'a> {
     document: &'a Document,
-    flags: &'a RunFlags,
 }
 
 impl Reader<'_> {
     fn trust_domain(&self, server: &file::Server) -> anyhow::Result<TrustDomain> {
-        let given = self.flags.trust_domain.as_ref();
-        let Some(text) = given.or(server.trust_domain.as_ref()) else {
+        let Some(TrustDomainName(trust_domain)) = &server.trust_domain else {
             bail!(self.problem(
                 "trust_domain",
                 "is missing; name the trust domain, such as \"example.org\""
             ));
         };
-        let wrong = |what: String| self.wrong(given.is_some(), "trust_domain", what);
-        let trust_domain =
-            id::parse_trust_domain(text).map_err(|error| wrong(error.to_string()))?;
-        if trust_domain.as_str().len() > LONGEST_TRUST_DOMAIN {
-            return Err(wrong(format!(
-                "is longer than {LONGEST_TRUST_DOMAIN} characters"
-            )));
-        }
-        Ok(trust_domain)
+        Ok(trust_domain.clone())
     }
 
     fn data_dir(&self, server: &file::Server) -> anyhow::Result<PathBuf> {
-        match self.flags.data_dir.as_ref().or(server.data_dir.as_ref()) {
+        match &server.data_dir {
             Some(path) if !path.as_os_str().is_empty() => Ok(path.clone()),
             Some(_) | None => bail!(self.problem(
                 "data_dir",
                 "is missing; name a directory that only this server uses"
             )),
         }
-    }
-
-    fn socket_path(&self, server: &file::Server) -> PathBuf {
-        let given = self
-            .flags
-            .socket_path
-            .as_ref()
-            .or(server.socket_path.as_ref());
-        given
-            .cloned()
-            .unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
-    }
-
-    fn bind(&self, server: &file::Server) -> anyhow::Result<SocketAddr> {
-        let given = self.flags.bind_address.as_ref();
-        let address = match given.or(server.bind_address.as_ref()) {
-            Some(text) => file::address(text)
-                .map_err(|what| self.wrong(given.is_some(), "bind_address", what))?,
-            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        };
-        let port = self
-            .flags
-            .server_port
-            .or(server.bind_port)
-            .unwrap_or(DEFAULT_PORT);
-        Ok(SocketAddr::new(address, port))
-    }
-
-    fn log(&self, server: &file::Server) -> anyhow::Result<LogConfig> {
-        let flags = self.flags;
-        let destination = match flags.log_file.as_ref().or(server.log_file.as_ref()) {
-            Some(path) => Destination::File(path.clone()),
-            None => Destination::Stdout,
-        };
-        Ok(LogConfig {
-            level: self.parsed(
-                "log_level",
-                flags.log_level.as_ref(),
-                server.log_level.as_ref(),
-            )?,
-            format: self.parsed(
-                "log_format",
-                flags.log_format.as_ref(),
-                server.log_format.as_ref(),
-            )?,
-            destination,
-            source_location: flags.log_source_location || server.log_source_location,
-        })
     }
 
     fn ca(&self, server: &file::Server) -> anyhow::Result<RotationSettings> {
@@ -284,37 +229,22 @@ impl Reader<'_> {
         }
     }
 
-    /// A setting that is read from text, or its default.
-    fn parsed<T>(
-        &self,
-        setting: &str,
-        flag: Option<&String>,
-        file: Option<&String>,
-    ) -> anyhow::Result<T>
-    where
-        T: FromStr<Err: Display> + Default,
-    {
-        match flag.or(file) {
-            Some(text) => text
-                .parse()
-                .map_err(|error| self.wrong(flag.is_some(), setting, error)),
-            None => Ok(T::default()),
-        }
-    }
-
     /// An error about a setting of the file.
     fn problem(&self, setting: &str, what: impl Display) -> anyhow::Error {
         let path = format!("server.{setting}");
         self.document.problem(&path, what.to_string()).into()
     }
+}
 
-    /// An error about a setting that came from a flag, or else from the file.
-    fn wrong(&self, from_flag: bool, setting: &str, what: impl Display) -> anyhow::Error {
-        if from_flag {
-            return anyhow::anyhow!("--{}: {what}", setting.replace('_', "-"));
-        }
-        self.problem(setting, what)
-    }
+fn bind(server: &file::Server) -> SocketAddr {
+    let anywhere = file::BindAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let file::BindAddress(address) = server.bind_address.unwrap_or(anywhere);
+    SocketAddr::new(address, server.bind_port.unwrap_or(DEFAULT_PORT))
+}
+
+fn socket_path(server: &file::Server) -> PathBuf {
+    let given = server.socket_path.clone();
+    given.unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
 }
 
 fn subject(given: Option<&file::Subject>) -> CaSubject {
@@ -350,4 +280,3 @@ const DEFAULT_JWT_SVID_TTL: Duration = Duration::from_secs(5 * 60);
 /// The rotation looks every ten seconds, so a sixth of a life has to be ten seconds at least.
 const SHORTEST_CA_TTL: Duration = Duration::from_secs(60);
 const LONGEST_TTL: Duration = HOUR.saturating_mul(24 * 365 * 100);
-const LONGEST_TRUST_DOMAIN: usize = 255;

@@ -131,8 +131,25 @@ fn flags_override_the_file_in_both_spellings() {
 
 #[test]
 fn a_wrong_flag_is_named_as_a_flag() {
-    let error = load_with(LEAST, &["--trust-domain", "Not A Domain"]).unwrap_err();
-    assert!(error.to_string().starts_with("--trust-domain:"), "{error}");
+    let longest = "a".repeat(256);
+    for (flag, value) in [
+        ("--trust-domain", "Not A Domain"),
+        ("--trust-domain", longest.as_str()),
+        ("--bind-address", "localhost"),
+        ("--log-level", "loud"),
+        ("--log-format", "xml"),
+    ] {
+        let error = Command::try_parse_from(["server", flag, value]).err();
+        let error = error.expect("must be refused").to_string();
+        assert!(error.contains(flag), "{error}");
+    }
+}
+
+#[test]
+fn a_reload_does_not_see_what_flags_hide() {
+    let hidden = load_with(LEAST, &["--trust-domain", "other.test"]).unwrap();
+    assert_eq!(hidden.settings.get("server.trust_domain"), None);
+    assert_eq!(hidden.settings.get("server.data_dir"), Some("/data"));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(super) fn flags(folder: &TempDir, address: SocketAddr) -> RunFlags {
     RunFlags {
         config,
         expand_env: false,
-        bind_address: Some(address.ip().to_string()),
+        bind_address: Some(address.ip()),
         server_port: Some(address.port()),
         data_dir: None,
         socket_path: Some(at("api.sock")),
