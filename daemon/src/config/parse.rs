@@ -82,7 +82,7 @@ impl Parser {
 
     /// What follows a key: `= value`, or labels and a block. A JSON null is no entry.
     fn entry(&mut self, key: String, line: usize) -> Result<Option<Entry>, Fault> {
-        let mut labels: Vec<(String, usize)> = Vec::new();
+        let mut labels = Vec::new();
         loop {
             let Some(lexeme) = self.next() else {
                 return Err(Fault::at(
@@ -91,7 +91,10 @@ impl Parser {
                 ));
             };
             match lexeme.token {
-                Token::Word(label) | Token::Text(label) => labels.push((label, lexeme.line)),
+                Token::Word(label) | Token::Text(label) => labels.push(Label {
+                    text: label,
+                    line: lexeme.line,
+                }),
                 Token::Sign('{') => {
                     let node = self.nested(lexeme.line, |parser| {
                         parser.entries(Some(lexeme.line)).map(Value::Object)
@@ -210,10 +213,17 @@ impl Parser {
     }
 }
 
+/// A label of a block, and the line where it stands.
+struct Label {
+    text: String,
+    line: usize,
+}
+
 /// `A "b" "c" { … }` is `A = { b = { c = { … } } }`.
-fn labelled(key: String, line: usize, labels: Vec<(String, usize)>, body: Node) -> Entry {
+fn labelled(key: String, line: usize, labels: Vec<Label>, body: Node) -> Entry {
     let mut node = body;
-    for (key, line) in labels.into_iter().rev() {
+    for Label { text, line } in labels.into_iter().rev() {
+        let key = text;
         node = Node {
             line,
             value: Value::Object(vec![Entry { key, line, node }]),

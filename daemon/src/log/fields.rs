@@ -71,7 +71,7 @@ impl Fields {
     /// Adds the fields of a surrounding span; what is said closer to the event wins.
     pub(super) fn add_outer(&mut self, outer: &Self) {
         for (name, value) in outer.pairs() {
-            if self.pairs.iter().any(|(known, _)| *known == name) {
+            if self.says(name) {
                 continue;
             }
             let value = match value {
@@ -79,6 +79,13 @@ impl Fields {
                 Shown::Literal(text) => Value::Literal(self.push(text)),
             };
             self.pairs.push((name, value));
+        }
+    }
+
+    /// Adds a field of the call on whose behalf the event is; what the event says itself wins.
+    pub(super) fn add_unsaid(&mut self, name: &'static str, value: &dyn Display) {
+        if !self.says(name) {
+            self.add(name, value);
         }
     }
 
@@ -94,6 +101,10 @@ impl Fields {
         self.text.shrink_to(most);
         self.message = 0..0;
         self.pairs.clear();
+    }
+
+    fn says(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(known, _)| *known == name)
     }
 
     fn at(&self, range: &Range<usize>) -> &str {

@@ -14,6 +14,7 @@ use super::{
     logrus::{self, Entry},
     names::Form,
     readable,
+    scope::Scope,
     sink::Sink,
     spire,
 };
@@ -75,6 +76,9 @@ impl Lines {
             if let Some(outer) = span.extensions().get::<Fields>() {
                 fields.add_outer(outer);
             }
+        }
+        if self.form.is_of_spire() {
+            Scope::tell_current(&mut |name, value| fields.add_unsaid(name, value));
         }
         let metadata = event.metadata();
         if self.source_location {

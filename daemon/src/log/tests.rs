@@ -276,11 +276,15 @@ fn an_event_that_spire_knows_is_said_in_its_words_and_at_its_level_in_its_forms_
 #[test]
 fn a_line_of_spire_says_who_calls_each_thing_once_and_ours_does_not() {
     let act = || {
-        let span = info_span!("spire_call", caller_id = "agent-7", method = "NewJWTSVID");
-        let _entered = span.enter();
-        info!(name: "agent_renewed", agent_id = "agent-7", "renewed");
-        info!(name: "agent_refused_as_banned", "banned");
-        info!(name: "call_refused", path = "/a.B/C", reason = "AGENT_BANNED", "refused a call");
+        let scope = Scope::new(|say| {
+            say("caller_id", &"agent-7");
+            say("method", &"NewJWTSVID");
+        });
+        scope.run(|| {
+            info!(name: "agent_renewed", agent_id = "agent-7", "renewed");
+            info!(name: "agent_refused_as_banned", "banned");
+            info!(name: "call_refused", path = "/a.B/C", reason = "AGENT_BANNED", "refused a call");
+        });
     };
     assert_eq!(
         of_spire(Format::Text, Manner::Ours, act),

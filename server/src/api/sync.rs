@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prost::Message as _;
+use signet_daemon::log::Scope;
 use signet_identity::SpiffeId;
 use signet_proto::{
     signet::server::sync::v1::{WatchRequest, WatchResponse, sync_server::Sync},
@@ -12,7 +13,6 @@ use signet_proto::{
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
-use tracing::{Instrument as _, Span};
 
 use super::{caller::log, calling_agent, status::permission_denied};
 use crate::{
@@ -58,13 +58,13 @@ impl Sync for SyncService {
             messages: VecDeque::new(),
         };
         // The stream outlives the call that opened it; its lines are still the caller's.
-        let span = Span::current();
+        let scope = Scope::current();
         let messages = stream::try_unfold(watch, move |mut watch| {
             let part = async move {
                 let part = watch.next().await?;
                 Ok(Some((part, watch)))
             };
-            part.instrument(span.clone())
+            scope.clone().around(part)
         });
         let stopped = self.shutdown.clone().cancelled_owned();
         Ok(Response::new(messages.take_until(stopped).boxed()))

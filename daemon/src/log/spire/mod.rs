@@ -56,9 +56,9 @@ pub(super) fn find(name: &str) -> Option<&'static Event> {
     EVENTS.get(found)
 }
 
-/// Whether this event or span belongs to SPIRE's forms alone.
+/// Whether this event belongs to SPIRE's forms alone.
 pub(super) fn alone(name: &str) -> bool {
-    name == CALL || find(name).is_some_and(|event| event.alone)
+    find(name).is_some_and(|event| event.alone)
 }
 
 /// What becomes of our field in a line about this event.
@@ -141,9 +141,6 @@ const CACHE: &str = "cache_manager";
 const CA: &str = "ca_manager";
 const ENDPOINTS: &str = "endpoints";
 const MANAGER: &str = "manager";
-
-/// The span of a call: what SPIRE says with each line that is written on behalf of a caller.
-const CALL: &str = "spire_call";
 
 /// Names of fields, whatever the event.
 const FIELDS: &[Name] = &[

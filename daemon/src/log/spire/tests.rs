@@ -51,12 +51,6 @@ fn every_event_that_the_table_names_is_in_our_sources_and_no_other_has_a_name() 
 }
 
 #[test]
-fn the_span_of_a_call_is_in_our_sources() {
-    let opens = |text: &String| text.contains("span!(") && text.contains(&format!("\"{CALL}\""));
-    assert_eq!(sources().iter().filter(|text| opens(text)).count(), 1);
-}
-
-#[test]
 fn the_table_is_sorted_so_that_events_are_found() {
     assert!(EVENTS.is_sorted_by(|a, b| a.name < b.name));
     for event in EVENTS {

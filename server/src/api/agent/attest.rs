@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{Stream, stream};
+use signet_daemon::log::Scope;
 use signet_proto::spire::api::server::agent::v1::{
     AttestAgentRequest, AttestAgentResponse, attest_agent_request as request,
     attest_agent_response as response,
@@ -30,6 +31,7 @@ pub(super) fn conversation(
         state: State::Opening,
     };
     // The stream outlives the call that opened it; its lines are still the caller's.
+    let scope = Scope::current();
     let span = info_span!(
         "attestation",
         address = address.map(display),
@@ -43,7 +45,7 @@ pub(super) fn conversation(
             }
             Some((answer, talk))
         };
-        answer.instrument(span.clone())
+        scope.clone().around(answer.instrument(span.clone()))
     })
 }
 

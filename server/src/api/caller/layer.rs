@@ -9,10 +9,10 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use signet_daemon::socket::Peer;
+use signet_daemon::{log::Scope, socket::Peer};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
-use tracing::{Instrument as _, Span, debug, warn};
+use tracing::{debug, warn};
 
 use super::{
     Caller, Denied, Granted, Promotion, Rules, TlsPeer,
@@ -48,8 +48,8 @@ impl Authorize {
             return Err(Status::unimplemented(message));
         }
         let granted = self.judge(request).map_err(|denied| {
-            let span = log::span(request, Standing::NOBODY);
-            span.in_scope(|| denied.status(request))
+            let scope = log::scope(request, Standing::NOBODY);
+            scope.run(|| denied.status(request))
         })?;
         let in_progress = self.shares.take(request)?;
         Ok((granted, in_progress))
@@ -66,14 +66,14 @@ impl Authorize {
         }
     }
 
-    fn span<B>(&self, request: &Request<B>, caller: &Caller) -> Span {
+    fn scope<B>(&self, request: &Request<B>, caller: &Caller) -> Scope {
         let listed = match caller {
             Caller::Admin(admin) => self.rules.lists(&admin.id),
             Caller::Local(_) | Caller::Anyone(_) | Caller::Agent(_) | Caller::Downstream(_) => {
                 false
             }
         };
-        log::span(request, Standing::of(caller, listed))
+        log::scope(request, Standing::of(caller, listed))
     }
 }
 
@@ -120,8 +120,8 @@ where
             Ok(admitted) => admitted,
             Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
         };
-        let span = self.authorize.span(&request, &granted.caller);
-        span.in_scope(|| {
+        let scope = self.authorize.scope(&request, &granted.caller);
+        scope.clone().run(|| {
             debug!(path = request.uri().path(), caller = %granted.caller, "a call");
         });
         request.extensions_mut().insert(granted.caller);
@@ -138,7 +138,7 @@ where
             }
             Ok(in_progress.until_sent(inner.call(request).await?))
         };
-        Box::pin(answer.instrument(span))
+        Box::pin(scope.around(answer))
     }
 }
 

@@ -1,30 +1,34 @@
 //! What the log says of callers.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::OnceLock};
 
 use http::Request;
+use signet_daemon::log::Scope;
 use signet_identity::SpiffeId;
-use tracing::{Span, info, info_span};
+use tracing::info;
 
 use super::{Caller, Reason, TlsPeer};
 
 /// What SPIRE's log says with each line that is written on behalf of a caller, who is authorized as
-/// something and by some word. In our own form there is no such span, and nothing here is computed.
-pub(super) fn span<B>(request: &Request<B>, standing: Standing) -> Span {
-    let path = request.uri().path();
-    let peer = request.extensions().get::<TlsPeer>();
-    let leaf = peer.and_then(|peer| peer.leaf.as_ref());
-    info_span!(
-        "spire_call",
-        subsystem_name = "api",
-        service = service(path),
-        method = method(path),
-        request_id = %uuid::Uuid::new_v4(),
-        caller_addr = peer.map(|peer| display(peer.address)),
-        caller_id = leaf.map(|leaf| display(&leaf.id)),
-        authorized_as = standing.authorized_as,
-        authorized_via = standing.authorized_via,
-    )
+/// something and by some word.
+pub(super) fn scope<B>(request: &Request<B>, standing: Standing) -> Scope {
+    let uri = request.uri().clone();
+    let peer = request.extensions().get::<TlsPeer>().cloned();
+    let request_id = OnceLock::new();
+    Scope::new(move |say| {
+        say("subsystem_name", &"api");
+        say("service", &service(uri.path()));
+        say("method", &method(uri.path()));
+        say("request_id", request_id.get_or_init(uuid::Uuid::new_v4));
+        say("authorized_as", &standing.authorized_as);
+        say("authorized_via", &standing.authorized_via);
+        if let Some(peer) = &peer {
+            say("caller_addr", &peer.address);
+        }
+        if let Some(leaf) = peer.as_ref().and_then(|peer| peer.leaf.as_ref()) {
+            say("caller_id", &leaf.id);
+        }
+    })
 }
 
 /// As what a caller is let in, and by which word.

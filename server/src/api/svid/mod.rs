@@ -5,7 +5,7 @@ mod mint;
 
 use std::time::{Duration, SystemTime};
 
-use signet_daemon::log::Moment;
+use signet_daemon::log::{Moment, Scope};
 use signet_identity::{
     SpiffeId, csr,
     entry::{Entry, EntryId},
@@ -23,7 +23,7 @@ use signet_proto::spire::api::{
 };
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
-use tracing::{Span, debug, info};
+use tracing::{debug, info};
 
 use super::{
     caller, calling_agent,
@@ -136,12 +136,11 @@ impl SvidService {
         });
         let items: Vec<_> = items.collect();
         let count = items.len();
-        let span = Span::current();
+        let scope = Scope::current();
         let work = move |ca: &Ca| {
-            // On another thread the lines are still the caller's.
-            let _caller = span.enter();
             let results = items.into_iter().map(|item| sign_item(ca, item, now));
-            results.collect::<Vec<_>>()
+            // On another thread the lines are still the caller's.
+            scope.run(|| results.collect::<Vec<_>>())
         };
         let results = match count {
             1 => self.ca.sign_one(SvidKind::X509, work).await?,
