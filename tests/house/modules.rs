@@ -76,21 +76,38 @@ fn what_stands_on_floors_imports_downward_only() {
 #[test]
 fn no_two_modules_of_a_crate_import_one_another_even_in_a_round() {
     for (room, _) in ROOMS {
-        let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for mut file in files(room) {
-            file.imported.remove(&file.module);
-            graph.entry(file.module).or_default().extend(file.imported);
-        }
-        // The roots of a crate import what they start.
-        for start in ["lib", "main", "bin"] {
-            graph.remove(start);
-        }
-        while let Some(leaf) = leaf(&graph) {
-            graph.remove(&leaf);
-        }
-        let rest: Vec<_> = graph.keys().collect();
+        let rest = in_a_round(files(room));
         assert!(rest.is_empty(), "{room}: a circle among {rest:?}");
     }
+}
+
+#[test]
+fn no_two_files_of_a_folder_import_one_another_even_in_a_round() {
+    let sources = ROOMS.iter().map(|(room, _)| root().join(room).join("src"));
+    let circles = sources.flat_map(|source| folders(&source)).map(|folder| {
+        let rest = in_a_round(files_of(&folder, &folder.join("mod.rs"), within));
+        (folder, rest)
+    });
+    let circles: Vec<_> = circles.filter(|(_, rest)| !rest.is_empty()).collect();
+    assert!(circles.is_empty(), "circles: {circles:#?}");
+}
+
+/// The modules that are left when those that import none of the others are taken away, again and
+/// again.
+fn in_a_round(files: Vec<File>) -> Vec<String> {
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for mut file in files {
+        file.imported.remove(&file.module);
+        graph.entry(file.module).or_default().extend(file.imported);
+    }
+    // The roots of a crate, and of a folder, import what they start.
+    for start in ["lib", "main", "bin", "mod"] {
+        graph.remove(start);
+    }
+    while let Some(leaf) = leaf(&graph) {
+        graph.remove(&leaf);
+    }
+    graph.into_keys().collect()
 }
 
 /// A module that imports nothing of those that are left.
@@ -104,23 +121,27 @@ fn leaf(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
 /// What one file imports of its own crate.
 struct File {
     path: PathBuf,
-    /// The file or folder at the top of the crate that it belongs to.
+    /// The file or folder at the top of the crate, or of the folder, that it belongs to.
     module: String,
-    /// The modules at the top of the crate.
+    /// The modules at the top of the same.
     imported: BTreeSet<String>,
 }
 
 fn files(room: &str) -> Vec<File> {
     let source = root().join(room).join("src");
-    let lib = source.join("lib.rs");
-    let brought = if lib.exists() {
-        brought(&code(&read(&lib)))
+    files_of(&source, &source.join("lib.rs"), str::to_owned)
+}
+
+/// The files of a crate or a folder, whose root is `root`; `prepare` is done to each text.
+fn files_of(source: &Path, root: &Path, prepare: impl Fn(&str) -> String) -> Vec<File> {
+    let brought = if root.exists() {
+        brought(&code(&read(root)))
     } else {
         BTreeMap::new()
     };
     let file = |path: PathBuf| {
-        let inside = path.strip_prefix(&source).expect("a file of this crate");
-        let text = from_the_root(&code(&without_tests(&path)), depth(inside));
+        let inside = path.strip_prefix(source).expect("a file of this folder");
+        let text = from_the_root(&prepare(&code(&without_tests(&path))), depth(inside));
         let first = inside.iter().next().expect("a name").to_string_lossy();
         let module = first.trim_end_matches(".rs").to_owned();
         File {
@@ -129,7 +150,20 @@ fn files(room: &str) -> Vec<File> {
             path,
         }
     };
-    shipped_files(&source).into_iter().map(file).collect()
+    shipped_files(source).into_iter().map(file).collect()
+}
+
+/// A text in which the root is that of its folder: what it names from the crate's is elsewhere.
+fn within(code: &str) -> String {
+    code.replace("crate::", "elsewhere::")
+}
+
+/// Every folder below this one.
+fn folders(source: &Path) -> BTreeSet<PathBuf> {
+    let files = shipped_files(source);
+    let folders = files.iter().filter_map(|file| file.parent());
+    let below = folders.filter(|folder| *folder != source);
+    below.map(Path::to_owned).collect()
 }
 
 /// How many modules a file is inside of.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use super::{DialError, Health, Route, pool::Pool, route::NextHop};
+use super::{DialError, Health, Route, line::Line, pool::Pool, route::NextHop};
 use crate::config::Protocol;
 
 /// One address of a destination, and the connections to it that are kept.
@@ -12,13 +12,6 @@ use crate::config::Protocol;
 pub(crate) struct Endpoint {
     line: Arc<Line>,
     pool: Arc<Pool>,
-}
-
-/// The way to an endpoint, watched.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) route: Route,
-    pub(super) health: Arc<Health>,
 }
 
 impl Endpoint {
@@ -55,18 +48,5 @@ impl Endpoint {
 
     pub(super) fn renew(&self) {
         self.pool.renew();
-    }
-}
-
-impl Line {
-    pub(super) async fn dial(&self) -> Result<NextHop, DialError> {
-        let dialled = self.route.dial().await;
-        self.health.note(&dialled);
-        dialled
-    }
-
-    /// The next hop, for logs.
-    pub(super) fn address(&self) -> String {
-        self.route.address()
     }
 }

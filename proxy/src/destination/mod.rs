@@ -6,6 +6,7 @@
 mod endpoint;
 mod health;
 mod kept;
+mod line;
 mod pool;
 mod route;
 

@@ -19,7 +19,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::{DialError, endpoint::Line, kept::Kept};
+use super::{DialError, kept::Kept, line::Line};
 use crate::{
     body::Body,
     config::Protocol,

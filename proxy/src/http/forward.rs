@@ -4,7 +4,7 @@ use http::{HeaderValue, Request, Response, Uri, Version, header, uri};
 use hyper::body::Body as _;
 
 use super::{
-    in_flight::Ticket,
+    in_flight::Right,
     outgoing::Outgoing,
     reply::{Kind, reply},
     request::{HttpRequest, NOT_A_TARGET},
@@ -16,15 +16,6 @@ use crate::{
     flow::{End, Flow},
     headers,
 };
-
-/// What lets a request pass.
-#[derive(Debug)]
-pub(crate) enum Right {
-    /// Policy permits it.
-    Permitted(Ticket),
-    /// A local application asks, and the destination will judge.
-    Outbound,
-}
 
 /// The response of the next hop, or the proxy's own that says why there is none.
 pub(crate) async fn forward(

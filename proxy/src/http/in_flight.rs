@@ -23,6 +23,15 @@ pub(crate) struct Facts {
     pub(crate) headers: HeaderMap,
 }
 
+/// What lets a request pass.
+#[derive(Debug)]
+pub(crate) enum Right {
+    /// Policy permits it.
+    Permitted(Ticket),
+    /// A local application asks, and the destination will judge.
+    Outbound,
+}
+
 /// Proof that a request is permitted; removes it when dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::forward::Right;
+use super::in_flight::Right;
 use crate::{
     body::{Body, length},
     destination::Lease,

@@ -13,8 +13,8 @@ use crate::{
     flow::{End, Flow, Policy, Shutdown, Who},
     headers,
     http::{
-        forward::{Right, forward, refuse},
-        in_flight::{Facts, InFlight, Ticket},
+        forward::{forward, refuse},
+        in_flight::{Facts, InFlight, Right, Ticket},
         outgoing::Outgoing,
         request::HttpRequest,
         serve::serve,

@@ -10,7 +10,8 @@ use super::Port;
 use crate::{
     flow::{End, Flow, Shutdown, Who},
     http::{
-        forward::{Right, forward, refuse},
+        forward::{forward, refuse},
+        in_flight::Right,
         outgoing::Outgoing,
         request::HttpRequest,
         serve::serve,

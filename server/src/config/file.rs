@@ -10,7 +10,7 @@ use signet_daemon::{
 };
 use signet_identity::id::TrustDomainName;
 
-use super::RunFlags;
+use super::flags::{RunFlags, address};
 
 /// The `server` block.
 #[derive(Debug, Default, Deserialize)]
@@ -117,10 +117,4 @@ impl TryFrom<String> for BindAddress {
     fn try_from(text: String) -> Result<Self, String> {
         address(&text).map(Self)
     }
-}
-
-/// Reads an address to listen on: not a name, which could mean several.
-pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse()
-        .map_err(|_parse| format!("{text:?} is not an IP address; write one such as 0.0.0.0 or ::"))
 }

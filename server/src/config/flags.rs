@@ -6,8 +6,6 @@ use std::{net::IpAddr, path::PathBuf};
 use signet_daemon::log::{Format, Level};
 use signet_identity::id::TrustDomainName;
 
-use super::file::address;
-
 /// What `run` and `validate` take on the command line.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunFlags {
@@ -63,4 +61,10 @@ impl RunFlags {
         ];
         flags.into_iter().flatten()
     }
+}
+
+/// Reads an address to listen on: not a name, which could mean several.
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_parse| format!("{text:?} is not an IP address; write one such as 0.0.0.0 or ::"))
 }
