@@ -21,7 +21,10 @@ use signet_identity::{
     key::{KeyType, PrivateKey},
     unix,
 };
-use signet_proto::spire::api::types;
+use signet_proto::{
+    spire::api::types,
+    workload::{X509Svid, X509SvidResponse},
+};
 
 fn main() {
     let world = World::new();
@@ -47,6 +50,7 @@ fn main() {
     names();
     texts();
     wire();
+    workload_api();
 }
 
 /// One trust domain with one leaf and one token.
@@ -186,6 +190,33 @@ fn wire() {
     let opening = b"\x07PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let call = b"\0\0\x13\x01\x05\0\0\0\x01\x83\x86\x41\x0f/run/agent.sock";
     seed("authority", "path", &[&opening[..], call].concat());
+}
+
+/// A workload with one identity, as the Workload API tells it; its key opens nothing.
+fn workload_api() {
+    let key = || PrivateKey::generate(KeyType::EcP256).unwrap();
+    let (root_key, leaf_key) = (key(), key());
+    let root = authority("root").self_signed(&root_key).unwrap();
+    let issuer = Issuer::new(authority("root"), root_key);
+    let svid = X509Svid {
+        spiffe_id: "spiffe://example.org/w".to_owned(),
+        x509_svid: leaf()
+            .signed_by(&leaf_key, &issuer)
+            .unwrap()
+            .der()
+            .to_vec()
+            .into(),
+        x509_svid_key: leaf_key.pkcs8_der().to_vec().into(),
+        bundle: root.der().to_vec().into(),
+        hint: "internal".to_owned(),
+    };
+    let other = "spiffe://other.org".to_owned();
+    let response = X509SvidResponse {
+        svids: vec![svid],
+        crl: Vec::new(),
+        federated_bundles: [(other, root.der().to_vec().into())].into(),
+    };
+    seed("workload_api", "federated", &response.encode_to_vec());
 }
 
 fn texts() {

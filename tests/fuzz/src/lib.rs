@@ -23,7 +23,7 @@ mod world;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("spiffe_id", names::spiffe_id),
     ("entry", names::entry),
     ("http_path", names::http_path),
@@ -36,10 +36,11 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("hcl", texts::hcl),
     ("policy", texts::policy),
     ("authority", wire::authority),
+    ("workload_api", wire::workload_api),
 ];
 
-/// Whether the valid chain and the valid token of the world are what their validators accept.
+/// Whether the valid chain, token and message of the world are what their validators accept.
 #[must_use]
 pub fn accepts_its_world() -> bool {
-    chains::world_is_valid() && tokens::world_is_valid()
+    chains::world_is_valid() && tokens::world_is_valid() && wire::message_is_read()
 }
