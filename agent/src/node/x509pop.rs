@@ -185,6 +185,9 @@ const NONCE: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::{collection::vec, option, prelude::*};
     use rcgen::{CertificateParams, KeyPair, KeyUsagePurpose};
     use serde_json::{Value, json};
     use signet_identity::crypto::verify_nonce;
@@ -257,6 +260,49 @@ mod tests {
                 matches!(refused, Err(X509PopError::Challenge(_))),
                 "{challenge}"
             );
+        }
+    }
+
+    static PROOF: LazyLock<Proof> = LazyLock::new(|| good().1.proof().unwrap());
+
+    /// Of 32 bytes as often as not.
+    fn nonce() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![vec(any::<u8>(), NONCE), vec(any::<u8>(), 0..80)]
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_signed_for_any_bytes(bytes: Vec<u8>) {
+            let outcome = PROOF.respond(&bytes);
+            prop_assert!(matches!(outcome, Err(X509PopError::Challenge(_))));
+        }
+
+        #[test]
+        fn what_is_signed_is_one_nonce_of_32_bytes_and_32_of_ours(
+            rsa in option::of(nonce()),
+            ecdsa in option::of(nonce()),
+        ) {
+            let asked = |nonce: &Vec<u8>| json!({ "nonce": STANDARD.encode(nonce) });
+            let challenge = json!({
+                "rsa_signature": rsa.as_ref().map(asked),
+                "ecdsa_signature": ecdsa.as_ref().map(asked),
+            });
+            let outcome = PROOF.respond(challenge.to_string().as_bytes());
+            let nonce = match (rsa, ecdsa) {
+                (Some(nonce), None) | (None, Some(nonce)) if nonce.len() == NONCE => nonce,
+                _ => {
+                    prop_assert!(matches!(outcome, Err(X509PopError::Challenge(_))));
+                    return Ok(());
+                }
+            };
+            let response: Value = serde_json::from_slice(&outcome.unwrap()).unwrap();
+            let response = &response["ecdsa_signature"];
+            let ours = bytes(&response["nonce"]);
+            prop_assert_eq!(ours.len(), 32);
+            let (r, s) = (bytes(&response["r"]), bytes(&response["s"]));
+            let signature = NonceSignature::Ecdsa { r, s };
+            let signed = verify_nonce(PROOF.key.spki_der(), &[nonce, ours].concat(), &signature);
+            prop_assert!(signed.is_ok());
         }
     }
 

@@ -1,5 +1,7 @@
 //! Attestation by certificate: good and bad nodes.
 
+mod properties;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, SanType,

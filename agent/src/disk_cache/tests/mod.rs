@@ -1,5 +1,7 @@
 //! What is kept comes back, for this agent on this machine alone.
 
+mod properties;
+
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use signet_identity::{bundle::Bundle, entry::Entry, key::KeyType, tls::Identity};
