@@ -1,5 +1,6 @@
 //! The rotation over a real store, at chosen times.
 
+mod put_back;
 mod upstream;
 
 use std::{path::Path, thread, time::UNIX_EPOCH};
