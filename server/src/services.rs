@@ -80,10 +80,7 @@ impl Services {
     where
         C: Stream<Item = io::Result<Connection>> + Send + 'static,
     {
-        let mut server = server()
-            .max_connection_age(LONGEST_CONNECTION)
-            .max_connection_age_grace(GRACE)
-            .layer(self.authorize.clone());
+        let mut server = remote_server().layer(self.authorize.clone());
         let router = server.add_routes(self.shared(&stop));
         async move {
             let stopping = stopping("tcp", stop);
@@ -163,6 +160,13 @@ async fn stopping(network: &'static str, stop: CancellationToken) {
     info!(name: "server_api_stopping", network, "closing the API");
 }
 
+/// Nobody is waited for for longer than this, not even one that takes nothing of what it is sent.
+fn remote_server() -> Server {
+    server()
+        .max_connection_age(LONGEST_CONNECTION)
+        .max_connection_age_grace(GRACE)
+}
+
 fn server() -> Server {
     Server::builder()
         .max_concurrent_streams(MOST_STREAMS)
@@ -177,3 +181,53 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 /// Requests at a time on one connection.
 const MOST_STREAMS: u32 = 128;
 const MOST_HEADER_BYTES: u32 = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        time::timeout,
+    };
+
+    use super::*;
+
+    /// How long `client` has of a connection on which it has opened HTTP/2.
+    async fn served<F: Future<Output = ()>>(
+        room: usize,
+        client: impl FnOnce(DuplexStream) -> F,
+    ) -> Duration {
+        let (mut ours, theirs) = duplex(room);
+        // The preface, and settings that change nothing (RFC 9113 §3.4).
+        let opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        ours.write_all(opening).await.unwrap();
+        let (_reporter, health) = tonic_health::server::health_reporter();
+        let connections = tokio_stream::iter([io::Result::Ok(theirs)]);
+        let router = remote_server().add_service(health);
+        let began = Instant::now();
+        let client = timeout(Duration::from_secs(3600), client(ours));
+        let (served, ended) = tokio::join!(router.serve_with_incoming(connections), client);
+        served.unwrap();
+        ended.map_or(Duration::MAX, |()| began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_answers_no_ping_is_given_up_after_forty_seconds() {
+        let took = served(4096, |mut agent| async move {
+            agent.read_to_end(&mut Vec::new()).await.unwrap();
+        });
+        assert_eq!(took.await.as_secs(), 40);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_takes_nothing_is_given_up_when_its_connection_is_old() {
+        // It lets the server have a byte more now and then, and reads nothing.
+        let took = served(40, |mut agent| async move {
+            let window_update = b"\0\0\x04\x08\0\0\0\0\0\0\0\0\x01";
+            while agent.write_all(window_update).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let took = took.await.as_secs();
+        assert!((190..=191).contains(&took), "{took}");
+    }
+}

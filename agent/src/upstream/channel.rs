@@ -74,9 +74,7 @@ pub(crate) fn lazy(target: &Target, tls: &Arc<ClientConfig>) -> Result<Channel, 
 
 async fn connect(target: &Target, tls: Arc<ClientConfig>) -> io::Result<TlsStream<TcpStream>> {
     let dial = async {
-        let tcp = TcpStream::connect((target.host.as_str(), target.port)).await?;
-        tcp.set_nodelay(true)?;
-        notice_dead_peer(&tcp)?;
+        let tcp = open(target).await?;
         let connector = TlsConnector::from(tls);
         let handshake = connector.connect(target.name.clone(), tcp).await;
         handshake
@@ -91,6 +89,13 @@ async fn connect(target: &Target, tls: Arc<ClientConfig>) -> io::Result<TlsStrea
     }
 }
 
+async fn open(target: &Target) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect((target.host.as_str(), target.port)).await?;
+    tcp.set_nodelay(true)?;
+    notice_dead_peer(&tcp)?;
+    Ok(tcp)
+}
+
 /// A watch waits for the server, perhaps for hours: the kernel has to notice that it is gone.
 /// HTTP/2 pings would do too, but servers in Go close connections that ping often.
 fn notice_dead_peer(tcp: &TcpStream) -> io::Result<()> {
@@ -100,3 +105,21 @@ fn notice_dead_peer(tcp: &TcpStream) -> io::Result<()> {
 }
 
 const CONNECT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_server_is_noticed_in_half_a_minute_with_something_under_way_and_without() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let tcp = open(&Target::new("127.0.0.1", port).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&tcp).unwrap(), 30_000);
+        assert!(sockopt::socket_keepalive(&tcp).unwrap());
+    }
+}

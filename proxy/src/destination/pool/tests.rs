@@ -1,0 +1,201 @@
+//! Connections that are kept, and next hops that do not answer.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use http_body_util::{BodyExt as _, Full};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    time::{Instant, advance, pause},
+};
+
+use super::*;
+use crate::{
+    config::Target,
+    destination::{Health, Route, kept::IDLE},
+};
+
+/// An application that answers `hello`, and counts the connections that come to it.
+struct Application {
+    address: SocketAddr,
+    met: Arc<AtomicU32>,
+}
+
+impl Application {
+    /// `answers` is how many answers a connection has before it closes.
+    async fn start(tasks: &TaskTracker, answers: u32) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let met = Arc::new(AtomicU32::new(0));
+        let (count, spawner) = (Arc::clone(&met), tasks.clone());
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                spawner.spawn(hello(stream, answers));
+            }
+        });
+        Self { address, met }
+    }
+
+    fn pool(&self, tasks: &TaskTracker) -> Arc<Pool> {
+        pool(self.address, Protocol::Http, tasks)
+    }
+
+    fn met(&self) -> u32 {
+        self.met.load(Ordering::Relaxed)
+    }
+}
+
+fn pool(address: SocketAddr, protocol: Protocol, tasks: &TaskTracker) -> Arc<Pool> {
+    let line = Line {
+        route: Route::Application(Target::Tcp(address)),
+        health: Arc::new(Health::new("web")),
+    };
+    Pool::new(Arc::new(line), protocol, tasks.clone())
+}
+
+fn request() -> Request<Body> {
+    let request = Request::get("http://a/").header("host", "a");
+    request.body(Body::Whole(Full::default())).unwrap()
+}
+
+async fn hello(mut stream: TcpStream, answers: u32) {
+    let mut request = [0; 1024];
+    for _ in 0..answers {
+        if !matches!(stream.read(&mut request).await, Ok(1..)) {
+            return;
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        stream.write_all(answer).await.unwrap();
+    }
+}
+
+async fn ask(pool: &Arc<Pool>) {
+    let answer = pool.send(request()).await.unwrap();
+    let body = answer.response.into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes(), "hello");
+    let lease = answer.lease.unwrap();
+    // The connection is ready again when its task has seen the end of the answer.
+    while !lease.sender.is_ready() && !lease.sender.is_closed() {
+        tokio::task::yield_now().await;
+    }
+    lease.give_back();
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_another_until_it_was_idle_for_a_minute() {
+    let tasks = TaskTracker::new();
+    let application = Application::start(&tasks, 9).await;
+    let pool = application.pool(&tasks);
+    ask(&pool).await;
+    ask(&pool).await;
+    assert_eq!(application.met(), 1);
+    pause();
+    advance(IDLE).await;
+    assert!(pool.take_idle().is_none());
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_costs_no_request() {
+    let tasks = TaskTracker::new();
+    let application = Application::start(&tasks, 1).await;
+    let pool = application.pool(&tasks);
+    for _ in 0..3 {
+        ask(&pool).await;
+    }
+    assert_eq!(application.met(), 3);
+}
+
+#[tokio::test]
+async fn what_was_kept_before_a_renewal_is_not_used_after_it() {
+    let tasks = TaskTracker::new();
+    let application = Application::start(&tasks, 9).await;
+    let pool = application.pool(&tasks);
+    ask(&pool).await;
+    let lent = pool.take_idle().unwrap();
+    pool.renew();
+    lent.give_back();
+    assert!(pool.take_idle().is_none());
+    ask(&pool).await;
+    assert_eq!(application.met(), 2);
+}
+
+#[tokio::test]
+async fn a_pool_that_stops_opens_nothing_more() {
+    let tasks = TaskTracker::new();
+    let application = Application::start(&tasks, 9).await;
+    let pool = application.pool(&tasks);
+    tasks.close();
+    let refused = pool.send(request()).await.unwrap_err();
+    assert!(matches!(refused, SendError::Stopping), "{refused}");
+}
+
+/// A next hop that lets a request come in and then lives on without a word.
+async fn silent(listener: TcpListener, protocol: Protocol, asked: oneshot::Sender<()>) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    match protocol {
+        Protocol::Http2 => {
+            // Settings of its own, without which nothing is asked of it; no acknowledgement.
+            stream.write_all(b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
+            stream.read_exact(&mut [0; 24]).await.unwrap();
+            while frame(&mut stream).await != HEADERS {}
+        }
+        Protocol::Http | Protocol::Tcp => {
+            stream.read_u8().await.unwrap();
+        }
+    }
+    asked.send(()).unwrap();
+    while let Ok(1..) = stream.read(&mut [0; 1024]).await {}
+}
+
+/// The type of the next frame (RFC 9113 §4.1).
+async fn frame(stream: &mut TcpStream) -> u8 {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    let [_, high, low, kind, ..] = head;
+    let mut rest = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+    stream.read_exact(&mut rest).await.unwrap();
+    kind
+}
+
+/// How a request to a silent next hop ends, and when.
+async fn patience_with_a_silent(protocol: Protocol) -> (Duration, SendError) {
+    let tasks = TaskTracker::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = pool(listener.local_addr().unwrap(), protocol, &tasks);
+    let (tell, asked) = oneshot::channel();
+    tasks.spawn(silent(listener, protocol, tell));
+    let began = Instant::now();
+    let sent = tasks.spawn(async move { pool.send(request()).await.unwrap_err() });
+    asked.await.unwrap();
+    pause();
+    let error = sent.await.unwrap();
+    (began.elapsed(), error)
+}
+
+/// Some of it passes before time is paused.
+#[track_caller]
+fn is_about(took: Duration, wanted: Duration) {
+    let second = Duration::from_secs(1);
+    assert!((wanted..wanted + second).contains(&took), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_next_hop_of_http2_that_answers_no_ping_is_given_up_after_fifty_seconds() {
+    let (took, error) = patience_with_a_silent(Protocol::Http2).await;
+    is_about(took, Duration::from_secs(50));
+    assert!(matches!(error, SendError::Broken { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_head_of_a_response_has_five_minutes() {
+    let (took, error) = patience_with_a_silent(Protocol::Http).await;
+    is_about(took, Duration::from_secs(300));
+    assert!(matches!(error, SendError::Timeout { .. }), "{error}");
+}
+
+const HEADERS: u8 = 1;
