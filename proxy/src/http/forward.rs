@@ -53,12 +53,14 @@ pub(crate) fn refuse(end: End, kind: Kind, mut flow: Flow) -> Response<Outgoing>
 }
 
 /// The request as the next hop's protocol wants it.
-fn addressed(request: HttpRequest, next: Protocol) -> Result<Request<Body>, End> {
+pub(super) fn addressed(request: HttpRequest, next: Protocol) -> Result<Request<Body>, End> {
     let HttpRequest {
         asks, mut inner, ..
     } = request;
     let mut parts = uri::Parts::default();
-    let path = inner.uri().path_and_query().cloned();
+    // One without a path that ended with a `#` says that it is `/` and would be written as nothing.
+    let path = inner.uri().path_and_query();
+    let path = path.filter(|path| path.as_str() != "/").cloned();
     parts.path_and_query = Some(path.unwrap_or_else(|| uri::PathAndQuery::from_static("/")));
     match next {
         Protocol::Http2 => {

@@ -6,3 +6,6 @@ pub(crate) mod outgoing;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod serve;
+
+#[cfg(test)]
+mod tests;
