@@ -52,4 +52,4 @@ pub use authorization::{
 };
 pub use object::ObjectName;
 pub use path::{HttpPath, PathError};
-pub use problem::{PolicyError, Warning};
+pub use problem::{DocumentError, Warning};

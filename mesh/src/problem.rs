@@ -8,7 +8,7 @@ use thiserror::Error;
 /// Why a document was refused: where, what, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Error)]
 #[error("{file}:{line}: {what}; {remedy}")]
-pub struct PolicyError {
+pub struct DocumentError {
     /// The name under which the text was given, usually a file name.
     pub file: Arc<str>,
     /// The line, counted from 1; 0 when the whole file is meant.
@@ -47,7 +47,7 @@ impl fmt::Display for Warning {
 #[derive(Debug)]
 pub(crate) struct Problems {
     file: Arc<str>,
-    errors: Vec<PolicyError>,
+    errors: Vec<DocumentError>,
     warnings: Vec<Warning>,
 }
 
@@ -71,7 +71,7 @@ impl Problems {
 
     pub(crate) fn error(&mut self, line: u64, what: impl Into<String>, remedy: impl Into<String>) {
         let (what, remedy) = (what.into(), remedy.into());
-        self.errors.push(PolicyError {
+        self.errors.push(DocumentError {
             file: self.file(),
             line,
             what,
@@ -90,7 +90,7 @@ impl Problems {
     }
 
     /// The warnings if there was no error, else every error, in the order of files and lines.
-    pub(crate) fn finish(mut self) -> Result<Vec<Warning>, Vec<PolicyError>> {
+    pub(crate) fn finish(mut self) -> Result<Vec<Warning>, Vec<DocumentError>> {
         self.errors.sort();
         self.warnings.sort();
         if self.errors.is_empty() {

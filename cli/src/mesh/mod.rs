@@ -7,7 +7,7 @@ mod sources;
 
 use std::{fmt::Write as _, io::Write, path::PathBuf};
 
-use signet_mesh::{Policies, PolicyError};
+use signet_mesh::{DocumentError, Policies};
 
 use crate::output::{Answer, Format, Streams, Text, text};
 
@@ -68,7 +68,7 @@ fn valid(policies: &Policies, files: usize) -> Answer {
 }
 
 /// All errors at once, each on a line that begins with its location.
-fn refused(errors: &[PolicyError]) -> Answer {
+fn refused(errors: &[DocumentError]) -> Answer {
     let mut err = String::new();
     for error in errors {
         let _ = writeln!(err, "{error}");

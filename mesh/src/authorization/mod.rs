@@ -24,7 +24,7 @@ pub use workload::WorkloadPolicy;
 
 use crate::{
     object::{Kind, Object, ObjectName},
-    problem::{PolicyError, Problems, Warning},
+    problem::{DocumentError, Problems, Warning},
     read::yaml,
 };
 use policy::Policy;
@@ -61,7 +61,7 @@ impl Policies {
     ///
     /// # Errors
     /// Every mistake of every source, each with its line and remedy.
-    pub fn parse(sources: &[Source]) -> Result<Self, Vec<PolicyError>> {
+    pub fn parse(sources: &[Source]) -> Result<Self, Vec<DocumentError>> {
         let mut problems = Problems::new();
         let mut policies: BTreeMap<ObjectName, Arc<Policy>> = BTreeMap::new();
         for source in sources {

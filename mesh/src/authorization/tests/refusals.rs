@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn errors(text: &str) -> Vec<PolicyError> {
+fn errors(text: &str) -> Vec<DocumentError> {
     Policies::parse(&[source(text)])
         .map(|_| text)
         .expect_err("must be refused")
