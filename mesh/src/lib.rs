@@ -48,8 +48,9 @@ mod read;
 
 pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
-    Policies, PolicyTrace, Request, RuleRef, RuleTrace, Source, Workload, WorkloadPolicy,
+    Policies, PolicyTrace, Request, RuleRef, RuleTrace, WorkloadPolicy,
 };
-pub use object::ObjectName;
+pub use object::{ObjectName, Workload};
 pub use path::{HttpPath, PathError};
 pub use problem::{DocumentError, Warning};
+pub use read::{HostName, Percent, Source, StringMatch, WholeRegex};

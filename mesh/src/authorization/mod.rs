@@ -14,7 +14,7 @@ mod values;
 mod when;
 mod workload;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub use action::Action;
 pub use decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef};
@@ -23,29 +23,11 @@ pub use request::{Http, Request};
 pub use workload::WorkloadPolicy;
 
 use crate::{
-    object::{Kind, Object, ObjectName},
+    object::{self, Kind, Named, Object, ObjectName, Unique, Workload},
     problem::{DocumentError, Problems, Warning},
-    read::yaml,
+    read::Source,
 };
 use policy::Policy;
-
-/// A text that holds policies, and the name by which errors speak of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Usually the name of a file.
-    pub name: String,
-    /// YAML, one document or several.
-    pub text: String,
-}
-
-/// The workload whose requests are decided on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workload {
-    /// The namespace whose policies concern it.
-    pub namespace: String,
-    /// What selectors select by.
-    pub labels: BTreeMap<String, String>,
-}
 
 /// Every policy that was given, compiled.
 #[derive(Debug, Clone)]
@@ -63,28 +45,18 @@ impl Policies {
     /// Every mistake of every source, each with its line and remedy.
     pub fn parse(sources: &[Source]) -> Result<Self, Vec<DocumentError>> {
         let mut problems = Problems::new();
-        let mut policies: BTreeMap<ObjectName, Arc<Policy>> = BTreeMap::new();
-        for source in sources {
-            problems.enter(&source.name);
-            for node in yaml::documents(&source.text, &mut problems) {
-                let Some(object) = Object::open(&node, &mut problems) else {
-                    continue;
-                };
-                let policy = match object.kind {
-                    Kind::AuthorizationPolicy => document::read(object, &mut problems),
-                };
-                lint::check(&policy, &mut problems);
-                if let Some(first) = policies.get(&policy.name) {
-                    let what = format!(
-                        "policy {} is defined twice, first at {}:{}",
-                        policy.name, first.file, first.line
-                    );
-                    problems.error(policy.line, what, "rename or remove one of them");
-                    continue;
-                }
-                policies.insert(policy.name.clone(), Arc::new(policy));
+        let mut policies = Unique::default();
+        object::each(sources, &mut problems, |object, problems| {
+            match object.kind {
+                Kind::AuthorizationPolicy => read_into(&mut policies, object, problems),
+                Kind::PeerAuthentication
+                | Kind::VirtualService
+                | Kind::DestinationRule
+                | Kind::ServiceEntry
+                | Kind::WorkloadEntry
+                | Kind::Telemetry => object.refuse(problems),
             }
-        }
+        });
         let warnings = problems.finish()?;
         Ok(Self {
             policies: policies.into_values().collect(),
@@ -112,6 +84,22 @@ impl Policies {
         };
         WorkloadPolicy::new(self.policies.iter().filter(concerns).cloned())
     }
+}
+
+/// The policy that an object holds, added to the others.
+fn read_into(policies: &mut Unique<Arc<Policy>>, object: Object<'_>, problems: &mut Problems) {
+    let (name, line) = (object.name.clone(), object.line);
+    let policy = document::read(object, problems);
+    lint::check(&policy, problems);
+    policies.add(
+        "policy",
+        Named {
+            name,
+            line,
+            value: Arc::new(policy),
+        },
+        problems,
+    );
 }
 
 #[cfg(test)]

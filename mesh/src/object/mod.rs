@@ -1,19 +1,28 @@
 //! The envelope that every document has, whatever its kind: apiVersion, kind, metadata, and a
 //! `spec` that its kind reads.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the kinds that read it follow"))]
+mod export;
+mod kind;
 mod name;
 mod selector;
+mod unique;
+mod workload;
 
+pub(crate) use kind::Kind;
 pub use name::ObjectName;
 pub(crate) use selector::Selector;
+pub(crate) use unique::{Named, Unique};
+pub use workload::Workload;
 
 use name::kubernetes_name;
 
 use crate::{
     problem::Problems,
     read::{
+        Source,
         table::{self, Schema, Table},
-        yaml::{Node, Value},
+        yaml::{self, Node, Value},
     },
 };
 
@@ -28,18 +37,28 @@ pub(crate) struct Object<'n> {
     pub(crate) spec: &'n Node,
 }
 
-/// The kinds that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    AuthorizationPolicy,
+/// Hands every object of all documents of all sources to `take`.
+pub(crate) fn each(
+    sources: &[Source],
+    problems: &mut Problems,
+    mut take: impl FnMut(Object<'_>, &mut Problems),
+) {
+    for source in sources {
+        problems.enter(&source.name);
+        for node in yaml::documents(&source.text, problems) {
+            if let Some(object) = Object::open(&node, problems) {
+                take(object, problems);
+            }
+        }
+    }
 }
 
 impl<'n> Object<'n> {
     /// The object of a document, or `None` after an error that leaves nothing to go on with.
-    pub(crate) fn open(node: &'n Node, problems: &mut Problems) -> Option<Self> {
+    fn open(node: &'n Node, problems: &mut Problems) -> Option<Self> {
         let kind = Kind::of(node, problems)?;
         let document = Table::open(node, "", DOCUMENT, problems);
-        version(&document, problems);
+        version(&document, kind, problems);
         let metadata = document.need(
             "metadata",
             "write `metadata: { name: …, namespace: … }`",
@@ -48,6 +67,12 @@ impl<'n> Object<'n> {
         let name = name(metadata, problems)?;
         let remedy = match kind {
             Kind::AuthorizationPolicy => "write `spec: {}` for a policy that allows nothing",
+            Kind::PeerAuthentication
+            | Kind::VirtualService
+            | Kind::DestinationRule
+            | Kind::ServiceEntry
+            | Kind::WorkloadEntry
+            | Kind::Telemetry => "write `spec: { … }`",
         };
         Some(Self {
             kind,
@@ -56,46 +81,28 @@ impl<'n> Object<'n> {
             spec: document.need("spec", remedy, problems)?,
         })
     }
-}
 
-impl Kind {
-    /// Read before anything else: keys of another kind's document are not worth reporting.
-    fn of(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let Value::Map(entries) = &node.value else {
-            let what = format!("the document is {}, not an object", node.kind());
-            let remedy = "write a document with apiVersion, kind, metadata and spec";
-            problems.error(node.line, what, remedy);
-            return None;
-        };
-        let Some(entry) = entries.iter().find(|entry| entry.key == "kind") else {
-            let remedy = "write `kind: AuthorizationPolicy`";
-            problems.error(node.line, "kind is missing", remedy);
-            return None;
-        };
-        match table::text(&entry.node, "kind", problems)? {
-            "AuthorizationPolicy" => Some(Self::AuthorizationPolicy),
-            other => {
-                let what = format!("kind {other:?} is not supported");
-                let remedy = "only AuthorizationPolicy is read here; move it to another place";
-                problems.error(node.line, what, remedy);
-                None
-            }
-        }
+    /// Refuses an object that nothing here would obey: to accept it would be to promise that.
+    pub(crate) fn refuse(&self, problems: &mut Problems) {
+        let what = format!("kind {} is not supported yet", self.kind.name());
+        problems.error(self.line, what, "remove the document");
     }
 }
 
-fn version(document: &Table<'_>, problems: &mut Problems) {
-    let remedy = "write `apiVersion: security.istio.io/v1`";
-    let Some(node) = document.need("apiVersion", remedy, problems) else {
+fn version(document: &Table<'_>, kind: Kind, problems: &mut Problems) {
+    let versions = kind.versions();
+    let remedy = format!(
+        "for {} write `apiVersion: {}`",
+        kind.name(),
+        versions.first().copied().unwrap_or_default()
+    );
+    let Some(node) = document.need("apiVersion", &remedy, problems) else {
         return;
     };
     let Some(version) = table::text(node, "apiVersion", problems) else {
         return;
     };
-    if !matches!(
-        version,
-        "security.istio.io/v1" | "security.istio.io/v1beta1"
-    ) {
+    if !versions.contains(&version) {
         problems.error(
             node.line,
             format!("apiVersion {version:?} is not supported"),
@@ -113,7 +120,7 @@ fn name(node: &Node, problems: &mut Problems) -> Option<ObjectName> {
         Some(node) => kubernetes_name(node, "metadata.namespace", problems)?,
         None => "default",
     };
-    let name = metadata.need("name", "give the policy a name", problems)?;
+    let name = metadata.need("name", "give the object a name", problems)?;
     let name = kubernetes_name(name, "metadata.name", problems)?;
     Some(ObjectName::new(namespace, name))
 }
@@ -134,7 +141,7 @@ fn refuse_dry_run(annotations: &Node, problems: &mut Problems) {
     {
         let off = matches!(&entry.node.value, Value::Text(text) if text == "false");
         if !off {
-            let remedy = "remove the annotation, or the policy until it is meant";
+            let remedy = "remove the annotation, or the document until it is meant";
             problems.error(entry.line, "dry-run is not supported yet", remedy);
         }
     }
@@ -159,5 +166,5 @@ const METADATA: Schema = Schema {
         "ownerReferences",
         "finalizers",
     ],
-    not_yet: &[("generateName", "give the policy a name")],
+    not_yet: &[("generateName", "give the object a name")],
 };

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     problem::Problems,
     read::{
-        table::{self, Schema, Table},
+        labels,
+        table::{Schema, Table},
         yaml::{Node, Value},
     },
 };
@@ -19,7 +20,14 @@ impl Selector {
     pub(crate) fn read(node: &Node, problems: &mut Problems) -> Self {
         let table = Table::open(node, "spec.selector", SELECTOR, problems);
         match table.get("matchLabels") {
-            Some(node) => Self(match_labels(node, problems)),
+            Some(node) => {
+                let location = table.name("matchLabels");
+                let labels = labels::read(node, &location, problems);
+                if is_empty(node) {
+                    warn_unselective(node.line, problems);
+                }
+                Self(labels)
+            }
             None => {
                 warn_unselective(node.line, problems);
                 Self::default()
@@ -35,54 +43,8 @@ impl Selector {
     }
 }
 
-fn match_labels(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::new();
-    let Value::Map(entries) = &node.value else {
-        let remedy = "write `matchLabels: { app: name }`";
-        problems.error(
-            node.line,
-            "spec.selector.matchLabels must be a mapping",
-            remedy,
-        );
-        return labels;
-    };
-    if entries.is_empty() {
-        warn_unselective(node.line, problems);
-    }
-    for entry in entries {
-        let location = format!("spec.selector.matchLabels.{}", entry.key);
-        let Some(value) = label_value(&entry.node, &location, problems) else {
-            continue;
-        };
-        if entry.key.is_empty() || entry.key.contains('*') || value.contains('*') {
-            problems.error(
-                entry.line,
-                format!("{location} holds a wildcard or no name"),
-                "write the whole label",
-            );
-        }
-        if labels.insert(entry.key.clone(), value.to_owned()).is_some() {
-            problems.error(
-                entry.line,
-                format!("{location} is given twice"),
-                "keep one of them",
-            );
-        }
-    }
-    labels
-}
-
-/// Unlike other strings, the value of a label may be empty.
-fn label_value<'n>(node: &'n Node, location: &str, problems: &mut Problems) -> Option<&'n str> {
-    match &node.value {
-        Value::Text(text) if text.is_empty() => Some(text),
-        Value::Text(_)
-        | Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::List(_)
-        | Value::Map(_) => table::text(node, location, problems),
-    }
+fn is_empty(node: &Node) -> bool {
+    matches!(&node.value, Value::Map(entries) if entries.is_empty())
 }
 
 fn warn_unselective(line: u64, problems: &mut Problems) {

@@ -21,7 +21,8 @@ pub(crate) struct Table<'n> {
     /// Where the mapping is, as in `spec.rules[0]`; empty at the top.
     pub(crate) location: String,
     pub(crate) line: u64,
-    written: &'n [Entry],
+    /// Everything in it; `None` if it is no mapping.
+    written: Option<&'n [Entry]>,
     entries: Vec<&'n Entry>,
 }
 
@@ -36,14 +37,14 @@ impl<'n> Table<'n> {
         let mut table = Self {
             location: location.to_owned(),
             line: node.line,
-            written: &[],
+            written: None,
             entries: Vec::new(),
         };
         let Value::Map(entries) = &node.value else {
             wrong_kind(node, location, "a mapping", problems);
             return table;
         };
-        table.written = entries;
+        table.written = Some(entries);
         for entry in entries {
             if table.admits(entry, schema, problems) {
                 table.entries.push(entry);
@@ -74,6 +75,16 @@ impl<'n> Table<'n> {
         node
     }
 
+    /// What `read` makes of the value under `key`, if it was written.
+    pub(crate) fn take<T>(
+        &self,
+        key: &str,
+        problems: &mut Problems,
+        read: impl FnOnce(&'n Node, &str, &mut Problems) -> Option<T>,
+    ) -> Option<T> {
+        read(self.get(key)?, &self.name(key), problems)
+    }
+
     /// Every entry that has meaning, in the order it was written.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &'n Entry> {
         self.entries.iter().copied()
@@ -81,7 +92,7 @@ impl<'n> Table<'n> {
 
     /// Whether there was nothing in it at all, not even something that was refused.
     pub(crate) fn was_empty(&self) -> bool {
-        self.written.is_empty()
+        self.written.is_some_and(<[Entry]>::is_empty)
     }
 
     /// `spec.rules` for the key `rules` of `spec`.
@@ -94,7 +105,8 @@ impl<'n> Table<'n> {
     }
 
     fn is_written(&self, key: &str) -> bool {
-        self.written.iter().any(|entry| entry.key == key)
+        self.written
+            .is_some_and(|written| written.iter().any(|entry| entry.key == key))
     }
 
     fn admits(&self, entry: &Entry, schema: Schema, problems: &mut Problems) -> bool {
@@ -110,7 +122,7 @@ impl<'n> Table<'n> {
             problems.error(
                 entry.line,
                 format!("{name} is not a known field"),
-                suggestion(&entry.key, schema),
+                nearest(&entry.key, schema.read),
             );
             return false;
         }
@@ -187,7 +199,7 @@ pub(crate) fn list<'n>(node: &'n Node, location: &str, problems: &mut Problems) 
     }
 }
 
-fn wrong_kind(node: &Node, location: &str, wanted: &str, problems: &mut Problems) {
+pub(super) fn wrong_kind(node: &Node, location: &str, wanted: &str, problems: &mut Problems) {
     let location = if location.is_empty() {
         "the document"
     } else {
@@ -197,20 +209,17 @@ fn wrong_kind(node: &Node, location: &str, wanted: &str, problems: &mut Problems
     problems.error(node.line, what, format!("write {wanted}"));
 }
 
-fn suggestion(key: &str, schema: Schema) -> String {
-    let nearest = schema
-        .read
+/// What may have been meant by a word that is none of those that are known here.
+pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
+    let distance =
+        |other: &&str| strsim::damerau_levenshtein(&word.to_lowercase(), &other.to_lowercase());
+    let nearest = known
         .iter()
-        .map(|known| {
-            (
-                strsim::damerau_levenshtein(&key.to_lowercase(), &known.to_lowercase()),
-                known,
-            )
-        })
+        .map(|known| (distance(known), known))
         .filter(|(distance, known)| *distance * 3 <= known.len().max(3))
         .min();
     match nearest {
         Some((_, known)) => format!("did you mean `{known}`?"),
-        None => format!("known here: {}", schema.read.join(", ")),
+        None => format!("known here: {}", known.join(", ")),
     }
 }

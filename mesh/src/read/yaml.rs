@@ -67,7 +67,7 @@ pub(crate) fn documents(text: &str, problems: &mut Problems) -> Vec<Node> {
             problems.error(
                 0,
                 "the file holds no document",
-                "write a policy, or delete the file if none is meant",
+                "write one, or delete the file if none is meant",
             );
             documents
         }

@@ -1,5 +1,7 @@
 //! What holds for all policies and all requests.
 
+use std::collections::BTreeMap;
+
 use proptest::{
     prelude::*,
     sample::{Index, select},

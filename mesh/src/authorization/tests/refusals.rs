@@ -246,13 +246,24 @@ fn each_wrong_envelope_is_refused() {
         (
             "kind: AuthorizationPolicy",
             "kind: PeerAuthentication",
-            "kind \"PeerAuthentication\" is not supported",
+            "kind PeerAuthentication is not supported yet; remove the document",
+        ),
+        (
+            "kind: AuthorizationPolicy",
+            "kind: AuthorisationPolicy",
+            "kind \"AuthorisationPolicy\" is not known; did you mean `AuthorizationPolicy`?",
+        ),
+        (
+            "kind: AuthorizationPolicy",
+            "kind: Gateway",
+            "kind \"Gateway\" is not known; known here: AuthorizationPolicy, Peer",
         ),
         ("kind: AuthorizationPolicy\n", "", "kind is missing"),
         (
             "security.istio.io/v1",
             "networking.istio.io/v1",
-            "apiVersion \"networking.istio.io/v1\" is not supported",
+            "apiVersion \"networking.istio.io/v1\" is not supported; \
+             for AuthorizationPolicy write `apiVersion: security.istio.io/v1`",
         ),
         (
             "apiVersion: security.istio.io/v1\n",
@@ -308,6 +319,35 @@ fn each_wrong_envelope_is_refused() {
     }
     for text in ["", "# nothing\n", "just text", "[1, 2]", "spec: {}\n"] {
         assert!(Policies::parse(&[source(text)]).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn an_object_that_no_policy_is_made_of_is_refused_by_its_kind_and_group() {
+    let kinds = [
+        ("security.istio.io/v1beta1", "PeerAuthentication"),
+        ("networking.istio.io/v1", "VirtualService"),
+        ("networking.istio.io/v1beta1", "DestinationRule"),
+        ("networking.istio.io/v1alpha3", "ServiceEntry"),
+        ("networking.istio.io/v1", "WorkloadEntry"),
+        ("telemetry.istio.io/v1alpha1", "Telemetry"),
+    ];
+    for (version, kind) in kinds {
+        let text = policy("p", "{ anything: 1 }")
+            .replacen("security.istio.io/v1", version, 1)
+            .replacen("AuthorizationPolicy", kind, 1);
+        let errors = errors(&text);
+        let wanted = format!("kind {kind} is not supported yet");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(
+            errors.iter().all(|error| error.what == wanted),
+            "{errors:?}"
+        );
+        let text = text.replacen(version, "extensions.istio.io/v1", 1);
+        assert!(
+            first(&text).contains(&format!("for {kind} write `apiVersion: ")),
+            "{text}"
+        );
     }
 }
 

@@ -1,0 +1,115 @@
+//! Which namespaces see an object: Istio's `exportTo`.
+
+use std::collections::BTreeSet;
+
+use super::name::kubernetes_name;
+use crate::{
+    problem::Problems,
+    read::{table, yaml::Node},
+};
+
+/// The namespaces whose workloads an object is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ExportTo {
+    /// `*`, and what is meant when nothing is written.
+    All,
+    /// `.` is written out as the object's own namespace.
+    Namespaces(BTreeSet<Box<str>>),
+}
+
+impl ExportTo {
+    /// Reads the `exportTo` of a `spec`; `own` is the namespace of the object.
+    pub(crate) fn read(node: &Node, own: &str, problems: &mut Problems) -> Self {
+        let mut namespaces = BTreeSet::new();
+        let mut all = false;
+        let items = table::list(node, LOCATION, problems);
+        for item in items {
+            let namespace = match table::text(item, LOCATION, problems) {
+                None => continue,
+                Some("*") if items.len() == 1 => {
+                    all = true;
+                    continue;
+                }
+                Some("*") => {
+                    let what = format!("{LOCATION} names `*` and namespaces beside it");
+                    problems.error(item.line, what, "write `*` alone, or only the namespaces");
+                    continue;
+                }
+                Some("~") => {
+                    let what = format!("{LOCATION} names `~`, so the object is for nobody");
+                    problems.error(item.line, what, "write `.` for its own namespace");
+                    continue;
+                }
+                Some(".") => own,
+                Some(_) => match kubernetes_name(item, LOCATION, problems) {
+                    Some(namespace) => namespace,
+                    None => continue,
+                },
+            };
+            if !namespaces.insert(namespace.into()) {
+                let what = format!("{LOCATION} names {namespace:?} twice");
+                problems.error(item.line, what, "keep one of them");
+            }
+        }
+        if all {
+            Self::All
+        } else {
+            Self::Namespaces(namespaces)
+        }
+    }
+
+    /// Whether workloads of `namespace` see the object.
+    pub(crate) fn reaches(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespaces(namespaces) => namespaces.contains(namespace),
+        }
+    }
+}
+
+const LOCATION: &str = "spec.exportTo";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read::yaml::Value;
+
+    fn read(items: &[&str]) -> Result<ExportTo, String> {
+        let mut problems = Problems::new();
+        let item = |text: &&str| Node {
+            line: 2,
+            value: Value::Text((*text).to_owned()),
+        };
+        let value = Value::List(items.iter().map(item).collect());
+        let export = ExportTo::read(&Node { line: 1, value }, "shop", &mut problems);
+        match problems.finish() {
+            Ok(_) => Ok(export),
+            Err(errors) => Err(errors.first().expect("an error").to_string()),
+        }
+    }
+
+    #[test]
+    fn an_object_is_seen_where_it_is_exported_to() {
+        assert_eq!(read(&["*"]), Ok(ExportTo::All));
+        let own = read(&["."]).expect("its own namespace");
+        assert!(own.reaches("shop") && !own.reaches("other"));
+        let both = read(&[".", "other"]).expect("two namespaces");
+        assert!(both.reaches("shop") && both.reaches("other") && !both.reaches("third"));
+    }
+
+    #[test]
+    fn what_names_nobody_or_somebody_twice_is_refused() {
+        let table: [(&[&str], &str); 6] = [
+            (&[], "is an empty list"),
+            (&["~"], "for nobody; write `.`"),
+            (&["*", "."], "write `*` alone"),
+            (&[".", "shop"], "names \"shop\" twice"),
+            (&["Shop"], "is not a valid name"),
+            (&[""], "is an empty string"),
+        ];
+        for (items, wanted) in table {
+            let error = read(items).expect_err(wanted);
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+}

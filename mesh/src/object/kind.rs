@@ -1,0 +1,91 @@
+//! The kinds of documents, and the group and versions of the API that each is of.
+
+use crate::{
+    problem::Problems,
+    read::{
+        table,
+        yaml::{Node, Value},
+    },
+};
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    AuthorizationPolicy,
+    PeerAuthentication,
+    VirtualService,
+    DestinationRule,
+    ServiceEntry,
+    WorkloadEntry,
+    Telemetry,
+}
+
+impl Kind {
+    /// Read before anything else: keys of another kind's document are not worth reporting.
+    pub(super) fn of(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            let what = format!("the document is {}, not an object", node.kind());
+            let remedy = "write a document with apiVersion, kind, metadata and spec";
+            problems.error(node.line, what, remedy);
+            return None;
+        };
+        let Some(entry) = entries.iter().find(|entry| entry.key == "kind") else {
+            let remedy = format!("write one of {}", Self::names().join(", "));
+            problems.error(node.line, "kind is missing", remedy);
+            return None;
+        };
+        let name = table::text(&entry.node, "kind", problems)?;
+        let kind = ALL.into_iter().find(|kind| kind.name() == name);
+        if kind.is_none() {
+            let remedy = table::nearest(name, &Self::names());
+            problems.error(entry.line, format!("kind {name:?} is not known"), remedy);
+        }
+        kind
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AuthorizationPolicy => "AuthorizationPolicy",
+            Self::PeerAuthentication => "PeerAuthentication",
+            Self::VirtualService => "VirtualService",
+            Self::DestinationRule => "DestinationRule",
+            Self::ServiceEntry => "ServiceEntry",
+            Self::WorkloadEntry => "WorkloadEntry",
+            Self::Telemetry => "Telemetry",
+        }
+    }
+
+    /// The values of `apiVersion` under which Istio has the kind, the newest first.
+    pub(super) fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::AuthorizationPolicy | Self::PeerAuthentication => SECURITY,
+            Self::VirtualService
+            | Self::DestinationRule
+            | Self::ServiceEntry
+            | Self::WorkloadEntry => NETWORKING,
+            Self::Telemetry => TELEMETRY,
+        }
+    }
+
+    fn names() -> [&'static str; 7] {
+        ALL.map(Self::name)
+    }
+}
+
+const ALL: [Kind; 7] = [
+    Kind::AuthorizationPolicy,
+    Kind::PeerAuthentication,
+    Kind::VirtualService,
+    Kind::DestinationRule,
+    Kind::ServiceEntry,
+    Kind::WorkloadEntry,
+    Kind::Telemetry,
+];
+
+const SECURITY: &[&str] = &["security.istio.io/v1", "security.istio.io/v1beta1"];
+const NETWORKING: &[&str] = &[
+    "networking.istio.io/v1",
+    "networking.istio.io/v1beta1",
+    "networking.istio.io/v1alpha3",
+];
+const TELEMETRY: &[&str] = &["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"];
