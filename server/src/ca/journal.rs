@@ -110,8 +110,8 @@ impl Record {
     /// The authority, unless it has ended, its key is gone, or the bundle does not vouch for it.
     fn restored<M: Material>(&self, present: Present<'_>) -> Option<Authority<M>> {
         let lifetime = Lifetime {
-            issued_at: UNIX_EPOCH + Duration::from_secs(self.issued_at),
-            not_after: UNIX_EPOCH + Duration::from_secs(self.not_after),
+            issued_at: time(self.issued_at)?,
+            not_after: time(self.not_after)?,
         };
         if lifetime.not_after <= present.now {
             return None;
@@ -184,6 +184,11 @@ fn restore<M: Material>(records: &[Record], present: Present<'_>) -> Slots<M> {
     slots
 }
 
+/// None beyond what the system's clock can show: no server has written that.
+fn time(seconds: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
 fn seconds(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -203,5 +208,35 @@ impl From<StoredSlot> for Slot {
             StoredSlot::A => Self::A,
             StoredSlot::B => Self::B,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::testing::trust_domain;
+
+    #[test]
+    fn an_authority_of_a_time_that_no_clock_shows_does_not_come_back() {
+        let record = Record {
+            id: "a".to_owned(),
+            slot: StoredSlot::A,
+            state: State::Active,
+            issued_at: u64::MAX,
+            not_after: u64::MAX,
+            public: String::new(),
+            chain: Vec::new(),
+            roots: Vec::new(),
+        };
+        let damaged = Document {
+            x509: vec![record],
+            jwt: Vec::new(),
+        };
+        let restored = damaged.restore(Present {
+            keys: &KeyManager::memory(),
+            bundle: &Bundle::empty(trust_domain()),
+            now: UNIX_EPOCH,
+        });
+        assert!(restored.x509.active.is_none());
     }
 }
