@@ -16,7 +16,9 @@ use std::{
 
 use futures_util::Stream;
 use rustls::ServerConfig;
-use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot, Source, TcpConnection, bind_tcp};
+use signet_daemon::socket::{
+    Acceptor, BindError, ConnectionLimit, Slot, Source, TcpConnection, bind_tcp, give_up_unanswered,
+};
 use signet_identity::{
     tls::{self, Clients, SharedIdentity, SharedTrust, TlsError},
     x509::Leaf,
@@ -70,9 +72,12 @@ pub(crate) struct Connection {
     _permit: Option<Permit>,
 }
 
-/// Binds before anything else is started, so that a port in use stops the server early.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, signet_daemon::socket::BindError> {
-    bind_tcp(address)
+/// Binds before anything else is started, so that a port in use stops the server early. The kernel
+/// notices an agent that is gone without waking anybody, as pings of HTTP/2 would.
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let listener = bind_tcp(address)?;
+    give_up_unanswered(&listener).map_err(|source| BindError::Address { address, source })?;
+    Ok(listener)
 }
 
 impl TlsListener {
@@ -253,6 +258,22 @@ const WAIT: Duration = Duration::from_secs(10);
 const MOST_HANDSHAKES: usize = 256;
 /// Of one address, half of them, not counting those that have shown a certificate.
 const MOST_CONNECTIONS: usize = 16_384;
-/// With one SPIFFE ID. An agent has one, a second while one replaces the other, and for up to 40
-/// seconds (two keepalives) those that it has lost; an administrator's ID may be that of several.
+/// With one SPIFFE ID. An agent has one, a second while one replaces the other, and for up to half
+/// a minute those that it has lost; an administrator's ID may be that of several.
 pub(crate) const MOST_OF_A_CALLER: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::sockopt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_agent_that_acknowledges_nothing_is_given_up_after_half_a_minute() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _agent = TcpStream::connect(address).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&accepted).unwrap(), 30_000);
+    }
+}

@@ -4,7 +4,6 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
-use rustix::net::sockopt;
 use rustls::{ClientConfig, pki_types::ServerName};
 use signet_daemon::socket;
 use tokio::{net::TcpStream, time::timeout};
@@ -100,14 +99,14 @@ async fn open(target: &Target) -> io::Result<TcpStream> {
 /// HTTP/2 pings would do too, but servers in Go close connections that ping often.
 fn notice_dead_peer(tcp: &TcpStream) -> io::Result<()> {
     socket::notice_dead_peer(tcp)?;
-    sockopt::set_tcp_user_timeout(tcp, 30_000)?;
-    Ok(())
+    socket::give_up_unanswered(tcp)
 }
 
 const CONNECT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use rustix::net::sockopt;
     use tokio::net::TcpListener;
 
     use super::*;

@@ -17,7 +17,7 @@ pub use accept::{Acceptor, Listen};
 pub use authority::Authority;
 pub use limit::{ConnectionLimit, Slot, Source};
 pub use peer::{Peer, PeerStream};
-pub use tcp::{TcpConnection, bind_tcp, notice_dead_peer};
+pub use tcp::{TcpConnection, bind_tcp, give_up_unanswered, notice_dead_peer};
 pub use unix::UnixSocket;
 
 use crate::{

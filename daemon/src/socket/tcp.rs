@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind},
     net::SocketAddr,
+    os::fd::AsFd,
     time::Duration,
 };
 
@@ -66,6 +67,17 @@ pub fn notice_dead_peer(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel give a peer up that does not acknowledge for half a minute what it was sent,
+/// or has no room for it. For connections on which nobody may be slow; a listener's have it, too.
+///
+/// # Errors
+/// The connection is gone already.
+pub fn give_up_unanswered(socket: impl AsFd) -> io::Result<()> {
+    let milliseconds = u32::try_from(UNANSWERED.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_user_timeout(socket, milliseconds)?;
+    Ok(())
+}
+
 pub(super) fn remedy(address: SocketAddr, error: &io::Error) -> String {
     let (ip, port, kind) = (address.ip(), address.port(), error.kind());
     if kind == ErrorKind::AddrInUse {
@@ -96,6 +108,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// As long as a silent peer is asked for.
+const UNANSWERED: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(15);
 const BETWEEN_PROBES: Duration = Duration::from_secs(5);
 const PROBES: u32 = 3;
