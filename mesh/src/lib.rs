@@ -1,4 +1,4 @@
-//! What policies of the mesh mean: parse, validate, decide. No I/O, no clock, no async.
+//! What policies and routes of the mesh mean: parse, validate, decide. No I/O, no clock, no async.
 //!
 //! The kinds are Istio's, with Istio's names and semantics. Parsing accepts all of what it is given
 //! or refuses it with file, line and remedy; deciding cannot fail. Where Istio's behaviour would
@@ -40,17 +40,27 @@
 
 mod authorization;
 mod cidr;
+mod model;
 mod object;
 mod path;
 mod pattern;
 mod problem;
 mod read;
+mod route;
 
 pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
     Policies, PolicyTrace, Request, RuleRef, RuleTrace, WorkloadPolicy,
 };
+pub use model::Model;
 pub use object::{ObjectName, Workload};
 pub use path::{HttpPath, PathError};
 pub use problem::{DocumentError, Warning};
 pub use read::{HostName, Percent, Source, StringMatch, WholeRegex};
+pub use route::{
+    Abort, AbortStatus, ConnectionCall, Cors, Delay, Destination, DirectResponse, Fault, Forward,
+    HeaderChanges, HeaderOperations, HttpAction, HttpCall, HttpDecision, HttpMatch, HttpRoute,
+    Mirror, Redirect, RetryCondition, RetryPolicy, Rewrite, Routed, RoutedConnection, Scheme,
+    TcpRoute, TlsRoute, To, UnmatchedPreflights, VirtualService, VirtualServices,
+    WeightedDestination, WeightedDestinations, WorkloadRoutes,
+};

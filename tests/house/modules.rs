@@ -17,7 +17,7 @@ struct Floors {
     floors: &'static [&'static [&'static str]],
 }
 
-const FLOORS: [Floors; 3] = [
+const FLOORS: [Floors; 4] = [
     Floors {
         room: "server",
         floors: &[
@@ -49,6 +49,16 @@ const FLOORS: [Floors; 3] = [
             &["config", "flow"],
         ],
     },
+    Floors {
+        room: "mesh",
+        floors: &[
+            &["model"],
+            &["authorization", "route"],
+            &["object"],
+            &["read"],
+            &["cidr", "path", "pattern", "problem"],
+        ],
+    },
 ];
 
 #[test]
@@ -70,6 +80,18 @@ fn what_stands_on_floors_imports_downward_only() {
                 assert_eq!(broken, None);
             }
         }
+    }
+}
+
+/// What two kinds need stands below them.
+#[test]
+fn no_kind_of_document_imports_another() {
+    let kinds = ["authorization", "route"];
+    for file in files("mesh") {
+        let mut others = kinds.iter().filter(|kind| **kind != file.module);
+        let broken = others
+            .find(|other| kinds.contains(&file.module.as_str()) && file.imported.contains(**other));
+        assert_eq!(broken, None, "{}", file.path.display());
     }
 }
 

@@ -45,7 +45,7 @@ impl Policies {
     /// Every mistake of every source, each with its line and remedy.
     pub fn parse(sources: &[Source]) -> Result<Self, Vec<DocumentError>> {
         let mut problems = Problems::new();
-        let mut policies = Unique::default();
+        let mut policies = Read::default();
         object::each(sources, &mut problems, |object, problems| {
             match object.kind {
                 Kind::AuthorizationPolicy => read_into(&mut policies, object, problems),
@@ -58,10 +58,15 @@ impl Policies {
             }
         });
         let warnings = problems.finish()?;
-        Ok(Self {
+        Ok(Self::new(policies, warnings))
+    }
+
+    /// Those that were read, with what was suspicious about the documents.
+    pub(crate) fn new(policies: Read, warnings: Vec<Warning>) -> Self {
+        Self {
             policies: policies.into_values().collect(),
             warnings,
-        })
+        }
     }
 
     /// What was accepted but probably does not do what its author wants.
@@ -86,20 +91,16 @@ impl Policies {
     }
 }
 
-/// The policy that an object holds, added to the others.
-fn read_into(policies: &mut Unique<Arc<Policy>>, object: Object<'_>, problems: &mut Problems) {
+/// The policies that were read so far.
+pub(crate) type Read = Unique<Arc<Policy>>;
+
+/// Reads the policy that an object holds, and adds it to the others.
+pub(crate) fn read_into(policies: &mut Read, object: Object<'_>, problems: &mut Problems) {
     let (name, line) = (object.name.clone(), object.line);
     let policy = document::read(object, problems);
     lint::check(&policy, problems);
-    policies.add(
-        "policy",
-        Named {
-            name,
-            line,
-            value: Arc::new(policy),
-        },
-        problems,
-    );
+    let value = Arc::new(policy);
+    policies.add("policy", Named { name, line, value }, problems);
 }
 
 #[cfg(test)]

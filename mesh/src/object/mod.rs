@@ -1,7 +1,6 @@
 //! The envelope that every document has, whatever its kind: apiVersion, kind, metadata, and a
 //! `spec` that its kind reads.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the kinds that read it follow"))]
 mod export;
 mod kind;
 mod name;
@@ -9,6 +8,7 @@ mod selector;
 mod unique;
 mod workload;
 
+pub(crate) use export::ExportTo;
 pub(crate) use kind::Kind;
 pub use name::ObjectName;
 pub(crate) use selector::Selector;

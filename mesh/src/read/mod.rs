@@ -2,8 +2,6 @@
 //! each key is either read, known bookkeeping, or an error; and the values that several kinds
 //! write in the same way.
 
-#![expect(dead_code, reason = "the kinds that read these follow")]
-
 pub(crate) mod duration;
 pub(crate) mod host;
 pub(crate) mod labels;

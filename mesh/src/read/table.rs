@@ -69,7 +69,7 @@ impl<'n> Table<'n> {
         problems: &mut Problems,
     ) -> Option<&'n Node> {
         let node = self.get(key);
-        if node.is_none() && !self.is_written(key) {
+        if node.is_none() && !self.has(key) {
             problems.error(self.line, format!("{} is missing", self.name(key)), remedy);
         }
         node
@@ -92,7 +92,14 @@ impl<'n> Table<'n> {
 
     /// Whether there was nothing in it at all, not even something that was refused.
     pub(crate) fn was_empty(&self) -> bool {
-        self.written.is_some_and(<[Entry]>::is_empty)
+        self.has_only(&[])
+    }
+
+    /// Whether it is a mapping in which nothing but these keys stands.
+    pub(crate) fn has_only(&self, keys: &[&str]) -> bool {
+        let one_of = |entry: &Entry| keys.contains(&entry.key.as_str());
+        self.written
+            .is_some_and(|written| written.iter().all(one_of))
     }
 
     /// `spec.rules` for the key `rules` of `spec`.
@@ -104,7 +111,8 @@ impl<'n> Table<'n> {
         }
     }
 
-    fn is_written(&self, key: &str) -> bool {
+    /// Whether the key stands there, even if it was refused.
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.written
             .is_some_and(|written| written.iter().any(|entry| entry.key == key))
     }
@@ -199,7 +207,7 @@ pub(crate) fn list<'n>(node: &'n Node, location: &str, problems: &mut Problems) 
     }
 }
 
-pub(super) fn wrong_kind(node: &Node, location: &str, wanted: &str, problems: &mut Problems) {
+pub(crate) fn wrong_kind(node: &Node, location: &str, wanted: &str, problems: &mut Problems) {
     let location = if location.is_empty() {
         "the document"
     } else {

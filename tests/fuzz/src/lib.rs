@@ -23,7 +23,7 @@ mod world;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("spiffe_id", names::spiffe_id),
     ("entry", names::entry),
     ("http_path", names::http_path),
@@ -35,6 +35,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("bundle", tokens::bundle),
     ("hcl", texts::hcl),
     ("policy", texts::policy),
+    ("model", texts::model),
     ("authority", wire::authority),
     ("workload_api", wire::workload_api),
 ];

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use http::HeaderMap;
 use signet_daemon::config::Document;
 use signet_identity::SpiffeId;
-use signet_mesh::{Http, HttpPath, Policies, Request, Source, Workload};
+use signet_mesh::{
+    ConnectionCall, Http, HttpCall, HttpDecision, HttpPath, Model, Policies, Request, Source, To,
+    Workload, WorkloadRoutes,
+};
 
 /// Every mistake of a configuration file is an error with its location.
 pub(crate) fn hcl(data: &[u8]) {
@@ -67,6 +70,77 @@ pub(crate) fn policy(data: &[u8]) {
             let decided = policy.decide(&request).is_permitted();
             assert_eq!(decided, policy.decide(&request).is_permitted());
             let _ = policy.explain(&request);
+        }
+    }
+}
+
+/// Documents of every kind are refused whole, or route every call, the same each time.
+pub(crate) fn model(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let source = Source {
+        name: "mesh.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let Ok(model) = Model::parse(&[source]) else {
+        return;
+    };
+    let workload = Workload {
+        namespace: "default".to_owned(),
+        labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
+    };
+    let routes = model.virtual_services().for_workload(&workload);
+    for authority in ["reviews", "Reviews.default:80", "a.example.org", "[::1]:80"] {
+        for path in ["/", "/api/v1/x", "/%41;v=1", "*"] {
+            requests(&routes, authority, path);
+        }
+        let call = ConnectionCall {
+            host: authority,
+            destination_ip: [10, 0, 0, 2].into(),
+            port: 443,
+        };
+        let _ = routes.tls(&call, u64::MAX).map(|it| it.to.weight);
+        let _ = routes.tcp(&call, 0).map(|it| it.to.weight);
+    }
+}
+
+fn requests(routes: &WorkloadRoutes, authority: &str, path: &str) {
+    let path = HttpPath::parse(path).expect("a path");
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", "user=jason".parse().expect("a value"));
+    for (method, query, random) in [("GET", None, 0), ("POST", Some("k=v&k"), u64::MAX)] {
+        let call = HttpCall {
+            method,
+            scheme: "http",
+            authority,
+            path: &path,
+            query,
+            headers: &headers,
+            port: 80,
+        };
+        let HttpDecision::Routed(routed) = routes.http(&call, random) else {
+            continue;
+        };
+        let HttpDecision::Routed(again) = routes.http(&call, random) else {
+            panic!("routed once, and then not");
+        };
+        assert_eq!(routed.name(), again.name());
+        match routed.to {
+            To::Destination(forward, destination) => {
+                assert!(destination.weight > 0);
+                let rewritten = forward.rewrite.as_ref();
+                if let Some(Ok(path)) = rewritten.map(|it| it.path(&path, routed.matched)) {
+                    assert!(path.as_str().starts_with('/') || path.as_str() == "*");
+                }
+                let mut changed = headers.clone();
+                routed.route.headers.request.apply(&mut changed);
+                destination.headers.request.apply(&mut changed);
+            }
+            To::Redirect(redirect) => {
+                assert!(redirect.location(&call, routed.matched).starts_with("http"));
+            }
+            To::Response(response) => assert!((200..600).contains(&response.status)),
         }
     }
 }

@@ -1,0 +1,65 @@
+//! All documents of a mesh together.
+
+use crate::{
+    authorization::{self, Policies},
+    object::{self, Kind},
+    problem::{DocumentError, Problems, Warning},
+    read::Source,
+    route::{self, VirtualServices},
+};
+
+/// What all documents together say, of every kind that is read.
+#[derive(Debug, Clone)]
+pub struct Model {
+    policies: Policies,
+    virtual_services: VirtualServices,
+    warnings: Vec<Warning>,
+}
+
+impl Model {
+    /// Reads all documents of all sources, or refuses them together: nothing is loaded if there is
+    /// one error. The order of sources and documents carries no meaning.
+    ///
+    /// # Errors
+    /// Every mistake of every source, each with its line and remedy.
+    pub fn parse(sources: &[Source]) -> Result<Self, Vec<DocumentError>> {
+        let mut problems = Problems::new();
+        let mut policies = authorization::Read::default();
+        let mut services = route::Read::default();
+        object::each(sources, &mut problems, |object, problems| {
+            match object.kind {
+                Kind::AuthorizationPolicy => {
+                    authorization::read_into(&mut policies, object, problems);
+                }
+                Kind::VirtualService => route::read_into(&mut services, object, problems),
+                Kind::PeerAuthentication
+                | Kind::DestinationRule
+                | Kind::ServiceEntry
+                | Kind::WorkloadEntry
+                | Kind::Telemetry => object.refuse(problems),
+            }
+        });
+        let virtual_services = VirtualServices::new(services, &mut problems);
+        let warnings = problems.finish()?;
+        Ok(Self {
+            policies: Policies::new(policies, warnings.clone()),
+            virtual_services,
+            warnings,
+        })
+    }
+
+    /// Who may do what.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// Where calls go.
+    pub fn virtual_services(&self) -> &VirtualServices {
+        &self.virtual_services
+    }
+
+    /// What was accepted but probably does not do what its author wants.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}

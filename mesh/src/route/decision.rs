@@ -1,0 +1,277 @@
+//! Which route a call takes, and to which destination.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    connection::{ConnectionMatch, TcpRoute, TlsRoute},
+    destination::{WeightedDestination, WeightedDestinations},
+    document::VirtualService,
+    http_match::HttpMatch,
+    http_route::{Forward, HttpAction, HttpRoute},
+    redirect::Redirect,
+    request::{ConnectionCall, HttpCall, normal},
+    response::DirectResponse,
+};
+use crate::{
+    object::{ObjectName, Workload},
+    read::{HostName, host::CLUSTER_DOMAIN},
+};
+
+/// The routes of one client, by the host that is called: what others there are costs nothing.
+#[derive(Debug, Clone, Default)]
+pub struct WorkloadRoutes {
+    hosts: HashMap<Box<str>, Arc<Routes>>,
+    /// By the name below which they are.
+    domains: HashMap<Box<str>, Arc<Routes>>,
+}
+
+/// The routes of a `VirtualService`, without those for other clients.
+#[derive(Debug)]
+struct Routes {
+    name: ObjectName,
+    http: Vec<Rule<HttpMatch, HttpRoute>>,
+    tls: Vec<Rule<ConnectionMatch, TlsRoute>>,
+    tcp: Vec<Rule<ConnectionMatch, TcpRoute>>,
+}
+
+/// A match, and the route that is taken by it.
+#[derive(Debug)]
+struct Rule<M, R> {
+    matched: Arc<M>,
+    route: Arc<R>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy)]
+pub enum HttpDecision<'r> {
+    /// Nothing routes the host at this port: it goes to the service of that host, if there is one.
+    Unrouted,
+    /// No route of this `VirtualService` matches: there is no such thing (404).
+    NoRoute(&'r ObjectName),
+    /// It takes a route.
+    Routed(Routed<'r>),
+}
+
+/// The route that a request takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Routed<'r> {
+    /// Whose route it is.
+    pub virtual_service: &'r ObjectName,
+    /// The route.
+    pub route: &'r Arc<HttpRoute>,
+    /// The match by which it takes that.
+    pub matched: &'r HttpMatch,
+    /// Where it goes.
+    pub to: To<'r>,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy)]
+pub enum To<'r> {
+    /// To this destination.
+    Destination(&'r Forward, &'r WeightedDestination),
+    /// Elsewhere, if the client follows.
+    Redirect(&'r Redirect),
+    /// Nowhere: this is the answer.
+    Response(&'r DirectResponse),
+}
+
+/// The route that a connection takes.
+#[derive(Debug, Clone, Copy)]
+pub struct RoutedConnection<'r> {
+    /// Whose route it is.
+    pub virtual_service: &'r ObjectName,
+    /// Where it goes.
+    pub to: &'r WeightedDestination,
+}
+
+impl WorkloadRoutes {
+    /// Of two that route one host, the first counts.
+    pub(super) fn new<'s>(
+        services: impl Iterator<Item = &'s Arc<VirtualService>>,
+        workload: &Workload,
+    ) -> Self {
+        let mut all = Self::default();
+        for service in services {
+            let routes = Arc::new(Routes::new(service, workload));
+            for host in &service.hosts {
+                let (map, name) = match host {
+                    HostName::Exact(name) => (&mut all.hosts, name),
+                    HostName::Below(domain) => (&mut all.domains, domain),
+                };
+                map.entry(name.clone())
+                    .or_insert_with(|| Arc::clone(&routes));
+            }
+        }
+        all.add_short_names(&workload.namespace);
+        all
+    }
+
+    /// Where a request goes. `random` is any number, each as likely as any other.
+    pub fn http(&self, call: &HttpCall<'_>, random: u64) -> HttpDecision<'_> {
+        let Some(routes) = self.of(&call.host()) else {
+            return HttpDecision::Unrouted;
+        };
+        let mut concerned = false;
+        for Rule { matched, route } in &routes.http {
+            if matched.port.is_some_and(|port| port != call.port) {
+                continue;
+            }
+            concerned = true;
+            if matched.holds(call) {
+                return HttpDecision::Routed(Routed {
+                    virtual_service: &routes.name,
+                    route,
+                    matched,
+                    to: To::new(&route.action, random),
+                });
+            }
+        }
+        if concerned {
+            HttpDecision::NoRoute(&routes.name)
+        } else {
+            HttpDecision::Unrouted
+        }
+    }
+
+    /// Where a connection with TLS goes; `None` if nothing routes it.
+    pub fn tls(&self, call: &ConnectionCall<'_>, random: u64) -> Option<RoutedConnection<'_>> {
+        let host = normal(call.host);
+        let routes = self.of(&host)?;
+        let rule = routes
+            .tls
+            .iter()
+            .find(|rule| rule.matched.holds(call, &host))?;
+        Some(routes.connection(&rule.route.destinations, random))
+    }
+
+    /// Where any other connection goes; `None` if nothing routes it.
+    pub fn tcp(&self, call: &ConnectionCall<'_>, random: u64) -> Option<RoutedConnection<'_>> {
+        let host = normal(call.host);
+        let routes = self.of(&host)?;
+        let rule = routes
+            .tcp
+            .iter()
+            .find(|rule| rule.matched.holds(call, &host))?;
+        Some(routes.connection(&rule.route.destinations, random))
+    }
+
+    /// The routes of a host: its own, or those of the nearest domain above it.
+    fn of(&self, host: &str) -> Option<&Routes> {
+        let own = self.hosts.get(host);
+        let above = || {
+            let mut rest = host;
+            std::iter::from_fn(move || {
+                rest = rest.split_once('.')?.1;
+                Some(rest)
+            })
+        };
+        let found = own.or_else(|| above().find_map(|domain| self.domains.get(domain)));
+        found.map(|routes| &**routes)
+    }
+
+    /// A service is called by shorter names too: `reviews.shop.svc`, `reviews.shop`, and in its own
+    /// namespace `reviews`. What is named so itself goes before.
+    fn add_short_names(&mut self, own: &str) {
+        let mut short = Vec::new();
+        for (host, routes) in &self.hosts {
+            let Some(name) = host.strip_suffix(CLUSTER_DOMAIN) else {
+                continue;
+            };
+            let Some(name) = name.strip_suffix('.') else {
+                continue;
+            };
+            short.push((format!("{name}.svc"), Arc::clone(routes)));
+            short.push((name.to_owned(), Arc::clone(routes)));
+            if let Some((service, namespace)) = name.split_once('.')
+                && namespace == own
+            {
+                short.push((service.to_owned(), Arc::clone(routes)));
+            }
+        }
+        for (name, routes) in short {
+            self.hosts.entry(name.into()).or_insert(routes);
+        }
+    }
+}
+
+impl Routes {
+    fn new(service: &VirtualService, workload: &Workload) -> Self {
+        let http = service
+            .http
+            .iter()
+            .flat_map(|route| Rule::of(&route.matches, route));
+        let tls = service
+            .tls
+            .iter()
+            .flat_map(|route| Rule::of(&route.matches, route));
+        let tcp = service
+            .tcp
+            .iter()
+            .flat_map(|route| Rule::of(&route.matches, route));
+        Self {
+            name: service.name.clone(),
+            http: http
+                .filter(|rule| rule.matched.clients.include(workload))
+                .collect(),
+            tls: tls
+                .filter(|rule| rule.matched.clients.include(workload))
+                .collect(),
+            tcp: tcp
+                .filter(|rule| rule.matched.clients.include(workload))
+                .collect(),
+        }
+    }
+
+    fn connection<'r>(
+        &'r self,
+        destinations: &'r WeightedDestinations,
+        random: u64,
+    ) -> RoutedConnection<'r> {
+        RoutedConnection {
+            virtual_service: &self.name,
+            to: destinations.pick(random),
+        }
+    }
+}
+
+impl<M, R> Rule<M, R> {
+    fn of(matches: &[Arc<M>], route: &Arc<R>) -> impl Iterator<Item = Self> {
+        matches.iter().map(|matched| Self {
+            matched: Arc::clone(matched),
+            route: Arc::clone(route),
+        })
+    }
+}
+
+impl<'r> To<'r> {
+    fn new(action: &'r HttpAction, random: u64) -> Self {
+        match action {
+            HttpAction::Forward(forward) => {
+                Self::Destination(forward, forward.destinations.pick(random))
+            }
+            HttpAction::Redirect(redirect) => Self::Redirect(redirect),
+            HttpAction::Respond(response) => Self::Response(response),
+        }
+    }
+}
+
+impl<'r> Routed<'r> {
+    /// The name of the route and of the match, as far as they have some: `route.match`.
+    pub fn name(&self) -> String {
+        let names = [self.route.name.as_deref(), self.matched.name.as_deref()];
+        let names: Vec<&str> = names.into_iter().flatten().collect();
+        names.join(".")
+    }
+
+    /// The authority that the request goes with; `None` if it keeps its own.
+    pub fn authority(&self) -> Option<&'r str> {
+        match self.to {
+            To::Destination(forward, destination) => {
+                let of_route = forward.authority.as_deref();
+                of_route.or(destination.headers.authority.as_deref())
+            }
+            To::Redirect(_) | To::Response(_) => None,
+        }
+    }
+}
