@@ -45,7 +45,7 @@ pub use config::{Config, RunFlags};
 use directory::Directory;
 use housekeeping::Housekeeping;
 use listener::TlsListener;
-use services::Services;
+use services::{Place, Services};
 use store::Store;
 
 /// Runs the server until `shutdown` is cancelled or a task of it fails.
@@ -104,17 +104,14 @@ async fn start(current: Current<Config>, tasks: &mut Tasks) -> anyhow::Result<()
     let services = Services::new(backend, live, Instant::now());
     let (handshakes, connections) = listener.split();
     tasks.spawn("TLS acceptor", |stop| handshakes.run(stop));
-    tasks.spawn("agent listener", |stop| services.remote(connections, stop));
-    info!(
-        name: "server_api_starting",
-        address = %config.bind,
-        network = "tcp",
-        "Starting Server APIs",
-    );
-    let admin = sockets.admin.incoming();
-    tasks.spawn("admin listener", |stop| services.local(admin, stop));
-    let path = config.socket_path.display();
-    info!(name: "server_api_starting", address = %path, network = "unix", "Starting Server APIs");
+    let place = Place::tcp(config.bind);
+    place.starting();
+    tasks.spawn("agent listener", |stop| {
+        services.remote(connections, place, stop)
+    });
+    let (admin, place) = (sockets.admin.incoming(), Place::unix(&config.socket_path));
+    place.starting();
+    tasks.spawn("admin listener", |stop| services.local(admin, place, stop));
     if let Some(listener) = sockets.health {
         tasks.spawn("health listener", |stop| listener.serve(stop));
     }

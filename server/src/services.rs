@@ -1,7 +1,7 @@
 //! All services of the API, and the two places where they are served: TLS for agents and remote
 //! administrators, the Unix socket for local ones.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use signet_daemon::socket::PeerStream;
@@ -75,6 +75,7 @@ impl Services {
     pub(crate) fn remote<C>(
         &self,
         connections: C,
+        place: Place,
         stop: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<C>
     where
@@ -83,10 +84,10 @@ impl Services {
         let mut server = remote_server().layer(self.authorize.clone());
         let router = server.add_routes(self.shared(&stop));
         async move {
-            let stopping = stopping("tcp", stop);
+            let stopping = place.stopping(stop);
             let served = router.serve_with_incoming_shutdown(connections, stopping);
             served.await?;
-            info!(name: "server_api_stopped", network = "tcp", "the API is closed");
+            place.stopped();
             Ok(())
         }
     }
@@ -95,6 +96,7 @@ impl Services {
     pub(crate) fn local<C>(
         &self,
         connections: C,
+        place: Place,
         stop: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<C>
     where
@@ -115,10 +117,10 @@ impl Services {
         let mut server = server().layer(self.authorize.clone());
         let router = server.add_routes(routes);
         async move {
-            let stopping = stopping("unix", stop);
+            let stopping = place.stopping(stop);
             let served = router.serve_with_incoming_shutdown(connections, stopping);
             served.await?;
-            info!(name: "server_api_stopped", network = "unix", "the API is closed");
+            place.stopped();
             Ok(())
         }
     }
@@ -155,9 +157,48 @@ impl Services {
     }
 }
 
-async fn stopping(network: &'static str, stop: CancellationToken) {
-    stop.cancelled().await;
-    info!(name: "server_api_stopping", network, "closing the API");
+/// Where the API is served, as the log names it.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    network: &'static str,
+    address: String,
+}
+
+impl Place {
+    pub(crate) fn tcp(address: SocketAddr) -> Self {
+        Self {
+            network: "tcp",
+            address: address.to_string(),
+        }
+    }
+
+    pub(crate) fn unix(path: &Path) -> Self {
+        Self {
+            network: "unix",
+            address: path.display().to_string(),
+        }
+    }
+
+    pub(crate) fn starting(&self) {
+        let Self { network, address } = self;
+        info!(name: "server_api_starting", address, network, "Starting Server APIs");
+    }
+
+    /// Ends when the API is to be closed, and says so.
+    fn stopping(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+        let Self { network, address } = self.clone();
+        async move {
+            stop.cancelled().await;
+            info!(name: "server_api_stopping", address, network, "closing the API");
+            info!(name: "server_api_draining", address, network, "letting calls end");
+        }
+    }
+
+    fn stopped(&self) {
+        let Self { network, address } = self;
+        info!(name: "server_api_drained", address, network, "no call is left");
+        info!(name: "server_api_stopped", address, network, "the API is closed");
+    }
 }
 
 /// Nobody is waited for for longer than this, not even one that takes nothing of what it is sent.

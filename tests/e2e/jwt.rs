@@ -107,6 +107,11 @@ fn a_workload_is_told_that_its_server_signs_no_tokens_and_the_agent_logs_it_as_s
     ] {
         assert!(line.contains(field), "{field}: {line}");
     }
+    let answer = "level=error msg=\"Failed to fetch JWT SVID\" \
+                  error=\"rpc error: code = Unimplemented desc = JWT functionality is disabled\" \
+                  status_code=Unimplemented status_message=\"JWT functionality is disabled\" \
+                  subsystem_name=manager\n";
+    assert!(log.contains(answer), "{log}");
 }
 
 fn fetch(agent: &Agent<'_>, flags: &[&str]) -> String {

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::CertificateDer;
+use signet_daemon::log::code_name;
 use signet_identity::{TrustDomain, bundle::Bundle, entry::EntryId};
 use signet_proto::{
     signet::server::sync::v1::{WatchRequest, WatchResponse, sync_client::SyncClient},
@@ -29,7 +30,8 @@ use signet_proto::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
+use tracing::warn;
 
 use super::{CallError, Feed, JwtSvid, Upstream};
 
@@ -82,7 +84,8 @@ impl Upstream {
         };
         let response = self
             .call("NewJWTSVID", |channel| async move {
-                SvidClient::new(channel).new_jwtsvid(request).await
+                let asked = SvidClient::new(channel).new_jwtsvid(request).await;
+                asked.inspect_err(log_no_jwt_svid)
             })
             .await?;
         let svid = response
@@ -197,6 +200,18 @@ pub(crate) async fn bundle_over(channel: Channel) -> Result<Bundle, CallError> {
     let request = GetBundleRequest { output_mask: None };
     let response = bundle_client(channel).get_bundle(request).await?;
     checked(response.get_ref())
+}
+
+/// SPIRE says what the server answered, besides what becomes of the workload's call.
+fn log_no_jwt_svid(status: &Status) {
+    let (code, message) = (i32::from(status.code()), status.message());
+    warn!(
+        name: "jwt_svid_call_failed",
+        error = format!("rpc error: code = {} desc = {message}", code_name(code)),
+        status_code = code,
+        status_message = message,
+        "the server sent no JWT-SVID"
+    );
 }
 
 fn bundle_client(channel: Channel) -> BundleClient<Channel> {

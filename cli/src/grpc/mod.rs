@@ -15,7 +15,7 @@ use tonic::{
 };
 use tower::service_fn;
 
-pub(crate) use self::status::{CallError, code_name};
+pub(crate) use self::status::CallError;
 
 /// How long an administrator's call may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

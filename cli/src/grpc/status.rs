@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use signet_daemon::log::code_name;
 use tonic::{Code, Status};
 
 /// A call that was refused or had no answer: `rpc error: code = NotFound desc = …`.
@@ -41,31 +42,6 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// The name of a code, also of one that a peer made up.
-pub(crate) fn code_name(code: i32) -> String {
-    const NAMES: [&str; 17] = [
-        "OK",
-        "Canceled",
-        "Unknown",
-        "InvalidArgument",
-        "DeadlineExceeded",
-        "NotFound",
-        "AlreadyExists",
-        "PermissionDenied",
-        "ResourceExhausted",
-        "FailedPrecondition",
-        "Aborted",
-        "OutOfRange",
-        "Unimplemented",
-        "Internal",
-        "Unavailable",
-        "DataLoss",
-        "Unauthenticated",
-    ];
-    let name = usize::try_from(code).ok().and_then(|code| NAMES.get(code));
-    name.map_or_else(|| format!("Code({code})"), |&name| name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,12 +53,5 @@ mod tests {
             error.to_string(),
             "rpc error: code = NotFound desc = agent not found"
         );
-        assert_eq!(code_name(i32::from(Code::AlreadyExists)), "AlreadyExists");
-        assert_eq!(
-            code_name(i32::from(Code::Unauthenticated)),
-            "Unauthenticated"
-        );
-        assert_eq!(code_name(99), "Code(99)");
-        assert_eq!(code_name(-1), "Code(-1)");
     }
 }

@@ -6,6 +6,7 @@ use std::{borrow::Cow, fmt::Write as _};
 use tracing::Level;
 
 use super::{
+    code::code_name,
     fields::{Fields, Shown},
     names::Fraction,
     spire::{self, Event, Message, Name},
@@ -38,6 +39,7 @@ pub(super) fn text(line: &mut String, fraction: Fraction, entry: &Entry<'_>) {
             Value::Text(value) => push_value(line, &value),
             Value::Socket(value) => push_value(line, value),
             Value::List(items) => push_value(line, &format!("[{}]", items.join(" "))),
+            Value::Code(code) => push_value(line, &code_name(code)),
             Value::Literal(value) => line.push_str(value),
         }
     }
@@ -76,6 +78,7 @@ pub(super) fn json(line: &mut String, entry: &Entry<'_>) {
                 }
                 line.push(']');
             }
+            Value::Code(code) => line.push_str(&code.to_string()),
             Value::Literal(value) => line.push_str(value),
         }
     }
@@ -95,6 +98,8 @@ enum Value<'a> {
     Socket(&'a str),
     /// Texts, which Go shows without quotes between brackets, and as JSON's list.
     List(Vec<String>),
+    /// gRPC's number of a code, which Go's text has as a word.
+    Code(i32),
     /// A point in time, which Go's text has in a notation of its own.
     Moment(&'a str),
 }
@@ -130,6 +135,10 @@ impl<'a> Pair<'a> {
                 // stays a text.
                 let items = serde_json::from_str(value.as_str());
                 (name, items.map_or(plain, Value::List))
+            }
+            Name::Code(_, name) => {
+                let code = value.as_str().parse();
+                (name, code.map_or(plain, Value::Code))
             }
             Name::Begun(_, name, start) => {
                 let text = format!("{start}{}", value.as_str());

@@ -13,6 +13,7 @@ use std::{
 use tracing::Subscriber;
 use tracing_subscriber::{Registry, layer::SubscriberExt, reload};
 
+mod code;
 mod fields;
 mod line;
 mod logrus;
@@ -24,6 +25,7 @@ mod spire;
 mod threshold;
 mod time;
 
+pub use code::code_name;
 use line::Lines;
 use names::Form;
 pub use names::{Format, Level, Manner, NameError};

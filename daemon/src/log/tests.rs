@@ -335,6 +335,24 @@ fn a_list_in_a_line_of_spire_is_one_of_go() {
 }
 
 #[test]
+fn a_code_is_a_word_in_a_text_line_of_spire_and_a_number_in_json() {
+    let act = || {
+        warn!(name: "jwt_svid_call_failed", status_code = 1, "no token");
+        warn!(name: "jwt_svid_call_failed", status_code = "none", "no token");
+    };
+    let text = of_spire(Format::Text, Manner::Ours, act);
+    let json = of_spire(Format::Json, Manner::Ours, act);
+    for (log, codes) in [
+        (text, ["status_code=Canceled ", "status_code=none "]),
+        (json, ["\"status_code\":1,", "\"status_code\":\"none\","]),
+    ] {
+        let lines = log.lines().zip(codes);
+        let wrong = lines.filter(|(line, code)| !line.contains(code)).count();
+        assert_eq!((log.lines().count(), wrong), (2, 0), "{log}");
+    }
+}
+
+#[test]
 fn the_readable_form_can_be_asked_of_what_stands_in_for_spire() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("daemon.log");

@@ -10,15 +10,9 @@ use signet_proto::spire::api::{
     types,
 };
 use tonic::{Request, Response, Status};
-use x509_parser::{
-    certificate::X509Certificate,
-    extensions::GeneralName,
-    objects::{oid_registry, oid2abbrev},
-    prelude::FromDer as _,
-    x509::{AttributeTypeAndValue, X509Name},
-};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer as _};
 
-use super::status::internal;
+use super::{name, status::internal};
 use crate::directory::Directory;
 
 /// The service.
@@ -92,27 +86,8 @@ fn certificate(der: &[u8]) -> Result<Cert, Status> {
     Ok(Cert {
         id: spiffe_id(&certificate),
         expires_at: certificate.validity().not_after.timestamp(),
-        subject: distinguished(certificate.subject()),
+        subject: name::rfc2253(certificate.subject()),
     })
-}
-
-/// A name as RFC 2253 writes it: the last part first.
-fn distinguished(name: &X509Name<'_>) -> String {
-    let part = |attribute: &AttributeTypeAndValue<'_>| {
-        let kind = oid2abbrev(attribute.attr_type(), oid_registry());
-        let kind = kind.map_or_else(|_| attribute.attr_type().to_id_string(), str::to_uppercase);
-        let value = attribute.as_str().unwrap_or_default();
-        let value = value.replace('\\', "\\\\").replace(',', "\\,");
-        format!("{kind}={value}")
-    };
-    let parts: Vec<String> = name
-        .iter_rdn()
-        .map(|rdn| {
-            let values: Vec<String> = rdn.iter().map(part).collect();
-            values.join("+")
-        })
-        .collect();
-    parts.into_iter().rev().collect::<Vec<_>>().join(",")
 }
 
 /// An authority need not have one.
@@ -128,28 +103,4 @@ fn spiffe_id(certificate: &X509Certificate<'_>) -> Option<types::Spiffeid> {
 
 fn count(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use rcgen::{CertificateParams, DnType, KeyPair};
-
-    use super::*;
-
-    #[test]
-    fn a_name_begins_with_its_last_part() {
-        let mut params = CertificateParams::default();
-        let name = &mut params.distinguished_name;
-        *name = rcgen::DistinguishedName::new();
-        name.push(DnType::CountryName, "US");
-        name.push(DnType::OrganizationName, "Works, Plant 2");
-        name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), "12");
-        let key = KeyPair::generate().expect("a key");
-        let signed = params.self_signed(&key).expect("a certificate");
-        let certificate = certificate(signed.der()).expect("readable");
-        assert_eq!(
-            certificate.subject,
-            "SERIALNUMBER=12,O=Works\\, Plant 2,C=US"
-        );
-    }
 }

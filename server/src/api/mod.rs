@@ -10,6 +10,7 @@ pub(crate) mod entry;
 pub(crate) mod limit;
 pub(crate) mod local;
 mod matching;
+mod name;
 pub(crate) mod page;
 pub(crate) mod status;
 pub(crate) mod svid;

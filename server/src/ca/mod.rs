@@ -184,6 +184,14 @@ impl Ca {
         authorities.x509.active.is_some() && jwt
     }
 
+    /// Whether JWT-SVIDs are to be had here at all, whatever is asked.
+    pub(crate) fn issues_jwt_svids(&self) -> Result<(), IssueError> {
+        match self.jwt_svids {
+            JwtSvids::Issued => Ok(()),
+            JwtSvids::Disabled => Err(IssueError::NoJwtSvids),
+        }
+    }
+
     /// Signs an X509-SVID.
     pub(crate) fn sign_x509(
         &self,
@@ -224,9 +232,7 @@ impl Ca {
         request: &JwtSvidRequest,
         now: SystemTime,
     ) -> Result<JwtSvid, IssueError> {
-        if self.jwt_svids == JwtSvids::Disabled {
-            return Err(IssueError::NoJwtSvids);
-        }
+        self.issues_jwt_svids()?;
         let authority = self.usable::<JwtMaterial>(now)?;
         let ttl = request.ttl.unwrap_or(self.lifetimes.jwt_svid);
         let end = authority.lifetime.not_after;

@@ -56,6 +56,30 @@ async fn an_agent_gets_svids_for_its_entries_and_for_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_jwt_svids_says_so_whatever_is_wrong_with_the_request() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(
+        folder.path().join("settings.conf"),
+        "disable_jwt_svids = true",
+    )
+    .unwrap();
+    let server = Running::start_in(folder).await;
+    let agent = server.attest(&server.token().await).await.unwrap();
+    let remote = server.remote(Some(agent.identity)).await;
+    let asked = SvidClient::new(remote)
+        .new_jwtsvid(NewJwtsvidRequest::default())
+        .await;
+    let minted = SvidClient::new(server.local())
+        .mint_jwtsvid(MintJwtsvidRequest::default())
+        .await;
+    for refused in [asked.unwrap_err(), minted.unwrap_err()] {
+        let told = (refused.code(), refused.message());
+        assert_eq!(told, (Code::Unimplemented, "JWT functionality is disabled"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_whose_token_names_an_alias_gets_the_entries_below_it() {
     let server = Running::start().await;
     let alias = types::Spiffeid {

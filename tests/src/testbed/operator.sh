@@ -27,8 +27,8 @@ line() {
 
 # The same, without waiting.
 line_now() {
-    grep -F -m 1 -- "$2" "$1" || {
-        echo "$1 does not say yet: $2" >&2
+    grep -F -- "$2" "$1" | grep -F -m 1 -- "${3:-}" || {
+        echo "$1 does not say yet: $2 ${3:-}" >&2
         exit 1
     }
 }
@@ -37,6 +37,7 @@ line_now() {
 server_pid=$!
 line server.log "X509 CA prepared"
 line server.log "X509 CA activated"
+line server.log "Successfully rotated X.509 CA"
 line server.log "JWT key prepared"
 line server.log "JWT key activated"
 line server.log "Starting Server APIs" tcp
@@ -63,6 +64,8 @@ line server.log "Signed X509 SVID" spiffe://example.org/web
 line agent.log "SVID updated" "$entry"
 "$agent" api fetch x509 -socketPath agent.sock > /dev/null
 line agent.log "Fetched X.509 SVID" spiffe://example.org/web
+"$server" x509 mint -socketPath api.sock -spiffeID spiffe://example.org/minted > /dev/null
+line server.log "Signed X509 SVID" spiffe://example.org/minted
 "$server" entry delete -socketPath api.sock -entryID "$entry" > /dev/null
 line agent.log "Entry removed" "$entry"
 "$agent" api fetch x509 -socketPath agent.sock > /dev/null 2>&1 || true
@@ -92,5 +95,10 @@ line_now server.log "Agent deleted"
 
 kill "$server_pid"
 wait "$server_pid"
-line_now server.log "Server APIs have stopped" > /dev/null
+for network in tcp unix; do
+    line_now server.log "Stopping Server APIs" "$network"
+    line_now server.log "Attempting graceful stop" "$network"
+    line_now server.log "Graceful stop successful" "$network"
+    line_now server.log "Server APIs have stopped" "$network"
+done
 line_now server.log "Server stopped gracefully"

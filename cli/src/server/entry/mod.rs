@@ -10,13 +10,11 @@ mod update;
 
 use std::{fmt::Write as _, io::Write};
 
+use signet_daemon::log::code_name;
 use signet_proto::spire::api::types::{Entry, Status};
 
 use super::{Verb, parse};
-use crate::{
-    grpc::code_name,
-    output::{Streams, Text, text},
-};
+use crate::output::{Streams, Text, text};
 
 /// The commands of `signet server entry`.
 #[derive(Debug, clap::Subcommand)]

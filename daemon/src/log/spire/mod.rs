@@ -44,6 +44,8 @@ pub(super) enum Name {
     Socket(&'static str, &'static str),
     /// Ours and SPIRE's, of a list of texts.
     List(&'static str, &'static str),
+    /// Ours and SPIRE's, of gRPC's number of a code, which Go's text has as a word.
+    Code(&'static str, &'static str),
     /// Ours, SPIRE's, and how SPIRE begins its value.
     Begun(&'static str, &'static str, &'static str),
     /// SPIRE has no such field.
@@ -79,6 +81,7 @@ impl Name {
             | Self::Moment(ours, _)
             | Self::Socket(ours, _)
             | Self::List(ours, _)
+            | Self::Code(ours, _)
             | Self::Begun(ours, ..)
             | Self::Left(ours) => ours,
         }
@@ -212,6 +215,7 @@ const OF_AUTHORITY: &[Name] = &[
     Name::Moment("issued_at", "issued_at"),
     Name::Moment("expires_at", "expiration"),
 ];
+const OF_STATUS_CODE: &[Name] = &[Name::Code("status_code", "status_code")];
 const OF_SYNC: &[Name] = &[Name::Begun(
     "error",
     "error",
@@ -262,6 +266,8 @@ const EVENTS: &[Event] = &[
     of(API, DEBUG, "federated_bundle_updated", "Federated bundle updated").with(OF_BUNDLE),
     of(CA, INFO, "jwt_key_activated", "JWT key activated").with(OF_AUTHORITY),
     of(CA, INFO, "jwt_key_prepared", "JWT key prepared").with(OF_AUTHORITY),
+    of(MANAGER, ERROR, "jwt_svid_call_failed", "Failed to fetch JWT SVID").with(OF_STATUS_CODE)
+        .alone(),
     of(ENDPOINTS, DEBUG, "jwt_svid_fetched", "Fetched JWT SVID").with(OF_RPC).always(REGISTERED),
     of(ENDPOINTS, ERROR, "jwt_svid_not_fetched", "Could not fetch JWT-SVID").with(OF_NO_TOKEN)
         .always(REGISTERED),
@@ -272,6 +278,8 @@ const EVENTS: &[Event] = &[
     of(ATTESTOR, INFO, "node_attested", "Node attestation was successful").with(OF_NODE),
     of("workload_attestor", DEBUG, "process_attested", "PID attested to have selectors")
         .with(OF_PROCESS),
+    of(ENDPOINTS, INFO, "server_api_drained", "Graceful stop successful").alone(),
+    of(ENDPOINTS, INFO, "server_api_draining", "Attempting graceful stop").alone(),
     of(ENDPOINTS, INFO, "server_api_starting", "Starting Server APIs"),
     of(ENDPOINTS, INFO, "server_api_stopped", "Server APIs have stopped"),
     of(ENDPOINTS, INFO, "server_api_stopping", "Stopping Server APIs"),

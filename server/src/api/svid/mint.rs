@@ -18,7 +18,10 @@ use tracing::info;
 
 use super::{SvidService, check_audience, jwt_svid, seconds, x509_svid};
 use crate::{
-    api::status::{bad_csr, invalid},
+    api::{
+        name,
+        status::{bad_csr, invalid},
+    },
     ca::{Ca, Jti, JwtSvidRequest, X509SvidRequest},
 };
 
@@ -36,7 +39,10 @@ impl SvidService {
             let csr = csr::parse(&request.csr).map_err(bad_csr)?;
             let id = requested_id(&csr, ca.trust_domain())?;
             check_dns_names(&csr.dns_names)?;
-            let dns_name = csr.dns_names.join(",");
+            let said = Said {
+                dns_name: csr.dns_names.join(","),
+                subject: name::of_der(&csr.subject_der),
+            };
             let request = X509SvidRequest {
                 id: id.clone(),
                 spki_der: csr.spki_der,
@@ -44,13 +50,14 @@ impl SvidService {
                 dns_names: csr.dns_names,
                 subject: Some(csr.subject_der).filter(|subject| *subject != EMPTY_NAME),
             };
-            Ok::<_, Status>((id, dns_name, ca.sign_x509(&request, now)?))
+            Ok::<_, Status>((id, said, ca.sign_x509(&request, now)?))
         };
-        let (id, dns_name, svid) = self.ca.off_worker(work).await??;
+        let (id, said, svid) = self.ca.off_worker(work).await??;
         info!(
             name: "x509_svid_signed",
             spiffe_id = %id,
-            dns_name,
+            dns_name = said.dns_name,
+            subject = said.subject,
             serial = %svid.serial,
             expires_at = %Moment(svid.not_after),
             "minted an X509-SVID"
@@ -63,6 +70,7 @@ impl SvidService {
         request: MintJwtsvidRequest,
         now: SystemTime,
     ) -> Result<types::Jwtsvid, Status> {
+        self.ca.issues_jwt_svids()?;
         let id = id::from_proto(request.id.as_ref())
             .map_err(|error| invalid(format!("invalid SPIFFE ID: {error}")))?;
         check_id(&id, self.ca.trust_domain())?;
@@ -85,6 +93,12 @@ impl SvidService {
         );
         Ok(jwt_svid(&id, svid, ""))
     }
+}
+
+/// What the log says of the names in a request.
+struct Said {
+    dns_name: String,
+    subject: String,
 }
 
 fn requested_id(csr: &CertificateRequest, trust_domain: &TrustDomain) -> Result<SpiffeId, Status> {

@@ -155,6 +155,7 @@ impl SvidService {
         request: NewJwtsvidRequest,
         now: SystemTime,
     ) -> Result<types::Jwtsvid, Status> {
+        self.ca.issues_jwt_svids()?;
         check_audience(&request.audience)?;
         let entry = self.entry(agent, &request.entry_id, now)?;
         let asked = JwtSvidRequest {

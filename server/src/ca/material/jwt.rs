@@ -108,7 +108,7 @@ impl Material for JwtMaterial {
         );
     }
 
-    fn log_activated(authority: &Authority<Self>, _settings: &RotationSettings) {
+    fn log_activated(authority: &Authority<Self>, _settings: &RotationSettings, _now: SystemTime) {
         info!(
             name: "jwt_key_activated",
             authority_id = authority.id,

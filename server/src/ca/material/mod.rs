@@ -66,7 +66,7 @@ pub(super) trait Material: Debug + Send + Sync + Sized + 'static {
     fn log_prepared(authority: &Authority<Self>);
 
     /// Says that the authority signs from now on.
-    fn log_activated(authority: &Authority<Self>, settings: &RotationSettings);
+    fn log_activated(authority: &Authority<Self>, settings: &RotationSettings, now: SystemTime);
 }
 
 /// Why a key makes no authority.

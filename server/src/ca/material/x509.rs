@@ -188,7 +188,8 @@ impl Material for X509Material {
         );
     }
 
-    fn log_activated(authority: &Authority<Self>, settings: &RotationSettings) {
+    fn log_activated(authority: &Authority<Self>, settings: &RotationSettings, now: SystemTime) {
+        let left = authority.lifetime.not_after.duration_since(now);
         info!(
             name: "x509_ca_activated",
             authority_id = authority.id,
@@ -201,6 +202,7 @@ impl Material for X509Material {
         debug!(
             name: "x509_ca_rotated",
             trust_domain_id = %settings.trust_domain.id_string(),
+            ttl = left.unwrap_or_default().as_secs_f64(),
             "the X.509 authority in use is another one"
         );
     }

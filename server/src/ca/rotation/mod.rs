@@ -156,7 +156,7 @@ impl Rotation {
                     let authority = self.make::<M>(slot, now).await?;
                     self.prepare(authority).await?;
                 }
-                Step::Activate => self.activate::<M>().await?,
+                Step::Activate => self.activate::<M>(now).await?,
                 Step::Nothing { .. } => break,
             }
         }
@@ -189,14 +189,14 @@ impl Rotation {
             .await
     }
 
-    async fn activate<M: Material>(&mut self) -> Result<(), RotationError> {
+    async fn activate<M: Material>(&mut self, now: SystemTime) -> Result<(), RotationError> {
         let mut next = Authorities::clone(&self.authorities.borrow());
         let slots = M::slots_mut(&mut next);
         *slots = slots.activated();
         let active = slots.active.clone();
         self.save(next).await?;
         if let Some(active) = active {
-            M::log_activated(&active, &self.settings);
+            M::log_activated(&active, &self.settings, now);
         }
         Ok(())
     }
