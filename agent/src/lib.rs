@@ -22,6 +22,7 @@ mod workload;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,8 +39,8 @@ use tracing::info;
 
 pub use config::{Config, RunFlags};
 
+use api::AdminApi;
 use cache::{Cache, Restored};
-use config::Admin;
 use disk_cache::DiskCache;
 use node::Node;
 use rotation::Rotation;
@@ -76,6 +77,7 @@ pub async fn run(config: Current<Config>, shutdown: CancellationToken) -> anyhow
 /// Takes up what an earlier run has left, serves it if it can be served, and connects. An agent
 /// that has nothing to serve gets the node attested first.
 async fn start(config: Config, tasks: &mut Tasks, status: Status) -> anyhow::Result<()> {
+    let started = clock::now();
     let Start {
         mut node,
         disk_cache,
@@ -98,7 +100,16 @@ async fn start(config: Config, tasks: &mut Tasks, status: Status) -> anyhow::Res
             disk_cache.keep(cache, identity, stop)
         });
     }
-    serve(&config, &cache, &status, tasks);
+    let delegates = config.admin.as_ref().map(|admin| admin.delegates.clone());
+    let api = AdminApi {
+        cache: cache.clone(),
+        attestors: attestors(&config),
+        delegates: Arc::new(delegates.unwrap_or_default()),
+        identity: node.identity(),
+        status: status.clone(),
+        started,
+    };
+    serve(&config, api, tasks);
     connect(&config, cache, node, status, tasks);
     Ok(())
 }
@@ -143,19 +154,21 @@ fn restore(config: &Config, status: &Status) -> anyhow::Result<Start> {
     })
 }
 
-/// Starts what workloads and delegates ask; each socket opens once the cache is filled.
-fn serve(config: &Config, cache: &Cache, status: &Status, tasks: &mut Tasks) {
+fn attestors(config: &Config) -> Attestors {
     let unix = &config.unix;
     let discovery = Discovery::from_settings(unix.discover_workload_path, unix.workload_size_limit);
-    let attestors = Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(discovery))]);
-    if let Some(admin) = config.admin.clone() {
-        let (cache, attestors) = (cache.clone(), attestors.clone());
-        tasks.spawn("admin API", |stop| {
-            serve_delegates(admin, cache, attestors, stop)
-        });
+    Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(discovery))])
+}
+
+/// Starts what workloads and administrators ask; each socket opens once the cache is filled.
+fn serve(config: &Config, api: AdminApi, tasks: &mut Tasks) {
+    let (path, probed) = (config.socket_path.clone(), api.status.clone());
+    let (cache, attestors) = (api.cache.clone(), api.attestors.clone());
+    let settings = config.api.clone();
+    if let Some(admin) = &config.admin {
+        let path = admin.socket_path.clone();
+        tasks.spawn("admin API", |stop| serve_admin(path, api, stop));
     }
-    let (path, probed) = (config.socket_path.clone(), status.clone());
-    let (cache, settings) = (cache.clone(), config.api.clone());
     tasks.spawn("Workload API", |stop| {
         serve_workloads(path, cache, attestors, settings, stop)
     });
@@ -195,17 +208,12 @@ async fn serve_workloads(
     Ok(api::serve(socket, cache, attestors, settings, stop).await?)
 }
 
-async fn serve_delegates(
-    admin: Admin,
-    cache: Cache,
-    attestors: Attestors,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    if !filled(&cache, &stop).await? {
+async fn serve_admin(path: PathBuf, api: AdminApi, stop: CancellationToken) -> anyhow::Result<()> {
+    if !filled(&api.cache, &stop).await? {
         return Ok(());
     }
-    let socket = UnixSocket::bind(&admin.socket_path, OPEN_TO_OWNER)?;
-    Ok(api::serve_delegates(socket, cache, attestors, admin.delegates, stop).await?)
+    let socket = UnixSocket::bind(&path, OPEN_TO_OWNER)?;
+    Ok(api::serve_admin(socket, api, stop).await?)
 }
 
 /// Waits until there is something to serve; `false` if the agent is told to stop before.

@@ -1,6 +1,11 @@
 //! What the agent tells its health checks: whether it has an SVID, and whether it is up to date.
 
-use std::{error::Error, fmt};
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use signet_daemon::{
     health::{Flag, Health, State},
@@ -15,6 +20,16 @@ pub(crate) struct Status {
     svid: Flag,
     sync: Flag,
     api: Flag,
+    last_sync: Arc<Mutex<LastSync>>,
+}
+
+/// When the cache was last what the server says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastSync {
+    Never,
+    At(SystemTime),
+    /// It is: the server tells each change as it comes.
+    Now,
 }
 
 impl Status {
@@ -24,6 +39,7 @@ impl Status {
             svid: health.flag("agent.svid"),
             sync: health.flag("agent.sync"),
             api: health.flag("agent.workload_api"),
+            last_sync: Arc::new(Mutex::new(LastSync::Never)),
         }
     }
 
@@ -43,8 +59,30 @@ impl Status {
     }
 
     /// The cache is what the server says.
-    pub(crate) fn synced(&self) {
+    pub(crate) fn synced(&self, last: LastSync) {
         self.sync.set(State::well());
+        self.set_last_sync(last);
+    }
+
+    /// The server's stream of changes has ended.
+    pub(crate) fn followed_until(&self, now: SystemTime) {
+        if self.last_sync() == LastSync::Now {
+            self.set_last_sync(LastSync::At(now));
+        }
+    }
+
+    pub(crate) fn last_sync(&self) -> LastSync {
+        *self
+            .last_sync
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_last_sync(&self, last: LastSync) {
+        *self
+            .last_sync
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = last;
     }
 
     /// The cache may be out of date; what is in it is served on.

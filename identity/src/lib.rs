@@ -13,6 +13,7 @@ pub mod id;
 mod json;
 pub mod jwt;
 pub mod selector;
+pub mod summary;
 #[cfg(test)]
 mod testing;
 pub mod tls;

@@ -10,6 +10,7 @@
     reason = "tests, and the helpers of tests"
 )]
 
+mod admin;
 mod cli;
 mod demo;
 mod deploy;

@@ -1,7 +1,8 @@
-//! The agent's own gRPC services on Unix sockets: the SPIFFE Workload API, and for delegates
-//! SPIRE's DelegatedIdentity API. Who a caller is, the kernel says (see `workload`); what it gets,
-//! the cache says.
+//! The agent's own gRPC services on Unix sockets: the SPIFFE Workload API, and on the admin socket
+//! SPIRE's DelegatedIdentity API, Debug and Logger. Who a caller is, the kernel says (see
+//! `workload`); what it gets, the cache says.
 
+mod admin;
 mod delegated;
 mod follow;
 mod status;
@@ -15,7 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-pub(crate) use delegated::serve_delegates;
+pub(crate) use admin::{AdminApi, serve_admin};
 pub(crate) use workload::{ProbeError, Settings, probe, serve};
 
 /// Lets a server that was told to stop finish what it does, for a while.

@@ -4,7 +4,8 @@
 //! means "keep it and come again", `InvalidArgument` means "do not come again" (SPIFFE Workload
 //! Endpoint §6).
 
-use signet_identity::{id::IdError, jwt, selector::SelectorError};
+use signet_daemon::log::LevelError;
+use signet_identity::{id::IdError, jwt, selector::SelectorError, x509::ProfileError};
 use tonic::Status;
 
 use crate::{cache, upstream::CallError, workload::AttestError};
@@ -57,6 +58,12 @@ pub(super) enum Refusal {
     /// The agent ends.
     #[error("the agent is shutting down")]
     Stopping,
+    /// The log level was not told or changed.
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    /// The agent's own certificates, which were good when they came.
+    #[error("the agent's SVID cannot be read: {0}")]
+    OwnSvid(#[source] ProfileError),
     /// An incubating profile that is switched off.
     #[error("the WIT profile is not supported")]
     NoWit,
@@ -73,12 +80,15 @@ impl From<Refusal> for Status {
             Refusal::Missing(_)
             | Refusal::BadId(_)
             | Refusal::BadToken(_)
+            | Refusal::Level(LevelError::Unspecified | LevelError::Unknown(_))
             | Refusal::Whom(_)
             | Refusal::BadSelectors(_) => Self::invalid_argument(message),
             Refusal::NoToken(error) => no_token(&error),
             Refusal::NotSigned | Refusal::TooManyStreams | Refusal::Late | Refusal::Stopping => {
                 Self::unavailable(message)
             }
+            Refusal::Level(LevelError::NoLog) => Self::failed_precondition(message),
+            Refusal::OwnSvid(_) => Self::internal(message),
             Refusal::NoWit => Self::unimplemented(message),
         }
     }

@@ -56,6 +56,13 @@ pub(crate) struct WorkloadUpdate {
     pub(crate) bundles: Arc<Bundles>,
 }
 
+/// How many SVIDs of workloads are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) x509_svids: usize,
+    pub(crate) jwt_svids: usize,
+}
+
 /// The agent's memory, a cheap handle.
 #[derive(Clone)]
 pub(crate) struct Cache {
@@ -199,6 +206,14 @@ impl Cache {
     /// be told, wrongly, that they have no identity.
     pub(crate) fn filled(&self) -> watch::Receiver<bool> {
         self.shared.filled.subscribe()
+    }
+
+    /// How many SVIDs are held.
+    pub(crate) fn count(&self) -> Count {
+        Count {
+            x509_svids: self.shared.state().identities().len(),
+            jwt_svids: self.shared.jwt.held().len(),
+        }
     }
 
     /// The entries that are known, with the revision they are known in.

@@ -16,7 +16,8 @@ use tracing::{debug, info, warn};
 use crate::{
     backoff::Backoff,
     cache::{Cache, Change},
-    status::Status,
+    clock,
+    status::{LastSync, Status},
     upstream::{CallError, Reason, Upstream},
 };
 
@@ -108,7 +109,7 @@ impl Sync {
         loop {
             match poll::changes(&self.upstream, &self.cache).await {
                 Ok(change) => {
-                    self.take_over(change);
+                    self.take_over(change, LastSync::At(clock::now()));
                     backoff.reset();
                     sleep(self.interval).await;
                 }
@@ -117,9 +118,9 @@ impl Sync {
         }
     }
 
-    fn take_over(&self, change: Change) {
+    fn take_over(&self, change: Change, last: LastSync) {
         self.cache.apply(change);
-        self.status.synced();
+        self.status.synced(last);
         if !self.heard.swap(true, Ordering::Relaxed) {
             info!("the first synchronization is complete");
         }

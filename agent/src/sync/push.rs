@@ -14,6 +14,8 @@ use tracing::error;
 use super::{Round, Sync};
 use crate::{
     cache::Change,
+    clock,
+    status::LastSync,
     upstream::{CallError, Feed},
 };
 
@@ -49,13 +51,15 @@ impl Sync {
             Err(error) => return Err(error),
         };
         let follow = self.follow(&mut feed, push);
-        tokio::select! {
+        let round = tokio::select! {
             round = follow => round,
             // The agent's SVID is a new one, and the server will not know the old one for long.
             _ = connections.changed() => Ok(Round::Again),
             // Asking again with the token is cheap and heals whatever was missed.
             () = sleep(LONGEST_WATCH) => Ok(Round::Again),
-        }
+        };
+        self.status.followed_until(clock::now());
+        round
     }
 
     async fn follow(
@@ -80,7 +84,7 @@ impl Sync {
             let token = part.resume_token.clone();
             pending = part.more;
             if let Some(change) = fold.add(part)? {
-                self.take_over(change);
+                self.take_over(change, LastSync::Now);
                 push.token = token;
                 push.advanced = true;
             }

@@ -1,8 +1,10 @@
 //! `signet agent …`: run an agent, and talk to one as a workload does.
 
+mod admin;
 mod fetch_jwt;
 mod fetch_x509;
 mod health;
+mod logger;
 mod svid;
 mod validate_jwt;
 mod watch;
@@ -32,6 +34,9 @@ pub(crate) enum Command {
     Validate(signet_agent::RunFlags),
     /// Determines agent health status
     Healthcheck(health::Healthcheck),
+    /// The level of the agent's log
+    #[command(subcommand)]
+    Logger(logger::Command),
     /// The Workload API, as a workload sees it
     #[command(subcommand)]
     Api(ApiCommand),
@@ -141,6 +146,9 @@ impl Command {
             Self::Run(flags) => daemon::run::<daemon::Agent>(&flags),
             Self::Validate(flags) => daemon::validate::<daemon::Agent, _, _>(&flags, streams),
             Self::Healthcheck(check) => check.execute(streams),
+            Self::Logger(logger::Command::Get(verb)) => verb.execute(streams),
+            Self::Logger(logger::Command::Set(verb)) => verb.execute(streams),
+            Self::Logger(logger::Command::Reset(verb)) => verb.execute(streams),
             Self::Api(ApiCommand::Fetch(fetch)) => match fetch.command {
                 None => fetch.x509.execute(streams),
                 Some(FetchCommand::X509(verb)) => verb.execute(streams),

@@ -49,6 +49,26 @@ pub(crate) const AGENT: SocketDefaults = SocketDefaults {
     endpoint_variable: Some(endpoint::VARIABLE),
 };
 
+/// An agent's admin socket, which has no place in the environment.
+pub(crate) const AGENT_ADMIN: &str = "/tmp/spire-agent/private/admin.sock";
+
+/// `-socketPath` of the commands that talk to an agent's admin socket.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct AdminSocketFlags {
+    /// The agent's admin socket
+    #[arg(long, alias = "socketPath", value_name = "PATH")]
+    socket_path: Option<PathBuf>,
+}
+
+impl AdminSocketFlags {
+    /// The socket to talk to.
+    pub(crate) fn resolve(&self, default: &str) -> anyhow::Result<Endpoint> {
+        let path = self.socket_path.as_deref();
+        let named = path.filter(|path| !path.as_os_str().is_empty());
+        of_flag(named.unwrap_or_else(|| Path::new(default)))
+    }
+}
+
 impl SocketFlags {
     /// The socket to talk to.
     pub(crate) fn resolve(&self, defaults: &SocketDefaults) -> anyhow::Result<Endpoint> {

@@ -6,8 +6,7 @@ use anyhow::Context as _;
 use signet_proto::spire::api::{
     server::agent::v1::{
         BanAgentRequest, CountAgentsRequest, DeleteAgentRequest, GetAgentRequest,
-        ListAgentsRequest, ListAgentsResponse, agent_client::AgentClient, count_agents_request,
-        list_agents_request,
+        agent_client::AgentClient, count_agents_request, list_agents_request,
     },
     types::{Agent, SelectorMatch, Spiffeid},
 };
@@ -15,7 +14,9 @@ use time::{OffsetDateTime, macros::format_description};
 
 use super::{
     Administer, Server, Verb,
+    attested::attested,
     parse::{self, Match},
+    purge,
 };
 use crate::{
     grpc::{self, DEADLINE},
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Ban(Verb<Ban>),
     /// Evicts an attested agent given its SPIFFE ID
     Evict(Verb<Evict>),
+    /// Purges expired agents that can attest again
+    Purge(Verb<purge::Purge>),
 }
 
 impl Command {
@@ -48,6 +51,7 @@ impl Command {
             Self::Show(verb) => verb.execute(streams),
             Self::Ban(verb) => verb.execute(streams),
             Self::Evict(verb) => verb.execute(streams),
+            Self::Purge(verb) => verb.execute(streams),
         }
     }
 }
@@ -184,22 +188,9 @@ impl Filter {
 
 impl Administer for List {
     async fn administer(self, server: &Server) -> anyhow::Result<Answer> {
-        let mut request = ListAgentsRequest {
-            filter: Some(self.filter.to_list()?),
-            output_mask: None,
-            page_size: PAGE,
-            page_token: String::new(),
-        };
+        let filter = self.filter.to_list()?;
         let mut client = AgentClient::new(server.connect().await?);
-        let mut response = ListAgentsResponse::default();
-        loop {
-            let page = grpc::call(DEADLINE, client.list_agents(request.clone())).await?;
-            response.agents.extend(page.agents);
-            if page.next_page_token.is_empty() {
-                break;
-            }
-            request.page_token = page.next_page_token;
-        }
+        let response = attested(&mut client, filter).await?;
         Answer::message(
             &response,
             "spire.api.server.agent.v1.ListAgentsResponse",
@@ -320,9 +311,6 @@ fn block(agent: &Agent) -> String {
     block.push('\n');
     block
 }
-
-/// Comfortably under the 4 MiB that one message may have.
-const PAGE: i32 = 1000;
 
 #[cfg(test)]
 mod tests {

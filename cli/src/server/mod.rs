@@ -1,12 +1,15 @@
 //! `signet server …`: run a server, and administer one over its admin socket.
 
 mod agent;
+mod attested;
 mod bundle;
 mod entry;
 mod health;
+mod logger;
 mod mint_jwt;
 mod mint_x509;
 pub(crate) mod parse;
+mod purge;
 mod token;
 mod ttl;
 
@@ -42,6 +45,9 @@ pub(crate) enum Command {
     /// Attested agents
     #[command(subcommand)]
     Agent(agent::Command),
+    /// The level of the server's log
+    #[command(subcommand)]
+    Logger(logger::Command),
     /// The server's own bundle and those of other trust domains
     #[command(subcommand)]
     Bundle(bundle::Command),
@@ -114,6 +120,9 @@ impl Command {
             Self::Entry(command) => command.execute(streams),
             Self::Token(token::Command::Generate(verb)) => verb.execute(streams),
             Self::Agent(command) => command.execute(streams),
+            Self::Logger(logger::Command::Get(verb)) => verb.execute(streams),
+            Self::Logger(logger::Command::Set(verb)) => verb.execute(streams),
+            Self::Logger(logger::Command::Reset(verb)) => verb.execute(streams),
             Self::Bundle(command) => command.execute(streams),
             Self::X509(X509Command::Mint(verb)) => verb.execute(streams),
             Self::Jwt(JwtCommand::Mint(verb)) => verb.execute(streams),

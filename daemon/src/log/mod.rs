@@ -15,6 +15,7 @@ use tracing_subscriber::{Registry, layer::SubscriberExt, reload};
 
 mod code;
 mod fields;
+mod levels;
 mod line;
 mod logrus;
 mod names;
@@ -26,6 +27,7 @@ mod threshold;
 mod time;
 
 pub use code::code_name;
+pub use levels::{LevelError, levels, reset_level, set_level, to_wire};
 use line::Lines;
 use names::Form;
 pub use names::{Format, Level, Manner, NameError};

@@ -10,7 +10,6 @@ pub(crate) mod entry;
 pub(crate) mod limit;
 pub(crate) mod local;
 mod matching;
-mod name;
 pub(crate) mod page;
 pub(crate) mod status;
 pub(crate) mod svid;

@@ -4,6 +4,7 @@
 use std::error::Error;
 
 use prost::Message as _;
+use signet_daemon::log::LevelError;
 use signet_identity::csr::CsrError;
 use signet_proto::{
     google::rpc,
@@ -30,6 +31,14 @@ pub(crate) fn invalid(message: impl Into<String>) -> Status {
 /// The caller sent a CSR that cannot be used.
 pub(crate) fn bad_csr(error: CsrError) -> Status {
     invalid(format!("malformed CSR: {error}"))
+}
+
+/// The log level was not told or changed.
+pub(super) fn level(error: LevelError) -> Status {
+    match error {
+        LevelError::NoLog => Status::failed_precondition(error.to_string()),
+        LevelError::Unspecified | LevelError::Unknown(_) => invalid(error.to_string()),
+    }
 }
 
 /// Something failed on our side: `what` for the log and the caller, `error` for the log alone.

@@ -22,6 +22,7 @@ use tracing::warn;
 use super::{delegate::Delegate, views};
 use crate::{
     api::{
+        admin::AdminApi,
         follow::{Follow, Listener as _, Messages, Patience, Step},
         status::Refusal,
     },
@@ -32,7 +33,7 @@ use crate::{
 
 /// The DelegatedIdentity API of one agent.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(in crate::api) struct Service {
     cache: Cache,
     attestors: Attestors,
     authorized: Arc<BTreeSet<SpiffeId>>,
@@ -41,16 +42,11 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(
-        cache: Cache,
-        attestors: Attestors,
-        authorized: BTreeSet<SpiffeId>,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub(in crate::api) fn new(api: &AdminApi, shutdown: CancellationToken) -> Self {
         Self {
-            cache,
-            attestors,
-            authorized: Arc::new(authorized),
+            cache: api.cache.clone(),
+            attestors: api.attestors.clone(),
+            authorized: Arc::clone(&api.delegates),
             streams: Shares::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
             shutdown,
         }

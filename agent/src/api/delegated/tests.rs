@@ -1,8 +1,8 @@
 //! The DelegatedIdentity API over a real socket, with this very process as the delegate.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use signet_daemon::socket::UnixSocket;
+use signet_daemon::{health::Health, socket::UnixSocket};
 use signet_identity::{
     entry::{Entry, Rights},
     selector::Selectors,
@@ -12,16 +12,19 @@ use signet_proto::spire::api::agent::delegatedidentity::v1::{
     SubscribeToX509sviDsResponse, delegated_identity_client::DelegatedIdentityClient,
 };
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Code, Streaming, transport::Channel};
 
-use super::serve_delegates;
 use crate::{
     api::{
+        AdminApi, serve_admin,
         testing::{cache_with, end, entry, next, selectors, sign_in},
         workload::probe,
     },
     cache::{Cache, Change},
+    clock,
+    status::Status,
     workload::{Attestors, Discovery, Unix, WorkloadAttestor},
 };
 
@@ -42,13 +45,15 @@ async fn admin() -> Admin {
     let attestors = Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(Discovery::Path))]);
     let delegates = BTreeSet::from([entry(1).spiffe_id]);
     let stop = CancellationToken::new();
-    TaskTracker::new().spawn(serve_delegates(
-        socket,
-        cache.clone(),
+    let api = AdminApi {
+        cache: cache.clone(),
         attestors,
-        delegates,
-        stop.clone(),
-    ));
+        delegates: Arc::new(delegates),
+        identity: watch::channel(None).1,
+        status: Status::new(&Health::new()),
+        started: clock::now(),
+    };
+    TaskTracker::new().spawn(serve_admin(socket, api, stop.clone()));
     let channel = probe::connect(&path).await.unwrap();
     Admin {
         cache,

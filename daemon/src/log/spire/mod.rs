@@ -272,6 +272,7 @@ const EVENTS: &[Event] = &[
     of(ENDPOINTS, ERROR, "jwt_svid_not_fetched", "Could not fetch JWT-SVID").with(OF_NO_TOKEN)
         .always(REGISTERED),
     of(API, DEBUG, "jwt_svid_signed", "Server CA successfully signed JWT SVID").with(OF_TOKEN),
+    of_api(INFO, "log_level_read", "GetLogger Called").alone(),
     of_api(INFO, "log_level_reset", "ResetLogLevel Called"),
     of_api(INFO, "log_level_set", "SetLogLevel Called").with(OF_LEVEL),
     of(ENDPOINTS, ERROR, "no_identity", "No identity issued").with(OF_DENIAL).always(UNREGISTERED),

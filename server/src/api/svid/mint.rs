@@ -7,7 +7,7 @@ use signet_identity::{
     SpiffeId, TrustDomain,
     csr::{self, CertificateRequest},
     entry::check_dns_name,
-    id,
+    id, summary,
 };
 use signet_proto::spire::api::{
     server::svid::v1::{MintJwtsvidRequest, MintX509svidRequest},
@@ -18,10 +18,7 @@ use tracing::info;
 
 use super::{SvidService, check_audience, jwt_svid, seconds, x509_svid};
 use crate::{
-    api::{
-        name,
-        status::{bad_csr, invalid},
-    },
+    api::status::{bad_csr, invalid},
     ca::{Ca, Jti, JwtSvidRequest, X509SvidRequest},
 };
 
@@ -41,7 +38,7 @@ impl SvidService {
             check_dns_names(&csr.dns_names)?;
             let said = Said {
                 dns_name: csr.dns_names.join(","),
-                subject: name::of_der(&csr.subject_der),
+                subject: summary::name(&csr.subject_der),
             };
             let request = X509SvidRequest {
                 id: id.clone(),

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Mutex};
 
-use signet_tests::testbed::{Agent, Bed, Run, my_user};
+use signet_tests::testbed::{Agent, Bed, Node, Run, my_user};
 
 use super::{Heard, Pair, Shell, known, unexplained};
 use crate::spire::stage::{self, Attestor, Maker, Stage, every, serves, workload};
@@ -49,6 +49,13 @@ const SOMEBODY: &[&str] = &[
     "spire-agent api validate jwt -audience a -svid $(WEB) -output json",
     "spire-agent api validate jwt -audience b -svid $(WEB)",
     "timeout 2 spire-agent api watch",
+    "spire-agent logger get -socketPath $ADMIN",
+    "spire-agent logger get -socketPath $ADMIN -output json",
+    "spire-agent logger set -socketPath $ADMIN",
+    "spire-agent logger set -socketPath $ADMIN -level loud",
+    "spire-agent logger set -socketPath $ADMIN -level warn",
+    "spire-agent logger get -socketPath $ADMIN -output json",
+    "spire-agent logger reset -socketPath $ADMIN",
     "spire-agent validate -config agent.conf",
     "spire-agent validate -config wrong.conf",
     "spire-agent validate -config nowhere.conf",
@@ -102,7 +109,14 @@ fn ask(maker: Maker) -> (Vec<Pair>, Heard) {
     };
     let bed = Bed::of(pair.server.server(), pair.agent.agent());
     let stage = Stage::set(&bed, pair, "");
-    let agent = stage.agent();
+    // It must not be where the Workload API's socket is, or below.
+    let apart = Bed::new();
+    let admin = apart.path("admin.sock").display().to_string();
+    let agent = stage.agent_with(&Node {
+        settings: &format!("admin_socket_path = \"{admin}\""),
+        ..Node::default()
+    });
+    agent.is_healthy();
     bed.write(
         "wrong.conf",
         "agent {\n  trust_domian = \"example.org\"\n}\n",
@@ -110,7 +124,8 @@ fn ask(maker: Maker) -> (Vec<Pair>, Heard) {
     let (mut pairs, mut heard) = (Vec::new(), Vec::new());
     let mut run = |script: &[&str]| {
         for line in script {
-            let [ours, theirs] = Maker::BOTH.map(|maker| shell(&agent, maker, line));
+            let [ours, theirs] =
+                Maker::BOTH.map(|maker| shell(&agent, maker, &format!("ADMIN={admin}; {line}")));
             heard.push(((*line).to_owned(), theirs.clone()));
             let line = (*line).to_owned();
             pairs.push(Pair { line, ours, theirs }.masked());
