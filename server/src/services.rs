@@ -1,7 +1,7 @@
 //! All services of the API, and the two places where they are served: TLS for agents and remote
 //! administrators, the Unix socket for local ones.
 
-use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use signet_daemon::socket::PeerStream;
@@ -83,13 +83,11 @@ impl Services {
     {
         let mut server = remote_server().layer(self.authorize.clone());
         let router = server.add_routes(self.shared(&stop));
-        async move {
-            let stopping = place.stopping(stop);
-            let served = router.serve_with_incoming_shutdown(connections, stopping);
-            served.await?;
-            place.stopped();
-            Ok(())
-        }
+        let stopping = stop.clone().cancelled_owned();
+        place.serve(
+            router.serve_with_incoming_shutdown(connections, stopping),
+            stop,
+        )
     }
 
     /// Serves the local socket until told to stop.
@@ -116,13 +114,11 @@ impl Services {
             .add_service(health);
         let mut server = server().layer(self.authorize.clone());
         let router = server.add_routes(routes);
-        async move {
-            let stopping = place.stopping(stop);
-            let served = router.serve_with_incoming_shutdown(connections, stopping);
-            served.await?;
-            place.stopped();
-            Ok(())
-        }
+        let stopping = stop.clone().cancelled_owned();
+        place.serve(
+            router.serve_with_incoming_shutdown(connections, stopping),
+            stop,
+        )
     }
 
     /// What is served in both places.
@@ -184,14 +180,32 @@ impl Place {
         info!(name: "server_api_starting", address, network, "Starting Server APIs");
     }
 
-    /// Ends when the API is to be closed, and says so.
-    fn stopping(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
-        let Self { network, address } = self.clone();
-        async move {
-            stop.cancelled().await;
-            info!(name: "server_api_stopping", address, network, "closing the API");
-            info!(name: "server_api_draining", address, network, "letting calls end");
+    /// Serves to its end, and says what it is at: that it stops before its connections know.
+    async fn serve<S>(self, serving: S, stop: CancellationToken) -> anyhow::Result<()>
+    where
+        S: Future<Output = Result<(), tonic::transport::Error>>,
+    {
+        let mut serving = pin!(serving);
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            served = &mut serving => Some(served),
+        };
+        match ended {
+            Some(served) => served?,
+            None => {
+                self.stopping();
+                serving.await?;
+            }
         }
+        self.stopped();
+        Ok(())
+    }
+
+    fn stopping(&self) {
+        let Self { network, address } = self;
+        info!(name: "server_api_stopping", address, network, "closing the API");
+        info!(name: "server_api_draining", address, network, "letting calls end");
     }
 
     fn stopped(&self) {
