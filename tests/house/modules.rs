@@ -106,7 +106,18 @@ fn no_two_modules_of_a_crate_import_one_another_even_in_a_round() {
 #[test]
 fn no_two_files_of_a_folder_import_one_another_even_in_a_round() {
     let sources = ROOMS.iter().map(|(room, _)| root().join(room).join("src"));
-    let circles = sources.flat_map(|source| folders(&source)).map(|folder| {
+    let folders = sources.flat_map(|source| {
+        let folders = folders(&source);
+        folders.into_iter().map(move |folder| {
+            let inside = folder
+                .strip_prefix(&source)
+                .expect("a folder of this crate");
+            let modules = inside.iter().map(|name| name.to_string_lossy());
+            (modules.collect::<Vec<_>>().join("::"), folder.clone())
+        })
+    });
+    let circles = folders.map(|(module, folder)| {
+        let within = |code: &str| within(code, &module);
         let rest = in_a_round(files_of(&folder, &folder.join("mod.rs"), within));
         (folder, rest)
     });
@@ -175,9 +186,17 @@ fn files_of(source: &Path, root: &Path, prepare: impl Fn(&str) -> String) -> Vec
     shipped_files(source).into_iter().map(file).collect()
 }
 
-/// A text in which the root is that of its folder: what it names from the crate's is elsewhere.
-fn within(code: &str) -> String {
-    code.replace("crate::", "elsewhere::")
+/// A text in which the root is this folder's module: what it names from the crate's is elsewhere,
+/// but for what leads back here.
+fn within(code: &str, module: &str) -> String {
+    let here = format!("crate::{module}::");
+    let trees = code.split("use ").skip(1);
+    let trees = trees.filter_map(|statement| statement.split(';').next());
+    let paths = trees.flat_map(paths);
+    let back: String = paths
+        .filter_map(|path| Some(format!("\ncrate::{}", path.strip_prefix(&here)?)))
+        .collect();
+    code.replace("crate::", "elsewhere::") + &back
 }
 
 /// Every folder below this one.
@@ -299,4 +318,12 @@ fn an_import_is_seen_in_every_form() {
         imports(&deeper, &brought),
         BTreeSet::from(["ca".to_owned()])
     );
+}
+
+#[test]
+fn an_import_from_beside_is_seen_in_every_form() {
+    let text = "use super::door;\nuse crate::{\n    api::{admin::Admin, status},\n    cache,\n};\n";
+    let seen = imports(&from_the_root(&within(text, "api"), 1), &BTreeMap::new());
+    let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
+    assert_eq!(seen, ["admin", "door", "status"]);
 }

@@ -50,7 +50,12 @@ pub(crate) async fn serve_admin(
         network = "unix",
         "serving the admin API on {path}"
     );
-    let delegated = delegated::Service::new(&api, shutdown.clone());
+    let delegated = delegated::Service::new(
+        api.cache.clone(),
+        api.attestors.clone(),
+        Arc::clone(&api.delegates),
+        shutdown.clone(),
+    );
     let delegated =
         DelegatedIdentityServer::new(delegated).max_decoding_message_size(LARGEST_REQUEST);
     let server = Server::builder()

@@ -22,7 +22,6 @@ use tracing::warn;
 use super::{delegate::Delegate, views};
 use crate::{
     api::{
-        admin::AdminApi,
         follow::{Follow, Listener as _, Messages, Patience, Step},
         status::Refusal,
     },
@@ -42,11 +41,16 @@ pub(in crate::api) struct Service {
 }
 
 impl Service {
-    pub(in crate::api) fn new(api: &AdminApi, shutdown: CancellationToken) -> Self {
+    pub(in crate::api) fn new(
+        cache: Cache,
+        attestors: Attestors,
+        authorized: Arc<BTreeSet<SpiffeId>>,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
-            cache: api.cache.clone(),
-            attestors: api.attestors.clone(),
-            authorized: Arc::clone(&api.delegates),
+            cache,
+            attestors,
+            authorized,
             streams: Shares::new(MOST_STREAMS, MOST_STREAMS_PER_USER),
             shutdown,
         }
