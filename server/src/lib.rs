@@ -45,7 +45,7 @@ pub use config::{Config, RunFlags};
 use directory::Directory;
 use housekeeping::Housekeeping;
 use listener::TlsListener;
-use services::{Place, Services};
+use services::{ApiAddress, Services};
 use store::Store;
 
 /// Runs the server until `shutdown` is cancelled or a task of it fails.
@@ -104,14 +104,19 @@ async fn start(current: Current<Config>, tasks: &mut Tasks) -> anyhow::Result<()
     let services = Services::new(backend, live, Instant::now());
     let (handshakes, connections) = listener.split();
     tasks.spawn("TLS acceptor", |stop| handshakes.run(stop));
-    let place = Place::tcp(config.bind);
-    place.starting();
+    let address = ApiAddress::tcp(config.bind);
+    address.starting();
     tasks.spawn("agent listener", |stop| {
-        services.remote(connections, place, stop)
+        services.remote(connections, address, stop)
     });
-    let (admin, place) = (sockets.admin.incoming(), Place::unix(&config.socket_path));
-    place.starting();
-    tasks.spawn("admin listener", |stop| services.local(admin, place, stop));
+    let (admin, address) = (
+        sockets.admin.incoming(),
+        ApiAddress::unix(&config.socket_path),
+    );
+    address.starting();
+    tasks.spawn("admin listener", |stop| {
+        services.local(admin, address, stop)
+    });
     if let Some(listener) = sockets.health {
         tasks.spawn("health listener", |stop| listener.serve(stop));
     }

@@ -75,7 +75,7 @@ impl Services {
     pub(crate) fn remote<C>(
         &self,
         connections: C,
-        place: Place,
+        address: ApiAddress,
         stop: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<C>
     where
@@ -84,7 +84,7 @@ impl Services {
         let mut server = remote_server().layer(self.authorize.clone());
         let router = server.add_routes(self.shared(&stop));
         let stopping = stop.clone().cancelled_owned();
-        place.serve(
+        address.serve(
             router.serve_with_incoming_shutdown(connections, stopping),
             stop,
         )
@@ -94,7 +94,7 @@ impl Services {
     pub(crate) fn local<C>(
         &self,
         connections: C,
-        place: Place,
+        address: ApiAddress,
         stop: CancellationToken,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + use<C>
     where
@@ -115,7 +115,7 @@ impl Services {
         let mut server = server().layer(self.authorize.clone());
         let router = server.add_routes(routes);
         let stopping = stop.clone().cancelled_owned();
-        place.serve(
+        address.serve(
             router.serve_with_incoming_shutdown(connections, stopping),
             stop,
         )
@@ -155,12 +155,12 @@ impl Services {
 
 /// Where the API is served, as the log names it.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct ApiAddress {
     network: &'static str,
     address: String,
 }
 
-impl Place {
+impl ApiAddress {
     pub(crate) fn tcp(address: SocketAddr) -> Self {
         Self {
             network: "tcp",

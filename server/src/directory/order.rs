@@ -30,15 +30,15 @@ pub(super) struct Given;
 
 /// Entries in the order of a SPIFFE ID that stands in them, and of their ids below that.
 #[derive(Debug)]
-pub(super) struct Index<K>(BTreeSet<Placed<K>>);
+pub(super) struct Index<K>(BTreeSet<Indexed<K>>);
 
 impl<K: Key> Index<K> {
     pub(super) fn insert(&mut self, entry: &Arc<Entry>) {
-        self.0.insert(Placed::new(entry));
+        self.0.insert(Indexed::new(entry));
     }
 
     pub(super) fn remove(&mut self, entry: &Arc<Entry>) {
-        self.0.remove(&Placed::new(entry));
+        self.0.remove(&Indexed::new(entry));
     }
 
     /// The entries with this SPIFFE ID, in the order of their ids, those after `after`.
@@ -47,10 +47,10 @@ impl<K: Key> Index<K> {
         id: &SpiffeId,
         after: Option<&EntryId>,
     ) -> impl Iterator<Item = &Arc<Entry>> {
-        let start: &dyn Place = &Position(id, after);
+        let start: &dyn Positioned = &Position(id, after);
         self.0
-            .range::<dyn Place + '_, _>((Bound::Excluded(start), Bound::Unbounded))
-            .map(|placed| &placed.entry)
+            .range::<dyn Positioned + '_, _>((Bound::Excluded(start), Bound::Unbounded))
+            .map(|indexed| &indexed.entry)
             .take_while(move |entry| K::of(entry) == id)
     }
 }
@@ -100,12 +100,12 @@ impl Borrow<EntryId> for ById {
 }
 
 /// An entry in an [`Index`].
-struct Placed<K> {
+struct Indexed<K> {
     entry: Arc<Entry>,
     key: PhantomData<K>,
 }
 
-impl<K> Placed<K> {
+impl<K> Indexed<K> {
     fn new(entry: &Arc<Entry>) -> Self {
         Self {
             entry: Arc::clone(entry),
@@ -114,14 +114,14 @@ impl<K> Placed<K> {
     }
 }
 
-impl<K> fmt::Debug for Placed<K> {
+impl<K> fmt::Debug for Indexed<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.entry.id.fmt(f)
     }
 }
 
-/// Something that has a place in an [`Index`]: an entry, or where to start looking.
-trait Place {
+/// Something that has a position in an [`Index`]: an entry, or where to start looking.
+trait Positioned {
     /// Nothing stands before every id.
     fn position(&self) -> (&SpiffeId, Option<&EntryId>);
 }
@@ -129,60 +129,60 @@ trait Place {
 /// Where to start looking.
 struct Position<'a>(&'a SpiffeId, Option<&'a EntryId>);
 
-impl Place for Position<'_> {
+impl Positioned for Position<'_> {
     fn position(&self) -> (&SpiffeId, Option<&EntryId>) {
         (self.0, self.1)
     }
 }
 
-impl<K: Key> Place for Placed<K> {
+impl<K: Key> Positioned for Indexed<K> {
     fn position(&self) -> (&SpiffeId, Option<&EntryId>) {
         (K::of(&self.entry), Some(&self.entry.id))
     }
 }
 
-impl<'a, K: Key + 'a> Borrow<dyn Place + 'a> for Placed<K> {
-    fn borrow(&self) -> &(dyn Place + 'a) {
+impl<'a, K: Key + 'a> Borrow<dyn Positioned + 'a> for Indexed<K> {
+    fn borrow(&self) -> &(dyn Positioned + 'a) {
         self
     }
 }
 
-impl Ord for dyn Place + '_ {
+impl Ord for dyn Positioned + '_ {
     fn cmp(&self, other: &Self) -> Ordering {
         self.position().cmp(&other.position())
     }
 }
 
-impl PartialOrd for dyn Place + '_ {
+impl PartialOrd for dyn Positioned + '_ {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for dyn Place + '_ {
+impl PartialEq for dyn Positioned + '_ {
     fn eq(&self, other: &Self) -> bool {
         self.position() == other.position()
     }
 }
 
-impl Eq for dyn Place + '_ {}
+impl Eq for dyn Positioned + '_ {}
 
-impl<K: Key> Ord for Placed<K> {
+impl<K: Key> Ord for Indexed<K> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.position().cmp(&other.position())
     }
 }
 
-impl<K: Key> PartialOrd for Placed<K> {
+impl<K: Key> PartialOrd for Indexed<K> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<K: Key> PartialEq for Placed<K> {
+impl<K: Key> PartialEq for Indexed<K> {
     fn eq(&self, other: &Self) -> bool {
         self.position() == other.position()
     }
 }
 
-impl<K: Key> Eq for Placed<K> {}
+impl<K: Key> Eq for Indexed<K> {}

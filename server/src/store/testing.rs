@@ -27,7 +27,7 @@ impl Store {
 }
 
 fn only<T>(written: Written<Vec<T>>) -> Written<T> {
-    let mut written = written.parts();
+    let mut written = written.opened();
     assert_eq!(written.value.len(), 1, "one answer for one question");
     Written::new(written.value.remove(0), written.change)
 }

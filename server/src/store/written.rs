@@ -62,19 +62,19 @@ impl Followed {
 
 const LAG: Duration = Duration::from_secs(10);
 
-/// Opened, for tests of what is written.
+/// What is in it, for tests of what is written.
 #[cfg(test)]
 #[derive(Debug)]
-pub(crate) struct Parts<T> {
+pub(crate) struct Opened<T> {
     pub(crate) value: T,
     pub(crate) change: ChangeId,
 }
 
 #[cfg(test)]
 impl<T> Written<T> {
-    pub(crate) fn parts(self) -> Parts<T> {
+    pub(crate) fn opened(self) -> Opened<T> {
         let Self { value, change } = self;
-        Parts { value, change }
+        Opened { value, change }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Attestation of real processes over real sockets: this test program, and children of it.
 
-mod door;
+mod test_socket;
 
 use std::{env, fs, io::Write as _, os::fd::AsFd as _, process::Command};
 
@@ -12,7 +12,7 @@ use signet_daemon::shares::Permit;
 
 use super::{unix::MOST_AT_ONCE_PER_USER, *};
 use crate::clock;
-use door::{CHILD, door};
+use test_socket::{CHILD, test_socket};
 
 fn attestors(discovery: Discovery) -> Attestors {
     Attestors::new(vec![WorkloadAttestor::Unix(Unix::new(discovery))])
@@ -37,9 +37,9 @@ fn path_of_this_program() -> String {
 
 #[tokio::test]
 async fn this_process_has_the_selectors_that_its_own_kernel_facts_say() {
-    let door = door();
-    let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
-    let stream = door.socket.accept().await;
+    let socket = test_socket();
+    let _client = tokio::net::UnixStream::connect(&socket.path).await.unwrap();
+    let stream = socket.listener.accept().await;
     let everything = attestors(Discovery::PathAndHash { limit: None });
     let workload = everything
         .attest(stream.peer(), clock::now())
@@ -66,9 +66,9 @@ async fn this_process_has_the_selectors_that_its_own_kernel_facts_say() {
 
 #[tokio::test]
 async fn without_discovery_there_is_nothing_about_the_executable() {
-    let door = door();
-    let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
-    let stream = door.socket.accept().await;
+    let socket = test_socket();
+    let _client = tokio::net::UnixStream::connect(&socket.path).await.unwrap();
+    let stream = socket.listener.accept().await;
     let workload = attestors(Discovery::Off)
         .attest(stream.peer(), clock::now())
         .await
@@ -79,9 +79,9 @@ async fn without_discovery_there_is_nothing_about_the_executable() {
 
 #[tokio::test]
 async fn an_executable_over_the_limit_is_refused() {
-    let door = door();
-    let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
-    let stream = door.socket.accept().await;
+    let socket = test_socket();
+    let _client = tokio::net::UnixStream::connect(&socket.path).await.unwrap();
+    let stream = socket.listener.accept().await;
     let small = attestors(Discovery::PathAndHash { limit: Some(1000) });
     let error = small.attest(stream.peer(), clock::now()).await.unwrap_err();
     assert!(
@@ -92,8 +92,8 @@ async fn an_executable_over_the_limit_is_refused() {
 
 #[tokio::test]
 async fn a_child_is_attested_as_itself() {
-    let door = door();
-    let (child, stream) = door.actor("wait").await;
+    let socket = test_socket();
+    let (child, stream) = socket.actor("wait").await;
     assert_eq!(stream.peer().pid, child.process.id());
     let workload = with_path()
         .attest(stream.peer(), clock::now())
@@ -104,8 +104,8 @@ async fn a_child_is_attested_as_itself() {
 
 #[tokio::test]
 async fn a_process_that_ended_after_it_connected_is_refused() {
-    let door = door();
-    let (mut child, stream) = door.actor("wait").await;
+    let socket = test_socket();
+    let (mut child, stream) = socket.actor("wait").await;
     child.process.kill().unwrap();
     child.process.wait().unwrap();
     let error = with_path()
@@ -117,8 +117,8 @@ async fn a_process_that_ended_after_it_connected_is_refused() {
 
 #[tokio::test]
 async fn a_zombie_is_refused() {
-    let door = door();
-    let (mut child, stream) = door.actor("wait").await;
+    let socket = test_socket();
+    let (mut child, stream) = socket.actor("wait").await;
     child.process.kill().unwrap();
     let id = Id::PIDFd(stream.peer().pidfd.as_fd());
     waitid(id, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).unwrap();
@@ -131,8 +131,8 @@ async fn a_zombie_is_refused() {
 
 #[tokio::test]
 async fn another_process_with_the_same_pid_is_refused() {
-    let door = door();
-    let (mut child, stream) = door.actor("wait").await;
+    let socket = test_socket();
+    let (mut child, stream) = socket.actor("wait").await;
     child.process.kill().unwrap();
     child.process.wait().unwrap();
     // As if this living process had been given the number of the one that ended.
@@ -146,8 +146,8 @@ async fn another_process_with_the_same_pid_is_refused() {
 
 #[tokio::test]
 async fn who_inherits_the_connection_of_an_ended_process_is_refused() {
-    let door = door();
-    let (mut child, stream) = door.actor("hand over").await;
+    let socket = test_socket();
+    let (mut child, stream) = socket.actor("hand over").await;
     with_path()
         .attest(stream.peer(), clock::now())
         .await
@@ -163,8 +163,8 @@ async fn who_inherits_the_connection_of_an_ended_process_is_refused() {
 
 #[tokio::test]
 async fn a_process_that_became_another_program_is_attested_as_that() {
-    let door = door();
-    let (mut child, stream) = door.actor("exec").await;
+    let socket = test_socket();
+    let (mut child, stream) = socket.actor("exec").await;
     let attestors = attestors(Discovery::PathAndHash { limit: None });
     let before = attestors.attest(stream.peer(), clock::now()).await.unwrap();
     child.cue();
@@ -182,10 +182,10 @@ async fn a_process_that_became_another_program_is_attested_as_that() {
 
 #[tokio::test]
 async fn a_path_that_a_user_has_mounted_over_is_no_selector() {
-    let door = door();
-    let trusted = door.file("trusted");
+    let socket = test_socket();
+    let trusted = socket.file("trusted");
     let unprivileged = ["--user", "--map-root-user", "--mount"];
-    let Some((_child, stream)) = door.mounted(&unprivileged, &trusted).await else {
+    let Some((_child, stream)) = socket.mounted(&unprivileged, &trusted).await else {
         return;
     };
     let attestors = attestors(Discovery::PathAndHash { limit: None });
@@ -202,9 +202,9 @@ async fn a_path_that_a_user_has_mounted_over_is_no_selector() {
 
 #[tokio::test]
 async fn a_path_in_mounts_that_an_administrator_made_is_the_selector() {
-    let door = door();
-    let inside = door.file("inside");
-    let Some((_child, stream)) = door.mounted(&["--mount"], &inside).await else {
+    let socket = test_socket();
+    let inside = socket.file("inside");
+    let Some((_child, stream)) = socket.mounted(&["--mount"], &inside).await else {
         return;
     };
     let workload = with_path()
@@ -217,15 +217,15 @@ async fn a_path_in_mounts_that_an_administrator_made_is_the_selector() {
 
 #[tokio::test]
 async fn a_file_that_was_replaced_while_it_runs_has_no_path() {
-    let door = door();
-    let path = door.path.with_file_name("old");
+    let socket = test_socket();
+    let path = socket.path.with_file_name("old");
     // By another process: a fork of this one could hold the file open for writing.
     let mut copy = Command::new("cp");
     copy.arg(env::current_exe().unwrap()).arg(&path);
     assert!(copy.status().unwrap().success());
     let mut command = Command::new(&path);
     command.args(CHILD);
-    let (_child, stream) = door.start(command, "wait").await;
+    let (_child, stream) = socket.start(command, "wait").await;
     fs::remove_file(&path).unwrap();
     // What the kernel would print, at a path that anybody can choose.
     let marked = format!("{} (deleted)", path.display());
@@ -243,8 +243,8 @@ async fn a_process_that_became_another_user_must_connect_anew() {
         eprintln!("skipped: only root can become somebody else");
         return;
     }
-    let door = door();
-    let (mut child, stream) = door.actor("become nobody").await;
+    let socket = test_socket();
+    let (mut child, stream) = socket.actor("become nobody").await;
     child.cue();
     child.wait_for("became nobody\n");
     let error = with_path()
@@ -256,9 +256,9 @@ async fn a_process_that_became_another_user_must_connect_anew() {
 
 #[tokio::test]
 async fn a_peer_of_another_pid_namespace_is_refused_with_the_remedy() {
-    let door = door();
-    let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
-    let stream = door.socket.accept().await;
+    let socket = test_socket();
+    let _client = tokio::net::UnixStream::connect(&socket.path).await.unwrap();
+    let stream = socket.listener.accept().await;
     let invisible = Peer {
         pid: 0,
         ..stream.peer().clone()
@@ -272,9 +272,9 @@ async fn a_peer_of_another_pid_namespace_is_refused_with_the_remedy() {
 
 #[tokio::test]
 async fn a_permit_that_never_comes_ends_with_the_deadline() {
-    let door = door();
-    let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
-    let stream = door.socket.accept().await;
+    let socket = test_socket();
+    let _client = tokio::net::UnixStream::connect(&socket.path).await.unwrap();
+    let stream = socket.listener.accept().await;
     let attestors = with_path();
     let permits = all_threads(&attestors, stream.peer().uid);
     tokio::time::pause();
@@ -288,9 +288,9 @@ async fn a_permit_that_never_comes_ends_with_the_deadline() {
 
 #[tokio::test]
 async fn what_the_kernel_and_memory_know_is_told_though_all_threads_of_the_user_hang() {
-    let door = door();
-    let _client = tokio::net::UnixStream::connect(&door.path).await.unwrap();
-    let stream = door.socket.accept().await;
+    let socket = test_socket();
+    let _client = tokio::net::UnixStream::connect(&socket.path).await.unwrap();
+    let stream = socket.listener.accept().await;
     let attestors = attestors(Discovery::Off);
     let asked = attestors.attest(stream.peer(), clock::now()).await.unwrap();
     let _permits = all_threads(&attestors, stream.peer().uid);

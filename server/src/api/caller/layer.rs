@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use super::{
     Caller, Denied, Granted, Promotion, Rules, TlsPeer,
-    log::{self, Standing},
+    log::{self, Authorization},
     methods::{known, only_local},
     shares::{InProgress, Shares},
 };
@@ -48,7 +48,7 @@ impl Authorize {
             return Err(Status::unimplemented(message));
         }
         let granted = self.judge(request).map_err(|denied| {
-            let scope = log::scope(request, Standing::NOBODY);
+            let scope = log::scope(request, Authorization::NOBODY);
             scope.run(|| denied.status(request))
         })?;
         let in_progress = self.shares.take(request)?;
@@ -73,7 +73,7 @@ impl Authorize {
                 false
             }
         };
-        log::scope(request, Standing::of(caller, listed))
+        log::scope(request, Authorization::of(caller, listed))
     }
 }
 

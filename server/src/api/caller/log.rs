@@ -11,7 +11,7 @@ use super::{Caller, Reason, TlsPeer};
 
 /// What SPIRE's log says with each line that is written on behalf of a caller, who is authorized as
 /// something and by some word.
-pub(super) fn scope<B>(request: &Request<B>, standing: Standing) -> Scope {
+pub(super) fn scope<B>(request: &Request<B>, authorization: Authorization) -> Scope {
     let uri = request.uri().clone();
     let peer = request.extensions().get::<TlsPeer>().cloned();
     let request_id = OnceLock::new();
@@ -20,8 +20,8 @@ pub(super) fn scope<B>(request: &Request<B>, standing: Standing) -> Scope {
         say("service", &service(uri.path()));
         say("method", &method(uri.path()));
         say("request_id", request_id.get_or_init(uuid::Uuid::new_v4));
-        say("authorized_as", &standing.authorized_as);
-        say("authorized_via", &standing.authorized_via);
+        say("authorized_as", &authorization.authorized_as);
+        say("authorized_via", &authorization.authorized_via);
         if let Some(peer) = &peer {
             say("caller_addr", &peer.address);
         }
@@ -33,12 +33,12 @@ pub(super) fn scope<B>(request: &Request<B>, standing: Standing) -> Scope {
 
 /// As what a caller is let in, and by which word.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Standing {
+pub(super) struct Authorization {
     authorized_as: &'static str,
     authorized_via: &'static str,
 }
 
-impl Standing {
+impl Authorization {
     /// Who is let in, if at all, as somebody.
     pub(super) const NOBODY: Self = Self::new("nobody", "");
 

@@ -27,7 +27,7 @@ async fn attest(store: &Store, attestation: Attestation) -> Attest {
         .attest_agent(attestation)
         .await
         .expect("attest")
-        .parts()
+        .opened()
         .value
 }
 
@@ -87,7 +87,7 @@ async fn a_banned_agent_cannot_attest_and_keeps_the_token_of_others_whole() {
             .ban_agent(id("/spire/agent/a"))
             .await
             .expect("ban")
-            .parts()
+            .opened()
             .value
     );
     token(&test.store, "secret").await;
@@ -105,7 +105,7 @@ async fn a_banned_agent_cannot_attest_and_keeps_the_token_of_others_whole() {
             .delete_agent(id("/spire/agent/a"))
             .await
             .expect("evict")
-            .parts()
+            .opened()
             .value
     );
     assert_eq!(attest(&test.store, again).await, Attest::Attested);
@@ -166,7 +166,7 @@ async fn a_renewed_serial_becomes_current_when_it_is_used() {
             .renew_agent(a.clone(), renewed.clone())
             .await
             .expect("renew")
-            .parts()
+            .opened()
             .value
     );
     assert_eq!(agents(&test.store).await[0].renewed, Some(renewed));
@@ -174,9 +174,9 @@ async fn a_renewed_serial_becomes_current_when_it_is_used() {
         test.store
             .promote_agent_serial(a.clone(), serial.to_owned())
     };
-    assert!(!promote("1").await.expect("promote").parts().value);
-    assert!(promote("2").await.expect("promote").parts().value);
-    assert!(!promote("2").await.expect("promote").parts().value);
+    assert!(!promote("1").await.expect("promote").opened().value);
+    assert!(promote("2").await.expect("promote").opened().value);
+    assert!(!promote("2").await.expect("promote").opened().value);
     let current = agents(&test.store).await.remove(0);
     assert_eq!(
         (current.serial.as_str(), current.not_after, current.renewed),
@@ -192,8 +192,8 @@ async fn a_version_that_is_known_is_not_written_again() {
         test.store
             .set_agent_version(id("/spire/agent/a"), v.to_owned())
     };
-    let first = report("1.0").await.expect("report").parts();
-    let again = report("1.0").await.expect("report").parts();
+    let first = report("1.0").await.expect("report").opened();
+    let again = report("1.0").await.expect("report").opened();
     assert_eq!(
         (first.value, again.value, first.change),
         (true, false, again.change)
@@ -209,13 +209,13 @@ async fn what_is_done_to_an_agent_that_is_not_there_is_told() {
         .ban_agent(nobody.clone())
         .await
         .expect("ban")
-        .parts();
+        .opened();
     let evict = test
         .store
         .delete_agent(nobody)
         .await
         .expect("evict")
-        .parts();
+        .opened();
     assert_eq!(
         (ban.value, evict.value, evict.change),
         (false, false, ChangeId(0))
@@ -242,7 +242,7 @@ async fn an_authority_and_its_bundle_are_stored_together() {
         .save_authority(next, own, edit)
         .await
         .expect("save")
-        .parts()
+        .opened()
         .value;
     let journals = test.store.ca_journals().await.expect("read");
     assert_eq!(journals, [("two".to_owned(), b"two".to_vec())]);

@@ -109,7 +109,7 @@ async fn each_entry_of_a_batch_has_its_own_answer() {
         .create_entries(batch.clone())
         .await
         .expect("create")
-        .parts();
+        .opened();
     let similar = |entry: Entry| CreateEntry::Similar(Box::new(entry));
     let partner = TrustDomain::new("partner.org").expect("trust domain");
     let expected = [
@@ -144,7 +144,7 @@ async fn a_batch_larger_than_a_statement_is_stored_whole() {
         .create_entries(many.clone())
         .await
         .expect("create")
-        .parts();
+        .opened();
     assert!(
         written
             .value
@@ -167,7 +167,7 @@ async fn a_batch_larger_than_a_statement_is_stored_whole() {
         .delete_entries(twice)
         .await
         .expect("delete")
-        .parts();
+        .opened();
     let (first, second) = gone.value.split_at(601);
     assert!(first.iter().all(|gone| *gone) && second.iter().all(|gone| !gone));
     let changes = test
@@ -227,7 +227,7 @@ async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
         .update_entry(a.id.clone(), hinted)
         .await
         .expect("update")
-        .parts()
+        .opened()
         .value;
     let expected = Entry {
         hint: "h".to_owned(),
@@ -248,7 +248,7 @@ async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
         .update_entry(b.id.clone(), similar)
         .await
         .expect("update")
-        .parts()
+        .opened()
         .value;
     assert!(matches!(refused, UpdateEntry::Similar(other) if other.id == a.id));
 
@@ -258,7 +258,7 @@ async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
         .update_entry(b.id.clone(), invalid)
         .await
         .expect("update")
-        .parts()
+        .opened()
         .value;
     assert_eq!(refused, UpdateEntry::Refused("no"));
     let nobody = "nobody".parse().expect("entry id");
@@ -267,7 +267,7 @@ async fn an_update_counts_the_revision_and_cannot_make_similar_entries() {
         .update_entry(nobody, hinted)
         .await
         .expect("update")
-        .parts()
+        .opened()
         .value;
     assert_eq!(missing, UpdateEntry::NotFound);
 }
@@ -313,7 +313,7 @@ async fn nothing_federates_with_a_trust_domain_without_bundle() {
         .update_entry(a, federate)
         .await
         .expect("update")
-        .parts()
+        .opened()
         .value;
     assert!(matches!(refused, UpdateEntry::NoBundle(_)));
 }
@@ -331,7 +331,7 @@ async fn delete_in_mode(mode: DeleteMode) -> (DeleteBundle, Vec<Entry>, usize) {
         .delete_bundle(partner, mode)
         .await
         .expect("delete")
-        .parts();
+        .opened();
     let snapshot = test.store.snapshot().await.expect("read everything");
     let logged = test
         .store
@@ -391,7 +391,7 @@ async fn expired_entries_are_pruned_and_others_stay() {
         .prune_expired_entries(now())
         .await
         .expect("prune")
-        .parts();
+        .opened();
     assert_eq!(gone.value, ["past".parse().expect("entry id")]);
     let left = test
         .store
@@ -418,19 +418,19 @@ async fn the_own_bundle_counts_its_changes() {
         .amend_bundle(own.clone(), hint(1))
         .await
         .expect("amend")
-        .parts();
+        .opened();
     let same = test
         .store
         .amend_bundle(own.clone(), hint(1))
         .await
         .expect("amend")
-        .parts();
+        .opened();
     let second = test
         .store
         .amend_bundle(own, hint(2))
         .await
         .expect("amend")
-        .parts();
+        .opened();
     assert_eq!(
         [
             first.value.sequence,

@@ -171,7 +171,7 @@ async fn a_full_disk_fails_the_write_whole_and_is_survived() {
         .create_entry(entry("z", "/spire/agent/x", "/z"))
         .await
         .expect("write")
-        .parts();
+        .opened();
     assert_eq!(written.value, CreateEntry::Created);
     let after = test.store.snapshot().await.expect("read");
     assert_eq!(after.entries.len(), before.entries.len() + 1);

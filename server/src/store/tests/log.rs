@@ -28,7 +28,7 @@ async fn the_log_names_what_changed_and_the_rows_are_the_present_ones() {
         .delete_entry("a".parse().expect("entry id"))
         .await
         .expect("delete")
-        .parts();
+        .opened();
     assert!(gone.value);
 
     let changes = test
@@ -101,7 +101,7 @@ async fn a_pruned_log_sends_followers_to_the_snapshot() {
         .store
         .create_entry(entry("next", "/spire/agent/x", "/w"))
         .await;
-    assert_eq!(written.expect("create").parts().change, ChangeId(6));
+    assert_eq!(written.expect("create").opened().change, ChangeId(6));
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn a_commit_is_announced() {
         .create_entry(entry("a", "/spire/agent/x", "/w"))
         .await
         .expect("create")
-        .parts();
+        .opened();
     committed.changed().await.expect("announced");
     assert_eq!(*committed.borrow(), written.change);
 }

@@ -23,6 +23,6 @@ async fn create(store: &Store, entry: signet_identity::entry::Entry) -> CreateEn
         .create_entry(entry)
         .await
         .expect("create an entry")
-        .parts()
+        .opened()
         .value
 }

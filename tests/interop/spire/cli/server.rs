@@ -91,7 +91,7 @@ struct Scene {
 impl Scene {
     fn play(self, found: &Mutex<Found>) {
         let beds = [self.bed(), self.bed()];
-        let [first, second] = [0, 1].map(|at| Place::set(&beds[at], self));
+        let [first, second] = [0, 1].map(|at| Installation::set(&beds[at], self));
         let (mut commands, mut heard) = (Vec::new(), Vec::new());
         for line in SCRIPTS[self.script] {
             let text = self.text(*line);
@@ -154,12 +154,12 @@ impl fmt::Display for Scene {
 }
 
 /// A server with its agents and the files that the scripts name.
-struct Place<'b> {
+struct Installation<'b> {
     server: Server<'b>,
     agents: Vec<Agent<'b>>,
 }
 
-impl<'b> Place<'b> {
+impl<'b> Installation<'b> {
     fn set(bed: &'b Bed, scene: Scene) -> Self {
         let pki = Pki::new("factory");
         let plugins = pki.trusted(bed);

@@ -19,20 +19,20 @@ use signet_daemon::socket::{PeerStream, UnixSocket};
 use tempfile::TempDir;
 
 /// A socket that children connect to.
-pub(super) struct Door {
+pub(super) struct TestSocket {
     _folder: TempDir,
     pub(super) path: PathBuf,
-    pub(super) socket: UnixSocket,
+    pub(super) listener: UnixSocket,
 }
 
-pub(super) fn door() -> Door {
+pub(super) fn test_socket() -> TestSocket {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("api.sock");
-    let socket = UnixSocket::bind(&path, 0o777).unwrap();
-    Door {
+    let listener = UnixSocket::bind(&path, 0o777).unwrap();
+    TestSocket {
         _folder: folder,
         path,
-        socket,
+        listener,
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Actor {
     stdout: ChildStdout,
 }
 
-impl Door {
+impl TestSocket {
     /// A file beside the socket.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         let path = self.path.with_file_name(name);
@@ -95,7 +95,7 @@ impl Door {
             stdin,
             stdout,
         };
-        (actor, self.socket.accept().await)
+        (actor, self.listener.accept().await)
     }
 }
 
