@@ -83,7 +83,7 @@ impl TestSocket {
     pub(super) async fn start(&self, mut command: Command, role: &str) -> (Actor, PeerStream) {
         let mut process = command
             .env(ROLE, role)
-            .env(DOOR, &self.path)
+            .env(SOCKET, &self.path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -133,7 +133,7 @@ fn child() {
     let Some(role) = env::var_os(ROLE) else {
         return;
     };
-    let stream = StdStream::connect(env::var_os(DOOR).unwrap()).unwrap();
+    let stream = StdStream::connect(env::var_os(SOCKET).unwrap()).unwrap();
     let stays_open = || rustix::io::fcntl_setfd(&stream, rustix::io::FdFlags::empty()).unwrap();
     match role.to_str().unwrap() {
         "wait" => cue(),
@@ -165,6 +165,10 @@ fn cue() {
 }
 
 /// What has this program run [`child`] alone.
-pub(super) const CHILD: [&str; 3] = ["--exact", "workload::tests::door::child", "--nocapture"];
+pub(super) const CHILD: [&str; 3] = [
+    "--exact",
+    "workload::tests::test_socket::child",
+    "--nocapture",
+];
 const ROLE: &str = "SIGNET_TEST_ROLE";
-const DOOR: &str = "SIGNET_TEST_DOOR";
+const SOCKET: &str = "SIGNET_TEST_SOCKET";
