@@ -1,8 +1,8 @@
 //! `logger get`, `set` and `reset`: the level of a running daemon's log.
 
 use anyhow::{Context as _, bail};
-use signet_daemon::log::{Level, to_wire};
-use signet_proto::spire::api::types::{LogLevel, Logger};
+use signet_daemon::log::{Level, of_wire, to_wire};
+use signet_proto::spire::api::types::Logger;
 
 use crate::output::{Answer, Text};
 
@@ -37,19 +37,8 @@ pub(crate) fn answer(logger: &Logger) -> anyhow::Result<Answer> {
 }
 
 /// A level in the words of SPIRE's commands.
-fn word(level: i32, which: &str) -> anyhow::Result<&'static str> {
-    match LogLevel::try_from(level) {
-        Ok(LogLevel::Panic) => Ok("panic"),
-        Ok(LogLevel::Fatal) => Ok("fatal"),
-        Ok(LogLevel::Error) => Ok("error"),
-        Ok(LogLevel::Warn) => Ok("warning"),
-        Ok(LogLevel::Info) => Ok("info"),
-        Ok(LogLevel::Debug) => Ok("debug"),
-        Ok(LogLevel::Trace) => Ok("trace"),
-        Ok(LogLevel::Unspecified) | Err(_) => {
-            bail!("the daemon's answer names no {which} log level ({level})")
-        }
-    }
+fn word(level: i32, which: &str) -> anyhow::Result<Level> {
+    of_wire(level).with_context(|| format!("the daemon's answer names no {which} log level"))
 }
 
 #[cfg(test)]

@@ -88,6 +88,37 @@ fn an_agent_tells_of_its_svid_of_how_much_it_holds_and_when_it_heard_its_server(
 }
 
 #[test]
+fn svids_above_the_limit_are_let_go_when_their_workload_has_left() {
+    let bed = Bed::new();
+    let server = Server::start(&bed);
+    let apart = Bed::new();
+    let socket = apart.path("admin.sock");
+    let settings = format!(
+        "admin_socket_path = \"{}\"\nx509_svid_cache_max_size = 2",
+        socket.display()
+    );
+    let agent = Agent::join_with(&server, &settings);
+    let ids = ["a", "b", "c", "d"].map(|name| format!("spiffe://example.org/{name}"));
+    for id in &ids {
+        server.entry(&agent.id, id, &my_user(), &[]);
+    }
+    within(
+        Duration::from_secs(20),
+        "the agent knows the entries",
+        || {
+            let found = agent.run(&["api", "fetch", "x509"]).ok();
+            ids.iter().all(|id| found.contains(id)).then_some(())
+        },
+    );
+    let held = || ask(&socket).cached_x509_svids_count;
+    within(Duration::from_secs(20), "two of four are held", || {
+        (held() == 2).then_some(())
+    });
+    let again = agent.run(&["api", "fetch", "x509"]).ok();
+    assert!(ids.iter().all(|id| again.contains(id)), "{again}");
+}
+
+#[test]
 fn an_agent_that_is_long_gone_is_purged_and_one_that_is_not_stays() {
     let bed = Bed::new();
     let server = Server::start(&bed);

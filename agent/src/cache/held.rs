@@ -18,7 +18,6 @@ pub(super) struct Held {
     pub(super) stale: bool,
     /// Groups that are entitled to the entry now.
     pub(super) groups: usize,
-    pub(super) prefetch: bool,
     pub(super) failures: u32,
     pub(super) not_before: Option<SystemTime>,
 }
@@ -30,7 +29,6 @@ impl Held {
             identity: None,
             stale: false,
             groups: 0,
-            prefetch: false,
             failures: 0,
             not_before: None,
         }
@@ -42,21 +40,17 @@ impl Held {
         let identity = self
             .identity
             // Under another SPIFFE ID the old SVID is nobody's any more.
-            .filter(|_| self.entry.spiffe_id == entry.spiffe_id)
+            .filter(|_| self.entry.spiffe_id == entry.spiffe_id && is_for_workloads(entry))
             .map(|identity| Arc::new(identity.with_entry(entry)));
         Self {
             stale: stale && identity.is_some(),
             identity,
-            prefetch: self.prefetch && may_prefetch(entry),
             ..Self::new(entry)
         }
     }
 
-    /// When to have an SVID signed: never, if nobody wants it.
-    pub(super) fn sign_at(&self) -> Option<SystemTime> {
-        if !self.prefetch && self.groups == 0 {
-            return None;
-        }
+    /// When to have an SVID signed.
+    pub(super) fn sign_at(&self) -> SystemTime {
         // In the order of the schedule, those that a workload waits for stand before the rest.
         let at_once = match self.groups {
             0 => SystemTime::UNIX_EPOCH + Duration::from_secs(1),
@@ -64,7 +58,7 @@ impl Held {
         };
         let current = self.identity.as_ref().filter(|_| !self.stale);
         let at = current.map_or(at_once, |identity| identity.renew_at);
-        Some(self.not_before.map_or(at, |not_before| at.max(not_before)))
+        self.not_before.map_or(at, |not_before| at.max(not_before))
     }
 
     /// When the SVID may no longer be handed out, or the entry ends.
@@ -78,7 +72,13 @@ impl Held {
     }
 }
 
+/// Whether a workload can be entitled to the entry: not if its SVID goes to a store, and without
+/// selectors it must match nobody, not everybody.
+pub(super) fn is_for_workloads(entry: &Entry) -> bool {
+    !entry.store_svid && !entry.selectors.is_empty()
+}
+
 /// Whether the SVID may be signed before anybody asks.
 pub(super) fn may_prefetch(entry: &Entry) -> bool {
-    !entry.store_svid && !entry.attributes.disable_x509_svid_prefetch
+    is_for_workloads(entry) && !entry.attributes.disable_x509_svid_prefetch
 }

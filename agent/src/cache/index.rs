@@ -19,7 +19,12 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Files an entry. One without selectors is not filed: it must match nobody, not everybody.
+    /// Whether a workload can match the entry.
+    pub(super) fn contains(&self, id: &EntryId) -> bool {
+        self.filed_under.contains_key(id)
+    }
+
+    /// Files an entry, unless it has no selectors.
     pub(super) fn insert(&mut self, id: &EntryId, selectors: &Selectors) {
         self.remove(id);
         let crowd = |selector: &&Selector| self.filed.get(*selector).map_or(0, BTreeSet::len);

@@ -10,6 +10,7 @@ mod held;
 mod identity;
 mod index;
 mod jwt;
+mod places;
 mod schedule;
 mod snapshot;
 mod state;
@@ -29,6 +30,7 @@ use signet_identity::{
     selector::Selectors,
 };
 use tokio::sync::watch;
+use tracing::debug;
 
 pub(crate) use bundles::{Bundles, WorkloadBundle};
 pub(crate) use change::Change;
@@ -85,6 +87,8 @@ struct Shared {
     wanted: watch::Sender<()>,
     /// Marked changed whenever something of a snapshot has changed.
     changed: watch::Sender<()>,
+    /// Marked changed whenever more is held than the limit allows.
+    crowded: watch::Sender<()>,
     /// Whether anybody can be told what they are entitled to.
     filled: watch::Sender<bool>,
     jwt: JwtCache,
@@ -101,6 +105,7 @@ impl Cache {
                 bundles: watch::Sender::new(bundles),
                 wanted: watch::Sender::new(()),
                 changed: watch::Sender::new(()),
+                crowded: watch::Sender::new(()),
                 filled: watch::Sender::new(false),
                 jwt: JwtCache::new(limits.jwt_svids),
                 upstream,
@@ -183,8 +188,23 @@ impl Cache {
 
     /// Takes over signed SVIDs.
     pub(crate) fn install(&self, signed: Vec<WorkloadIdentity>) {
-        self.shared.state().install(signed);
+        self.shared.change(|state| state.install(signed));
         self.shared.changed.send_replace(());
+    }
+
+    /// Lets go of SVIDs above the limit that nobody follows. Only what the server could sign anew
+    /// may go: while it cannot be reached, all that is held stays.
+    pub(crate) fn evict(&self) {
+        let evicted = self.shared.state().evict();
+        if evicted > 0 {
+            debug!("{evicted} X.509-SVIDs that no workload follows are no longer held");
+            self.shared.changed.send_replace(());
+        }
+    }
+
+    /// Wakes when there may be something to evict.
+    pub(crate) fn crowded(&self) -> watch::Receiver<()> {
+        self.shared.crowded.subscribe()
     }
 
     /// Notes that these entries could not be signed, so that others come first for a while.
@@ -236,11 +256,23 @@ impl fmt::Debug for Shared {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.shared.state().unsubscribe(self.group);
+        self.shared.change(|state| state.unsubscribe(self.group));
     }
 }
 
 impl Shared {
+    /// Changes the state in a way that may crowd it.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let crowded = {
+            let mut state = self.state();
+            change(&mut state);
+            state.crowded()
+        };
+        if crowded {
+            self.crowded.send_replace(());
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // The state is changed by whole steps that do not panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

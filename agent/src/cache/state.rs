@@ -1,7 +1,7 @@
 //! The cache's state, changed by whole steps under one lock; no clock and no waiting in here.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -17,9 +17,10 @@ pub(super) use super::groups::{GroupId, Updates};
 use super::{
     Bundles, Change, WorkloadIdentity, WorkloadUpdate,
     groups::Groups,
-    held::{Held, may_prefetch},
+    held::{Held, is_for_workloads, may_prefetch},
     identity::same_certificate,
     index::Index,
+    places::Places,
     schedule::Schedule,
     told::Told,
 };
@@ -27,7 +28,7 @@ use super::{
 /// How much the cache may hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// X.509-SVIDs that are signed before anybody asks. Those in use are never limited.
+    /// X.509-SVIDs; those that a workload follows are held beyond it.
     pub(crate) x509_svids: usize,
     /// JWT-SVIDs, the oldest go first.
     pub(crate) jwt_svids: usize,
@@ -53,16 +54,14 @@ pub(super) struct State {
     signing: Schedule,
     /// When each held SVID, or its entry, ends.
     expiry: Schedule,
-    prefetched: usize,
-    prefetch_limit: usize,
-    /// Entries that are prefetched as soon as the limit allows.
-    waiting: BTreeSet<EntryId>,
+    /// For whom an SVID is held.
+    places: Places,
     /// What has not been logged yet.
     told: Told,
 }
 
 impl State {
-    pub(super) fn new(bundles: Arc<Bundles>, prefetch_limit: usize) -> Self {
+    pub(super) fn new(bundles: Arc<Bundles>, x509_svids: usize) -> Self {
         Self {
             held: HashMap::new(),
             index: Index::default(),
@@ -70,9 +69,7 @@ impl State {
             bundles,
             signing: Schedule::default(),
             expiry: Schedule::default(),
-            prefetched: 0,
-            prefetch_limit,
-            waiting: BTreeSet::new(),
+            places: Places::new(x509_svids),
             told: Told::default(),
         }
     }
@@ -89,7 +86,7 @@ impl State {
         for entry in change.entries {
             affected.extend(self.put(entry));
         }
-        self.fill_prefetch();
+        self.prefetch();
         if self.update_bundles(change.bundles, &change.removed_bundles) {
             self.replace_tainted();
             affected.extend(self.groups.all());
@@ -117,6 +114,7 @@ impl State {
             if let Some(held) = self.held.get_mut(&id) {
                 held.groups += 1;
             }
+            self.places.follow(&id);
             self.reschedule(&id);
         }
         let update = self.update_for(selectors);
@@ -131,8 +129,29 @@ impl State {
             if let Some(held) = self.held.get_mut(&id) {
                 held.groups = held.groups.saturating_sub(1);
             }
+            self.place(&id);
             self.reschedule(&id);
         }
+    }
+
+    /// Whether [`State::evict`] has something to do.
+    pub(super) fn crowded(&self) -> bool {
+        self.places.crowded()
+    }
+
+    /// Lets go of SVIDs above the limit that nobody follows; says of how many.
+    pub(super) fn evict(&mut self) -> usize {
+        let evicted = self.places.evict();
+        for id in &evicted {
+            let Some(held) = self.held.get_mut(id) else {
+                continue;
+            };
+            *held = Held::new(&held.entry);
+            self.expiry.set(id, held.ends_at());
+            self.place(id);
+            self.reschedule(id);
+        }
+        evicted.len()
     }
 
     pub(super) fn matching_entries(&self, selectors: &Selectors) -> Vec<Arc<Entry>> {
@@ -164,14 +183,15 @@ impl State {
         }
     }
 
-    /// Takes over signed SVIDs, except those whose entry has changed or gone meanwhile.
+    /// Takes over signed SVIDs, except those whose entry has changed, ended or gone meanwhile.
     pub(super) fn install(&mut self, signed: Vec<WorkloadIdentity>) {
         let mut affected = HashSet::new();
         for identity in signed {
             let Some(held) = self.held.get_mut(&identity.entry.id) else {
                 continue;
             };
-            if !same_certificate(&held.entry, &identity.entry) {
+            let entry = &held.entry;
+            if !self.index.contains(&entry.id) || !same_certificate(entry, &identity.entry) {
                 continue;
             }
             let id = held.entry.id.clone();
@@ -181,6 +201,9 @@ impl State {
             held.failures = 0;
             held.not_before = None;
             affected.extend(self.groups.entitled_to(&held.entry.selectors));
+            if !self.places.has(&id) {
+                self.places.keep(&id);
+            }
             self.reschedule(&id);
         }
         self.notify(affected);
@@ -226,19 +249,15 @@ impl State {
         let (old, mut affected) = self.take(&id);
         self.told.put(old.as_ref().map(|old| &old.entry), &entry);
         let mut held = old.map_or_else(|| Held::new(&entry), |old| old.under(&entry));
-        if !entry.store_svid {
+        if is_for_workloads(&entry) {
             self.index.insert(&id, &entry.selectors);
             let entitled = self.groups.entitled_to(&entry.selectors);
             held.groups = entitled.len();
             affected.extend(entitled);
         }
-        if held.prefetch {
-            self.prefetched += 1;
-        } else if may_prefetch(&entry) {
-            self.waiting.insert(id.clone());
-        }
         self.expiry.set(&id, held.ends_at());
         self.held.insert(id.clone(), held);
+        self.place(&id);
         self.reschedule(&id);
         affected
     }
@@ -248,34 +267,44 @@ impl State {
         if let Some(old) = old {
             self.told.removed(&old.entry);
         }
+        self.places.leave(id);
         self.signing.set(id, None);
         self.expiry.set(id, None);
         affected
     }
 
-    /// Takes an entry out of everything but the schedules; says who was entitled to it.
+    /// Takes an entry out of everything but the places and the schedules; says who was entitled to
+    /// it.
     fn take(&mut self, id: &EntryId) -> (Option<Held>, Vec<GroupId>) {
         let Some(held) = self.held.remove(id) else {
             return (None, Vec::new());
         };
         self.index.remove(id);
-        self.waiting.remove(id);
-        if held.prefetch {
-            self.prefetched = self.prefetched.saturating_sub(1);
-        }
         let entitled = self.groups.entitled_to(&held.entry.selectors);
         (Some(held), entitled)
     }
 
-    fn fill_prefetch(&mut self) {
-        while self.prefetched < self.prefetch_limit {
-            let Some(id) = self.waiting.pop_first() else {
-                return;
-            };
-            if let Some(held) = self.held.get_mut(&id) {
-                held.prefetch = true;
-                self.prefetched += 1;
-            }
+    /// Gives an entry the place that is its due now.
+    fn place(&mut self, id: &EntryId) {
+        let Some(held) = self.held.get(id) else {
+            return;
+        };
+        if held.groups > 0 {
+            return self.places.follow(id);
+        }
+        let kept = held.identity.is_some();
+        if self.places.unfollow(id) && kept {
+            self.places.keep(id);
+        }
+        if may_prefetch(&held.entry) {
+            self.places.wait(id);
+        } else if !kept {
+            self.places.leave(id);
+        }
+    }
+
+    fn prefetch(&mut self) {
+        for id in self.places.fill() {
             self.reschedule(&id);
         }
     }
@@ -333,7 +362,7 @@ impl State {
             }
             self.reschedule(id);
         }
-        self.fill_prefetch();
+        self.prefetch();
         self.notify(affected);
     }
 
@@ -344,12 +373,13 @@ impl State {
         if let Some(old) = old {
             self.held.insert(id.clone(), Held::new(&old.entry));
         }
+        self.places.leave(id);
         affected
     }
 
     fn reschedule(&mut self, id: &EntryId) {
-        let at = self.held.get(id).and_then(Held::sign_at);
-        self.signing.set(id, at);
+        let held = self.held.get(id).filter(|_| self.places.has(id));
+        self.signing.set(id, held.map(Held::sign_at));
     }
 
     fn notify(&self, groups: HashSet<GroupId>) {

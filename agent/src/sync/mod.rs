@@ -120,6 +120,7 @@ impl Sync {
 
     fn take_over(&self, change: Change, last: LastSync) {
         self.cache.apply(change);
+        self.cache.evict();
         self.status.synced(last);
         if !self.heard.swap(true, Ordering::Relaxed) {
             info!("the first synchronization is complete");

@@ -1,6 +1,6 @@
 //! The push stream: folds its parts into whole steps and resumes where it left off.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{convert::Infallible, future::pending, sync::atomic::Ordering, time::Duration};
 
 use signet_identity::{
     TrustDomain,
@@ -53,6 +53,7 @@ impl Sync {
         let follow = self.follow(&mut feed, push);
         let round = tokio::select! {
             round = follow => round,
+            never = self.evict_on() => match never {},
             // The agent's SVID is a new one, and the server will not know the old one for long.
             _ = connections.changed() => Ok(Round::Again),
             // Asking again with the token is cheap and heals whatever was missed.
@@ -60,6 +61,15 @@ impl Sync {
         };
         self.status.followed_until(clock::now());
         round
+    }
+
+    /// Evicts as long as the server is there.
+    async fn evict_on(&self) -> Infallible {
+        let mut crowded = self.cache.crowded();
+        while crowded.changed().await.is_ok() {
+            self.cache.evict();
+        }
+        pending().await
     }
 
     async fn follow(

@@ -70,18 +70,11 @@ pub fn to_wire(level: Level) -> LogLevel {
     }
 }
 
-fn handle() -> Result<&'static LogHandle, LevelError> {
-    installed().ok_or(LevelError::NoLog)
-}
-
-fn told(handle: &LogHandle) -> Logger {
-    Logger {
-        current_level: to_wire(handle.level()).into(),
-        launch_level: to_wire(handle.launch_level()).into(),
-    }
-}
-
-fn of_wire(asked: i32) -> Result<Level, LevelError> {
+/// A level that came over the wire.
+///
+/// # Errors
+/// It is none of them.
+pub fn of_wire(asked: i32) -> Result<Level, LevelError> {
     match LogLevel::try_from(asked) {
         Ok(LogLevel::Panic) => Ok(Level::Panic),
         Ok(LogLevel::Fatal) => Ok(Level::Fatal),
@@ -92,6 +85,17 @@ fn of_wire(asked: i32) -> Result<Level, LevelError> {
         Ok(LogLevel::Trace) => Ok(Level::Trace),
         Ok(LogLevel::Unspecified) => Err(LevelError::Unspecified),
         Err(_unknown) => Err(LevelError::Unknown(asked)),
+    }
+}
+
+fn handle() -> Result<&'static LogHandle, LevelError> {
+    installed().ok_or(LevelError::NoLog)
+}
+
+fn told(handle: &LogHandle) -> Logger {
+    Logger {
+        current_level: to_wire(handle.level()).into(),
+        launch_level: to_wire(handle.launch_level()).into(),
     }
 }
 

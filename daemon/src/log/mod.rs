@@ -27,7 +27,7 @@ mod threshold;
 mod time;
 
 pub use code::code_name;
-pub use levels::{LevelError, levels, reset_level, set_level, to_wire};
+pub use levels::{LevelError, levels, of_wire, reset_level, set_level, to_wire};
 use line::Lines;
 use names::Form;
 pub use names::{Format, Level, Manner, NameError};
@@ -59,6 +59,13 @@ pub enum Destination {
     Stderr,
     /// A file, which is appended to.
     File(PathBuf),
+}
+
+impl From<Option<PathBuf>> for Destination {
+    /// The log file of a configuration, if it names one.
+    fn from(file: Option<PathBuf>) -> Self {
+        file.map_or(Self::Stdout, Self::File)
+    }
 }
 
 /// Why there is no log, or no new log file.

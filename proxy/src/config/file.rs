@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Deserialize;
 use signet_daemon::{
     config::lay_over,
-    log::{Destination, Format, Level, LogConfig},
+    log::{Format, Level, LogConfig},
 };
 
 use super::RunFlags;
@@ -65,11 +65,10 @@ impl File {
 
     /// How to log.
     pub(super) fn log(&self) -> LogConfig {
-        let file = self.log_file.clone();
         LogConfig {
             level: self.log_level,
             format: self.log_format,
-            destination: file.map_or(Destination::Stdout, Destination::File),
+            destination: self.log_file.clone().into(),
             source_location: false,
         }
     }

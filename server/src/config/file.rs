@@ -6,7 +6,7 @@ use std::{net::IpAddr, path::PathBuf};
 use serde::Deserialize;
 use signet_daemon::{
     config::{Period, lay_over},
-    log::{Destination, Format, Level, LogConfig},
+    log::{Format, Level, LogConfig},
 };
 use signet_identity::id::TrustDomainName;
 
@@ -56,11 +56,10 @@ impl Server {
 
     /// How to log.
     pub(super) fn log(&self) -> LogConfig {
-        let file = self.log_file.clone();
         LogConfig {
             level: self.log_level,
             format: self.log_format,
-            destination: file.map_or(Destination::Stdout, Destination::File),
+            destination: self.log_file.clone().into(),
             source_location: self.log_source_location,
         }
     }

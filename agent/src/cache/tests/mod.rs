@@ -3,6 +3,7 @@
 mod model;
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -60,8 +61,9 @@ fn certificate(entry: &Entry) -> String {
     format!("{} {:?}", entry.spiffe_id, entry.dns_names)
 }
 
-fn state(prefetch: usize) -> State {
-    State::new(Arc::new(Bundles::new(&bundle("example.org", 0))), prefetch)
+fn state(x509_svids: usize) -> State {
+    let bundles = Arc::new(Bundles::new(&bundle("example.org", 0)));
+    State::new(bundles, x509_svids)
 }
 
 fn put(entries: impl IntoIterator<Item = Entry>) -> Change {
@@ -161,6 +163,67 @@ fn prefetching_stops_at_the_limit_and_goes_on_when_there_is_room() {
         ..Change::default()
     });
     assert_eq!(state.due(at(10), 10).entries[0].id.as_str(), "b");
+}
+
+/// The entries with an SVID.
+fn signed_ids(state: &State) -> BTreeSet<String> {
+    let identities = state.identities();
+    identities
+        .iter()
+        .map(|identity| identity.entry.id.to_string())
+        .collect()
+}
+
+#[test]
+fn above_the_limit_what_was_followed_the_longest_ago_is_let_go_first() {
+    let mut state = state(2);
+    let entries = ["a", "b", "c", "d"].iter().zip(ALL);
+    state.apply(put(entries.map(|(id, selector)| entry(id, &[selector]))));
+    settle(&mut state, at(10));
+    // Prefetched are a and b.
+    let follow = |state: &mut State, mask: u8| {
+        let (group, _updates) = state.subscribe(&selectors(mask));
+        settle(state, at(11));
+        state.unsubscribe(group);
+    };
+    follow(&mut state, 0b0100);
+    assert!(state.crowded());
+    assert_eq!(state.evict(), 1);
+    assert_eq!(signed_ids(&state), ["b", "c"].map(str::to_owned).into());
+    follow(&mut state, 0b0100);
+    follow(&mut state, 0b1000);
+    follow(&mut state, 0b0001);
+    assert_eq!(state.evict(), 2);
+    assert_eq!(signed_ids(&state), ["a", "d"].map(str::to_owned).into());
+    assert!(!state.crowded());
+    // Neither are those that were let go signed again before somebody asks.
+    settle(&mut state, at(200));
+    assert_eq!(signed_ids(&state), ["a", "d"].map(str::to_owned).into());
+}
+
+#[test]
+fn what_a_workload_follows_is_held_beyond_the_limit() {
+    let mut state = state(1);
+    state.apply(put(["a", "b", "c"].map(|id| entry(id, &ALL[..1]))));
+    let (group, updates) = state.subscribe(&selectors(1));
+    settle(&mut state, at(10));
+    assert!(!state.crowded());
+    assert_eq!(state.evict(), 0);
+    assert_eq!(ids(&updates.borrow()), ["a", "b", "c"]);
+    state.unsubscribe(group);
+    assert!(state.crowded());
+    assert_eq!(state.evict(), 2);
+    assert_eq!(state.identities().len(), 1);
+}
+
+#[test]
+fn more_svids_than_the_limit_are_restored_and_served_until_the_server_is_heard() {
+    let mut state = state(1);
+    state.apply(put(["a", "b"].map(|id| entry(id, &ALL[..1]))));
+    let entries = state.known();
+    state.install(entries.iter().map(|entry| signed(entry, at(10))).collect());
+    let (_group, updates) = state.subscribe(&selectors(1));
+    assert_eq!(ids(&updates.borrow()), ["a", "b"]);
 }
 
 #[test]

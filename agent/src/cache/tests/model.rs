@@ -1,7 +1,7 @@
 //! The cache against a plain model of it, through any history.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -33,6 +33,7 @@ enum Event {
     SignSome(usize),
     SignAll,
     Fail(usize),
+    Evict,
     Pass(u64),
 }
 
@@ -93,6 +94,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (1..4_usize).prop_map(Event::SignSome),
         2 => Just(Event::SignAll),
         1 => (1..4_usize).prop_map(Event::Fail),
+        2 => Just(Event::Evict),
         3 => (0..80_u64).prop_map(Event::Pass),
     ]
 }
@@ -107,6 +109,7 @@ struct Subscriber {
 /// The cache, and beside it what it should hold.
 struct Pair {
     state: State,
+    limit: usize,
     entries: BTreeMap<EntryId, Entry>,
     subscribers: Vec<Subscriber>,
     now: SystemTime,
@@ -150,13 +153,8 @@ impl Pair {
                 });
             }
             Event::Subscribe(mask) => self.subscribe(mask),
-            Event::Unsubscribe(index) => {
-                if !self.subscribers.is_empty() {
-                    let index = index.index(self.subscribers.len());
-                    let gone = self.subscribers.swap_remove(index);
-                    self.state.unsubscribe(gone.group);
-                }
-            }
+            Event::Unsubscribe(index) => self.unsubscribe(index),
+            Event::Evict => self.evict(),
             Event::SignSome(n) => {
                 let due = self.state.due(self.now, n).entries;
                 let signed = due.iter().map(|entry| signed(entry, self.now));
@@ -173,6 +171,33 @@ impl Pair {
                 self.state.due(self.now, 0);
             }
         }
+    }
+
+    fn unsubscribe(&mut self, index: prop::sample::Index) {
+        if !self.subscribers.is_empty() {
+            let index = index.index(self.subscribers.len());
+            let gone = self.subscribers.swap_remove(index);
+            self.state.unsubscribe(gone.group);
+        }
+    }
+
+    fn evict(&mut self) {
+        self.state.evict();
+        let limit = self.limit.max(self.followed());
+        assert!(
+            self.state.identities().len() <= limit,
+            "more than may be held"
+        );
+    }
+
+    /// How many entries some workload follows.
+    fn followed(&self) -> usize {
+        let subscribers = self.subscribers.iter();
+        let followed: BTreeSet<_> = subscribers
+            .flat_map(|subscriber| &subscriber.seen.entries)
+            .map(|entry| &entry.id)
+            .collect();
+        followed.len()
     }
 
     fn put(&mut self, drafts: &[Draft]) -> Change {
@@ -261,11 +286,12 @@ fn same(a: &WorkloadUpdate, b: &WorkloadUpdate) -> bool {
 proptest! {
     #[test]
     fn every_subscriber_always_sees_exactly_what_it_is_entitled_to(
-        prefetch in 0..5_usize,
+        limit in 0..5_usize,
         events in prop::collection::vec(event(), 0..40),
     ) {
         let mut pair = Pair {
-            state: state(prefetch),
+            state: state(limit),
+            limit,
             entries: BTreeMap::new(),
             subscribers: Vec::new(),
             now: at(1_000_000),
