@@ -112,7 +112,7 @@ const PLUGINS: Table = &[
     ),
     (
         "UpstreamAuthority",
-        Key::NotYet("the CA signs its own root"),
+        Key::NotYet("remove the block: the CA signs its own root"),
     ),
     ("BundlePublisher", UNSET),
     ("CredentialComposer", UNSET),
@@ -121,7 +121,7 @@ const PLUGINS: Table = &[
 
 const KEY_MANAGERS: &str = "use \"disk\" or \"memory\"";
 const ATTESTORS: &str = "use \"join_token\" or \"x509pop\"";
-const BUILT_IN: &str = "remove it: this plugin is built in";
+const BUILT_IN: &str = "remove it: external plugins cannot be run";
 
 /// A plugin block with these settings as its data.
 macro_rules! plugin {
