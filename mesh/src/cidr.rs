@@ -7,7 +7,7 @@ use std::{
 
 /// A block of addresses. IPv4 addresses that arrive mapped into IPv6 (`::ffff:10.0.0.1`) count as
 /// IPv4, so that a dual-stack listener cannot be used to step around an IPv4 block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Cidr {
     network: IpAddr,
     length: u8,
@@ -47,6 +47,30 @@ impl Cidr {
         self.length <= other.length && self.contains(other.network)
     }
 
+    /// The block of this length that holds an address.
+    pub(crate) fn around(address: IpAddr, length: u8) -> Self {
+        let address = address.to_canonical();
+        Self {
+            network: mask(address, length),
+            length,
+        }
+    }
+
+    /// The same block without bits that the length cuts off.
+    pub(crate) fn normal(&self) -> Self {
+        Self::around(self.network, self.length)
+    }
+
+    /// Whether it is only one address.
+    pub(crate) fn is_one(&self) -> bool {
+        self.length == bits(self.network)
+    }
+
+    /// How many bits all its addresses share.
+    pub(crate) fn length(&self) -> u8 {
+        self.length
+    }
+
     fn unmapped(address: IpAddr, length: u8) -> Result<Self, &'static str> {
         let canonical = address.to_canonical();
         if bits(canonical) == bits(address) {
@@ -67,7 +91,7 @@ impl Cidr {
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.length == bits(self.network) {
+        if self.is_one() {
             write!(f, "{}", self.network)
         } else {
             write!(f, "{}/{}", self.network, self.length)

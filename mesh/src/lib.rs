@@ -47,6 +47,7 @@ mod pattern;
 mod problem;
 mod read;
 mod route;
+mod service;
 
 pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
@@ -56,11 +57,15 @@ pub use model::Model;
 pub use object::{ObjectName, Workload};
 pub use path::{HttpPath, PathError};
 pub use problem::{DocumentError, Warning};
-pub use read::{HostName, Percent, Source, StringMatch, WholeRegex};
+pub use read::{HostName, Locality, Percent, Source, StringMatch, SubjectAltName, WholeRegex};
 pub use route::{
     Abort, AbortStatus, ConnectionCall, Cors, Delay, Destination, DirectResponse, Fault, Forward,
     HeaderChanges, HeaderOperations, HttpAction, HttpCall, HttpDecision, HttpMatch, HttpRoute,
     Mirror, Redirect, RetryCondition, RetryPolicy, Rewrite, Routed, RoutedConnection, Scheme,
     TcpRoute, TlsRoute, To, UnmatchedPreflights, VirtualService, VirtualServices,
     WeightedDestination, WeightedDestinations, WorkloadRoutes,
+};
+pub use service::{
+    Address, Endpoint, Location, Protocol, Resolution, Service, ServicePort, Services,
+    WorkloadServices,
 };

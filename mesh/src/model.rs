@@ -6,6 +6,7 @@ use crate::{
     problem::{DocumentError, Problems, Warning},
     read::Source,
     route::{self, VirtualServices},
+    service::{self, Services},
 };
 
 /// What all documents together say, of every kind that is read.
@@ -13,6 +14,7 @@ use crate::{
 pub struct Model {
     policies: Policies,
     virtual_services: VirtualServices,
+    services: Services,
     warnings: Vec<Warning>,
 }
 
@@ -25,25 +27,30 @@ impl Model {
     pub fn parse(sources: &[Source]) -> Result<Self, Vec<DocumentError>> {
         let mut problems = Problems::new();
         let mut policies = authorization::Read::default();
-        let mut services = route::Read::default();
+        let mut routes = route::Read::default();
+        let mut services = service::Read::default();
         object::each(sources, &mut problems, |object, problems| {
             match object.kind {
                 Kind::AuthorizationPolicy => {
                     authorization::read_into(&mut policies, object, problems);
                 }
-                Kind::VirtualService => route::read_into(&mut services, object, problems),
-                Kind::PeerAuthentication
-                | Kind::DestinationRule
-                | Kind::ServiceEntry
-                | Kind::WorkloadEntry
-                | Kind::Telemetry => object.refuse(problems),
+                Kind::VirtualService => route::read_into(&mut routes, object, problems),
+                Kind::ServiceEntry => service::read_into(&mut services, object, problems),
+                Kind::WorkloadEntry => {
+                    service::read_workload_into(&mut services, object, problems);
+                }
+                Kind::PeerAuthentication | Kind::DestinationRule | Kind::Telemetry => {
+                    object.refuse(problems)
+                }
             }
         });
-        let virtual_services = VirtualServices::new(services, &mut problems);
+        let virtual_services = VirtualServices::new(routes, &mut problems);
+        let services = Services::new(services, &mut problems);
         let warnings = problems.finish()?;
         Ok(Self {
             policies: Policies::new(policies, warnings.clone()),
             virtual_services,
+            services,
             warnings,
         })
     }
@@ -56,6 +63,11 @@ impl Model {
     /// Where calls go.
     pub fn virtual_services(&self) -> &VirtualServices {
         &self.virtual_services
+    }
+
+    /// Which services there are, and where.
+    pub fn services(&self) -> &Services {
+        &self.services
     }
 
     /// What was accepted but probably does not do what its author wants.

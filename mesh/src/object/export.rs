@@ -67,6 +67,32 @@ impl ExportTo {
     }
 }
 
+/// From which namespace an object is exported, and to which.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) own: &'a str,
+    pub(crate) export: &'a ExportTo,
+}
+
+impl Scope<'_> {
+    /// Whether there is a client that sees both, and for which neither goes before the other: to a
+    /// client of its own namespace an object goes before those that others export.
+    pub(crate) fn meets(self, other: Self) -> bool {
+        if self.own == other.own {
+            return true;
+        }
+        let third = |namespace: &str| namespace != self.own && namespace != other.own;
+        match (self.export, other.export) {
+            (ExportTo::All, ExportTo::All) => true,
+            (ExportTo::All, ExportTo::Namespaces(some))
+            | (ExportTo::Namespaces(some), ExportTo::All) => some.iter().any(|it| third(it)),
+            (ExportTo::Namespaces(some), ExportTo::Namespaces(others)) => {
+                some.intersection(others).any(|it| third(it))
+            }
+        }
+    }
+}
+
 const LOCATION: &str = "spec.exportTo";
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod selector;
 mod unique;
 mod workload;
 
-pub(crate) use export::ExportTo;
+pub(crate) use export::{ExportTo, Scope};
 pub(crate) use kind::Kind;
 pub use name::ObjectName;
 pub(crate) use selector::Selector;
@@ -33,6 +33,8 @@ pub(crate) struct Object<'n> {
     pub(crate) name: ObjectName,
     /// Where the document begins.
     pub(crate) line: u64,
+    /// The labels that stand in its metadata.
+    pub(crate) labels: Option<&'n Node>,
     /// What its kind reads.
     pub(crate) spec: &'n Node,
 }
@@ -64,7 +66,8 @@ impl<'n> Object<'n> {
             "write `metadata: { name: …, namespace: … }`",
             problems,
         )?;
-        let name = name(metadata, problems)?;
+        let metadata = Table::open(metadata, "metadata", METADATA, problems);
+        let name = name(&metadata, problems)?;
         let remedy = match kind {
             Kind::AuthorizationPolicy => "write `spec: {}` for a policy that allows nothing",
             Kind::PeerAuthentication
@@ -78,6 +81,7 @@ impl<'n> Object<'n> {
             kind,
             name,
             line: node.line,
+            labels: metadata.get("labels"),
             spec: document.need("spec", remedy, problems)?,
         })
     }
@@ -111,8 +115,7 @@ fn version(document: &Table<'_>, kind: Kind, problems: &mut Problems) {
     }
 }
 
-fn name(node: &Node, problems: &mut Problems) -> Option<ObjectName> {
-    let metadata = Table::open(node, "metadata", METADATA, problems);
+fn name(metadata: &Table<'_>, problems: &mut Problems) -> Option<ObjectName> {
     if let Some(annotations) = metadata.get("annotations") {
         refuse_dry_run(annotations, problems);
     }
@@ -154,9 +157,8 @@ const DOCUMENT: Schema = Schema {
 };
 
 const METADATA: Schema = Schema {
-    read: &["name", "namespace", "annotations"],
+    read: &["name", "namespace", "annotations", "labels"],
     bookkeeping: &[
-        "labels",
         "creationTimestamp",
         "generation",
         "managedFields",

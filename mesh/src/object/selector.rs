@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The labels that a workload must have, all of them; with none it is every workload.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Selector(BTreeMap<String, String>);
 
 impl Selector {
@@ -33,6 +33,26 @@ impl Selector {
                 Self::default()
             }
         }
+    }
+
+    /// Reads a selector of another place, whose labels stand under the only key of `schema`. It has
+    /// to name one: what is meant for a few would else be for all.
+    pub(crate) fn some(
+        node: &Node,
+        location: &str,
+        schema: Schema,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let table = Table::open(node, location, schema, problems);
+        let key = schema.read.first()?;
+        let remedy = format!("write `{key}: {{ app: name }}`");
+        let node = table.need(key, &remedy, problems)?;
+        let labels = labels::read(node, &table.name(key), problems);
+        if is_empty(node) {
+            let what = format!("{} names no label", table.name(key));
+            problems.error(node.line, what, remedy);
+        }
+        Some(Self(labels))
     }
 
     /// Whether a workload with these labels is selected.

@@ -90,8 +90,8 @@ fn whole(name: &str, namespace: &str) -> Box<str> {
     }
 }
 
-/// RFC 1123 §2.1.
-fn is_domain(name: &str) -> bool {
+/// RFC 1123 §2.1, without upper case and a wildcard: whether it is the name of one host.
+pub(crate) fn is_domain(name: &str) -> bool {
     let label = |label: &str| {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         (1..=LONGEST_LABEL).contains(&label.len())
@@ -103,7 +103,7 @@ fn is_domain(name: &str) -> bool {
 }
 
 /// Below it stand the services of Kubernetes: `<name>.<namespace>.svc.cluster.local`.
-pub(crate) const CLUSTER_DOMAIN: &str = "svc.cluster.local";
+pub(super) const CLUSTER_DOMAIN: &str = "svc.cluster.local";
 const LONGEST_LABEL: usize = 63;
 const LONGEST_NAME: usize = 253;
 

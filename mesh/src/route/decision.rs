@@ -1,6 +1,6 @@
 //! Which route a call takes, and to which destination.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     connection::{ConnectionMatch, TcpRoute, TlsRoute},
@@ -14,16 +14,12 @@ use super::{
 };
 use crate::{
     object::{ObjectName, Workload},
-    read::{HostName, host::CLUSTER_DOMAIN},
+    read::by_host::ByHost,
 };
 
 /// The routes of one client, by the host that is called: what others there are costs nothing.
 #[derive(Debug, Clone, Default)]
-pub struct WorkloadRoutes {
-    hosts: HashMap<Box<str>, Arc<Routes>>,
-    /// By the name below which they are.
-    domains: HashMap<Box<str>, Arc<Routes>>,
-}
+pub struct WorkloadRoutes(ByHost<Arc<Routes>>);
 
 /// The routes of a `VirtualService`, without those for other clients.
 #[derive(Debug)]
@@ -91,25 +87,20 @@ impl WorkloadRoutes {
         services: impl Iterator<Item = &'s Arc<VirtualService>>,
         workload: &Workload,
     ) -> Self {
-        let mut all = Self::default();
+        let mut all = ByHost::default();
         for service in services {
             let routes = Arc::new(Routes::new(service, workload));
             for host in &service.hosts {
-                let (map, name) = match host {
-                    HostName::Exact(name) => (&mut all.hosts, name),
-                    HostName::Below(domain) => (&mut all.domains, domain),
-                };
-                map.entry(name.clone())
-                    .or_insert_with(|| Arc::clone(&routes));
+                all.add(host, Arc::clone(&routes));
             }
         }
         all.add_short_names(&workload.namespace);
-        all
+        Self(all)
     }
 
     /// Where a request goes. `random` is any number, each as likely as any other.
     pub fn http(&self, call: &HttpCall<'_>, random: u64) -> HttpDecision<'_> {
-        let Some(routes) = self.of(&call.host()) else {
+        let Some(routes) = self.0.of(&call.host()) else {
             return HttpDecision::Unrouted;
         };
         let mut concerned = false;
@@ -137,7 +128,7 @@ impl WorkloadRoutes {
     /// Where a connection with TLS goes; `None` if nothing routes it.
     pub fn tls(&self, call: &ConnectionCall<'_>, random: u64) -> Option<RoutedConnection<'_>> {
         let host = normal(call.host);
-        let routes = self.of(&host)?;
+        let routes = self.0.of(&host)?;
         let rule = routes
             .tls
             .iter()
@@ -148,50 +139,12 @@ impl WorkloadRoutes {
     /// Where any other connection goes; `None` if nothing routes it.
     pub fn tcp(&self, call: &ConnectionCall<'_>, random: u64) -> Option<RoutedConnection<'_>> {
         let host = normal(call.host);
-        let routes = self.of(&host)?;
+        let routes = self.0.of(&host)?;
         let rule = routes
             .tcp
             .iter()
             .find(|rule| rule.matched.holds(call, &host))?;
         Some(routes.connection(&rule.route.destinations, random))
-    }
-
-    /// The routes of a host: its own, or those of the nearest domain above it.
-    fn of(&self, host: &str) -> Option<&Routes> {
-        let own = self.hosts.get(host);
-        let above = || {
-            let mut rest = host;
-            std::iter::from_fn(move || {
-                rest = rest.split_once('.')?.1;
-                Some(rest)
-            })
-        };
-        let found = own.or_else(|| above().find_map(|domain| self.domains.get(domain)));
-        found.map(|routes| &**routes)
-    }
-
-    /// A service is called by shorter names too: `reviews.shop.svc`, `reviews.shop`, and in its own
-    /// namespace `reviews`. What is named so itself goes before.
-    fn add_short_names(&mut self, own: &str) {
-        let mut short = Vec::new();
-        for (host, routes) in &self.hosts {
-            let Some(name) = host.strip_suffix(CLUSTER_DOMAIN) else {
-                continue;
-            };
-            let Some(name) = name.strip_suffix('.') else {
-                continue;
-            };
-            short.push((format!("{name}.svc"), Arc::clone(routes)));
-            short.push((name.to_owned(), Arc::clone(routes)));
-            if let Some((service, namespace)) = name.split_once('.')
-                && namespace == own
-            {
-                short.push((service.to_owned(), Arc::clone(routes)));
-            }
-        }
-        for (name, routes) in short {
-            self.hosts.entry(name.into()).or_insert(routes);
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     http_route::HttpRoute,
 };
 use crate::{
-    object::{ExportTo, Object, ObjectName},
+    object::{ExportTo, Object, ObjectName, Scope},
     problem::Problems,
     read::{
         HostName,
@@ -37,6 +37,16 @@ pub struct VirtualService {
     pub(super) export: ExportTo,
     /// Whether it concerns proxies beside workloads; else it is for gateways alone.
     pub(super) in_mesh: bool,
+}
+
+impl VirtualService {
+    /// Whose clients see it.
+    pub(super) fn scope(&self) -> Scope<'_> {
+        Scope {
+            own: self.name.namespace(),
+            export: &self.export,
+        }
+    }
 }
 
 pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<VirtualService> {

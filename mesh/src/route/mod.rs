@@ -52,7 +52,7 @@ pub use retry::{RetryCondition, RetryPolicy};
 pub use rewrite::Rewrite;
 
 use crate::{
-    object::{ExportTo, Named, Object, Unique, Workload},
+    object::{Named, Object, Unique, Workload},
     problem::Problems,
     read::HostName,
 };
@@ -104,7 +104,7 @@ fn refuse_conflicts(services: &[Arc<VirtualService>], problems: &mut Problems) {
     for service in services {
         for host in &service.hosts {
             let others = by_host.entry(host).or_default();
-            if let Some(other) = others.iter().find(|other| meet(other, service)) {
+            if let Some(other) = others.iter().find(|it| it.scope().meets(service.scope())) {
                 problems.enter(&service.file);
                 let what = format!(
                     "VirtualService {} routes {host}, as {} does, which is at {}:{}",
@@ -114,24 +114,6 @@ fn refuse_conflicts(services: &[Arc<VirtualService>], problems: &mut Problems) {
                 problems.error(service.line, what, remedy);
             }
             others.push(service);
-        }
-    }
-}
-
-/// Whether there is a client for which neither goes before the other. In a namespace of their own
-/// one does.
-fn meet(one: &VirtualService, other: &VirtualService) -> bool {
-    let (first, second) = (one.name.namespace(), other.name.namespace());
-    if first == second {
-        return true;
-    }
-    let third = |namespace: &str| namespace != first && namespace != second;
-    match (&one.export, &other.export) {
-        (ExportTo::All, ExportTo::All) => true,
-        (ExportTo::All, ExportTo::Namespaces(some))
-        | (ExportTo::Namespaces(some), ExportTo::All) => some.iter().any(|it| third(it)),
-        (ExportTo::Namespaces(some), ExportTo::Namespaces(others)) => {
-            some.intersection(others).any(|it| third(it))
         }
     }
 }

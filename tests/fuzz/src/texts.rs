@@ -91,6 +91,7 @@ pub(crate) fn model(data: &[u8]) {
         labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
     };
     let routes = model.virtual_services().for_workload(&workload);
+    let services = model.services().for_workload(&workload);
     for authority in ["reviews", "Reviews.default:80", "a.example.org", "[::1]:80"] {
         for path in ["/", "/api/v1/x", "/%41;v=1", "*"] {
             requests(&routes, authority, path);
@@ -100,6 +101,14 @@ pub(crate) fn model(data: &[u8]) {
             destination_ip: [10, 0, 0, 2].into(),
             port: 443,
         };
+        if let Some(service) = services.of(authority) {
+            assert!(!service.ports.is_empty());
+            for port in &service.ports {
+                let mut endpoints = service.endpoints.iter();
+                assert!(endpoints.all(|it| it.weight > 0 && it.port(port) > 0));
+            }
+        }
+        let _ = services.at(call.destination_ip, call.port).len();
         let _ = routes.tls(&call, u64::MAX).map(|it| it.to.weight);
         let _ = routes.tcp(&call, 0).map(|it| it.to.weight);
     }
