@@ -11,8 +11,8 @@ mod accept;
 mod body;
 mod buffer;
 mod clock;
+mod cluster;
 mod config;
-mod destination;
 mod flow;
 mod headers;
 mod http;
@@ -21,12 +21,13 @@ mod inbound;
 mod latest;
 mod listen;
 mod listener;
-mod model;
 mod outbound;
 mod patience;
 mod peer;
 mod policy;
+mod pool;
 mod port;
+mod ports;
 mod read_ahead;
 mod reauthorize;
 mod relay;
@@ -44,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{Config, Inbound, Outbound, Protocol, RunFlags, Target};
-use self::{model::SharedModel, reauthorize::Sources, worker::Worker};
+use self::{ports::SharedPorts, reauthorize::Sources, worker::Worker};
 
 /// Runs the proxy until `shutdown`.
 ///
@@ -55,7 +56,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let config = Arc::clone(&current.borrow());
     let (policies, policy) = policy::Follower::start(current.clone())?;
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
-    let (ports, model) = model::Follower::start(current)?;
+    let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
         identity,
         trust,
@@ -71,8 +72,8 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(CUT));
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("policies", |stop| policies.run(stop));
-    tasks.spawn("ports", |stop| ports.run(stop));
-    let started = start(&config, &model, &sources, &mut tasks);
+    tasks.spawn("ports", |stop| follower.run(stop));
+    let started = start(&config, &ports, &sources, &mut tasks);
     let outcome = tasks.finish(started).await;
     info!("proxy stopped");
     outcome
@@ -81,14 +82,14 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
 /// Starts the threads that carry connections.
 fn start(
     config: &Config,
-    model: &SharedModel,
+    ports: &SharedPorts,
     sources: &Sources,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
     for number in 0..config.threads {
         let worker = Worker {
             number,
-            model: model.clone(),
+            ports: ports.clone(),
             sources: sources.clone(),
             max_connections: config.max_connections,
             drain_timeout: config.drain_timeout,

@@ -1,5 +1,5 @@
-//! What ports of both directions are made of: a name, the sources they decide by, the destination
-//! in force, and how they end.
+//! What ports of both directions are made of: a name, the sources they decide by, the cluster they
+//! lead to, and how they end.
 
 use std::{future::pending, sync::Arc};
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    destination::Destination,
+    cluster::Cluster,
     flow::{Cut, Other, Who},
     latest::change,
     reauthorize::Sources,
@@ -21,7 +21,7 @@ pub(crate) struct Listener {
     /// What connections and everything that they cause runs on.
     pub(crate) tasks: TaskTracker,
     pub(crate) ends: Ends,
-    destination: watch::Sender<Arc<Destination>>,
+    cluster: watch::Sender<Arc<Cluster>>,
 }
 
 /// How a port ends.
@@ -36,11 +36,11 @@ pub(crate) struct Ends {
 }
 
 impl Listener {
-    /// A listener that leads to `destination` until another one is [`put`](Self::put).
+    /// A listener that leads to `cluster` until another one is [`put`](Self::put).
     pub(crate) fn new(
         name: &str,
         sources: Sources,
-        destination: Destination,
+        cluster: Cluster,
         tasks: TaskTracker,
         ends: Ends,
     ) -> Self {
@@ -49,18 +49,18 @@ impl Listener {
             sources,
             tasks,
             ends,
-            destination: watch::Sender::new(Arc::new(destination)),
+            cluster: watch::Sender::new(Arc::new(cluster)),
         }
     }
 
-    /// The destination in force.
-    pub(crate) fn destination(&self) -> Arc<Destination> {
-        Arc::clone(&self.destination.borrow())
+    /// The cluster in force.
+    pub(crate) fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.cluster.borrow())
     }
 
     /// From now on, new connections and requests go there.
-    pub(crate) fn put(&self, destination: Destination) {
-        self.destination.send_replace(Arc::new(destination));
+    pub(crate) fn put(&self, cluster: Cluster) {
+        self.cluster.send_replace(Arc::new(cluster));
     }
 
     /// Who a new connection of `client` is, as far as is known.
@@ -86,7 +86,7 @@ impl Listener {
                     () = change(&mut identity) => {}
                     () = change(&mut trust) => {}
                 }
-                self.destination().renew();
+                self.cluster().renew();
             }
         };
         let drain = &self.ends.drain;

@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     listener::{Ends, Listener},
-    model::{Open, PortConfig},
+    ports::{Open, PortConfig},
     reauthorize::Sources,
 };
 

@@ -1,5 +1,5 @@
 //! A thread that carries connections: accept, handshake and forwarding of a connection stay on it.
-//! Its ports are those of the model in force.
+//! Its ports are those in force.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,9 +15,9 @@ use tracing::{error, info, warn};
 use crate::{
     inbound,
     listener::Ends,
-    model::{Model, Open, PortConfig, SharedModel},
     outbound,
     port::{Port, Thread},
+    ports::{Open, PortConfig, Ports, SharedPorts},
     reauthorize::Sources,
 };
 
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) struct Worker {
     /// Which of the sockets of each port are its own.
     pub(crate) number: usize,
-    pub(crate) model: SharedModel,
+    pub(crate) ports: SharedPorts,
     pub(crate) sources: Sources,
     /// Connections of one port at a time.
     pub(crate) max_connections: usize,
@@ -36,7 +36,7 @@ pub(crate) struct Worker {
 
 /// The ports of one direction.
 #[derive(Debug)]
-struct Ports<P: Port>(HashMap<String, Running<P>>);
+struct Direction<P: Port>(HashMap<String, Running<P>>);
 
 #[derive(Debug)]
 struct Running<P: Port> {
@@ -62,14 +62,14 @@ impl Worker {
             sources: self.sources.clone(),
             tasks: TaskTracker::new(),
         };
-        let mut inbound = Ports::<inbound::Port>(HashMap::new());
-        let mut outbound = Ports::<outbound::Port>(HashMap::new());
+        let mut inbound = Direction::<inbound::Port>(HashMap::new());
+        let mut outbound = Direction::<outbound::Port>(HashMap::new());
         let mut first = true;
         loop {
-            let model: Arc<Model> = Arc::clone(&self.model.borrow_and_update());
+            let ports: Arc<Ports> = Arc::clone(&self.ports.borrow_and_update());
             let followed = inbound
-                .follow(&model.inbound, &self, &thread, shutdown)
-                .and_then(|()| outbound.follow(&model.outbound, &self, &thread, shutdown));
+                .follow(&ports.inbound, &self, &thread, shutdown)
+                .and_then(|()| outbound.follow(&ports.outbound, &self, &thread, shutdown));
             match followed {
                 Err(error) if first => return Err(error),
                 Err(error) => error!(error = format!("{error:#}"), "a port is not as configured"),
@@ -78,8 +78,8 @@ impl Worker {
             first = false;
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                changed = self.model.changed() => if changed.is_err() {
-                    // Whoever could change the model is stopping.
+                changed = self.ports.changed() => if changed.is_err() {
+                    // Whoever could change the ports is stopping.
                     shutdown.cancelled().await;
                     break;
                 },
@@ -100,7 +100,7 @@ impl Worker {
     }
 }
 
-impl<P: Port> Ports<P> {
+impl<P: Port> Direction<P> {
     /// Starts what is new, leads elsewhere what leads elsewhere, and removes the rest.
     fn follow(
         &mut self,

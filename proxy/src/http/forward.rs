@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     body::Body,
+    cluster::Endpoint,
     config::Protocol,
-    destination::Endpoint,
     flow::{End, Flow},
     headers,
 };
@@ -32,7 +32,7 @@ pub(crate) async fn forward(
         Ok(request) => request,
         Err(end) => return refuse(end, kind, flow),
     };
-    match endpoint.pool().send(request).await {
+    match endpoint.send(request).await {
         Ok(answer) => {
             let (mut response, lease) = (answer.response, answer.lease);
             headers::strip_hop_by_hop(response.headers_mut());

@@ -11,8 +11,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use super::in_flight::Right;
 use crate::{
     body::{Body, length},
-    destination::Lease,
     flow::{End, Flow, Upstream},
+    pool::Lease,
 };
 
 /// The body of a response on its way to the client; its end ends the flow.

@@ -97,9 +97,9 @@ impl Connection {
                 if let Some(client_cert) = self.client_cert() {
                     request.introduce(client_cert);
                 }
-                let destination = self.port.listener.destination();
+                let cluster = self.port.listener.cluster();
                 let right = Right::Permitted(ticket);
-                forward(request, right, destination.endpoint(), flow).await
+                forward(request, right, cluster.endpoint(), flow).await
             }
             Err(denied) => refuse(End::Policy(denied), request.kind(), flow),
         }

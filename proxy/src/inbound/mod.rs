@@ -17,13 +17,14 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     accept::accept,
+    cluster::Cluster,
     config::{Inbound, Protocol},
-    destination::{Destination, Route},
     flow::{Downstream, End, Flow, Other},
     listener::{Ends, Listener},
-    model::Open,
     peer::Peer,
+    pool::Dialer,
     port::{self, Thread},
+    ports::Open,
     read_ahead::ReadAhead,
     reauthorize::Sources,
 };
@@ -63,8 +64,8 @@ impl port::Port for Port {
         let sources = thread.sources.clone();
         let (identity, trust) = (sources.identity.clone(), sources.trust.clone());
         let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
-        let (destination, tasks) = (destination(open, thread), thread.tasks.clone());
-        let listener = Listener::new(&config.name, sources, destination, tasks, ends);
+        let (cluster, tasks) = (cluster(open, thread), thread.tasks.clone());
+        let listener = Listener::new(&config.name, sources, cluster, tasks, ends);
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             protocol: config.protocol,
@@ -81,7 +82,7 @@ impl port::Port for Port {
     }
 
     fn lead(&self, open: &Open<Inbound>, thread: &Thread) -> anyhow::Result<()> {
-        self.listener.put(destination(open, thread));
+        self.listener.put(cluster(open, thread));
         Ok(())
     }
 
@@ -147,10 +148,13 @@ impl Port {
     }
 }
 
-fn destination(open: &Open<Inbound>, thread: &Thread) -> Destination {
-    let route = Route::Application(open.config.forward.clone());
+fn cluster(open: &Open<Inbound>, thread: &Thread) -> Cluster {
+    let dialer = Dialer {
+        address: open.config.forward.clone().into(),
+        tls: None,
+    };
     let (protocol, health) = (open.config.protocol, Arc::clone(&open.health));
-    Destination::new(route, protocol, health, thread.tasks.clone())
+    Cluster::new(dialer, protocol, health, thread.tasks.clone())
 }
 
 struct Tls(TlsAcceptor);

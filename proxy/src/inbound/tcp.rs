@@ -64,7 +64,7 @@ impl Port {
     }
 
     async fn pass(&self, stream: Box<TlsStream<ReadAhead>>, traffic: &Traffic) -> End {
-        match self.listener.destination().endpoint().dial().await {
+        match self.listener.cluster().endpoint().dial().await {
             Ok(application) => relay(stream, application, traffic).await.into(),
             Err(error) => error.into(),
         }

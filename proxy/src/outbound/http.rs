@@ -37,8 +37,8 @@ impl Port {
         let (flow, read) = HttpRequest::read(request, who);
         match read {
             Ok(request) => {
-                let destination = self.listener.destination();
-                forward(request, Right::Outbound, destination.endpoint(), flow).await
+                let cluster = self.listener.cluster();
+                forward(request, Right::Outbound, cluster.endpoint(), flow).await
             }
             Err(unreadable) => refuse(unreadable.end, unreadable.kind, flow),
         }

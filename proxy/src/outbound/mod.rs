@@ -12,12 +12,13 @@ use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
     accept::accept,
+    cluster::Cluster,
     config::{Outbound, Protocol},
-    destination::{Destination, Route},
     flow::{Flow, Other},
     listener::{Ends, Listener},
-    model::Open,
+    pool::{Address, Dialer},
     port::{self, Thread},
+    ports::Open,
 };
 
 /// One outbound port on one thread.
@@ -31,9 +32,9 @@ impl port::Port for Port {
     type Config = Outbound;
 
     fn new(open: &Open<Outbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {
-        let (config, destination) = (&open.config, destination(open, thread)?);
+        let (config, cluster) = (&open.config, cluster(open, thread)?);
         let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
-        let listener = Listener::new(&config.name, sources, destination, tasks, ends);
+        let listener = Listener::new(&config.name, sources, cluster, tasks, ends);
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             protocol: config.protocol,
@@ -45,7 +46,7 @@ impl port::Port for Port {
     }
 
     fn lead(&self, open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<()> {
-        self.listener.put(destination(open, thread)?);
+        self.listener.put(cluster(open, thread)?);
         Ok(())
     }
 
@@ -67,7 +68,7 @@ impl port::Port for Port {
 impl Port {
     async fn carry(self: Arc<Self>, connection: TcpConnection, _slot: Slot) {
         let TcpConnection { stream, peer } = connection;
-        let destination = Other::Destination(self.listener.destination().name());
+        let destination = Other::Destination(self.listener.cluster().name());
         let who = self.listener.who(peer, destination);
         match self.protocol {
             Protocol::Tcp => {
@@ -79,7 +80,7 @@ impl Port {
     }
 }
 
-fn destination(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Destination> {
+fn cluster(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Cluster> {
     let config = &open.config;
     let alpn: &[&[u8]] = match config.protocol {
         Protocol::Http => &[b"http/1.1"],
@@ -89,10 +90,10 @@ fn destination(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Destina
     let identity = Some(thread.sources.identity.clone());
     let expect = Expect::Exactly(config.expect.clone());
     let tls = tls::client_config(identity, thread.sources.trust.clone(), expect, alpn)?;
-    let route = Route::Peer {
-        connect: config.connect.clone(),
-        tls,
+    let dialer = Dialer {
+        address: Address::Name(config.connect.as_str().into()),
+        tls: Some(tls),
     };
     let (health, tasks) = (Arc::clone(&open.health), thread.tasks.clone());
-    Ok(Destination::new(route, config.protocol, health, tasks))
+    Ok(Cluster::new(dialer, config.protocol, health, tasks))
 }

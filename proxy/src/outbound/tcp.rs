@@ -19,7 +19,7 @@ impl Port {
     }
 
     async fn pass(&self, stream: TcpStream, traffic: &Traffic) -> End {
-        match self.listener.destination().endpoint().dial().await {
+        match self.listener.cluster().endpoint().dial().await {
             Ok(destination) => relay(stream, destination, traffic).await.into(),
             Err(error) => error.into(),
         }

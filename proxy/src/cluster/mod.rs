@@ -1,14 +1,10 @@
-//! Where connections and requests go: a destination has endpoints, an endpoint has pools.
+//! Where connections and requests go: a cluster has endpoints, an endpoint has a pool of
+//! connections.
 //!
-//! Endpoints and pools belong to a thread; what all threads know of a destination is its
-//! [`Health`].
+//! Endpoints and pools belong to a thread; what all threads know of a cluster is its [`Health`].
 
 mod endpoint;
 mod health;
-mod kept;
-mod line;
-mod pool;
-mod route;
 
 use std::sync::Arc;
 
@@ -16,30 +12,28 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use health::Health;
-pub(crate) use pool::Lease;
-pub(crate) use route::{DialError, Route};
 
-use crate::config::Protocol;
+use crate::{config::Protocol, pool::Dialer};
 
-/// What a thread knows of a destination.
+/// What a thread knows of a cluster.
 #[derive(Debug)]
-pub(crate) struct Destination {
+pub(crate) struct Cluster {
     name: Arc<str>,
     /// One, for as long as a port names a single address.
     endpoints: [Endpoint; 1],
 }
 
-impl Destination {
-    /// A destination whose connections run on `tasks`.
+impl Cluster {
+    /// A cluster whose connections run on `tasks`.
     pub(crate) fn new(
-        route: Route,
+        dialer: Dialer,
         protocol: Protocol,
         health: Arc<Health>,
         tasks: TaskTracker,
     ) -> Self {
         Self {
-            name: route.address().into(),
-            endpoints: [Endpoint::new(route, protocol, health, tasks)],
+            name: dialer.address.to_string().into(),
+            endpoints: [Endpoint::new(dialer, protocol, health, tasks)],
         }
     }
 

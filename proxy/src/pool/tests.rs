@@ -14,10 +14,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    config::Target,
-    destination::{Health, Route, kept::IDLE},
-};
+use kept::IDLE;
 
 /// An application that answers `hello`, and counts the connections that come to it.
 struct Application {
@@ -51,11 +48,11 @@ impl Application {
 }
 
 fn pool(address: SocketAddr, protocol: Protocol, tasks: &TaskTracker) -> Arc<Pool> {
-    let line = Line {
-        route: Route::Application(Target::Tcp(address)),
-        health: Arc::new(Health::new("web")),
+    let dialer = Dialer {
+        address: Address::Tcp(address),
+        tls: None,
     };
-    Pool::new(Arc::new(line), protocol, tasks.clone())
+    Pool::new(dialer, protocol, tasks.clone())
 }
 
 fn request() -> Request<Body> {

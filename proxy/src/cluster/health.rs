@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{info, warn};
 
-use super::DialError;
+use crate::pool::DialError;
 
 /// Whether a destination could be connected to, as connections have found it. That it cannot be
 /// any more, or can be again, is said once, whichever thread finds out.
@@ -24,23 +24,30 @@ impl Health {
         }
     }
 
-    /// Notes how an attempt to connect has ended.
-    pub(super) fn note<T>(&self, dialled: &Result<T, DialError>) {
-        let failing = dialled.is_err();
-        if self.failing.load(Ordering::Relaxed) == failing
-            || self.failing.swap(failing, Ordering::Relaxed) == failing
-        {
-            return;
+    /// Notes that it was reached.
+    pub(super) fn reached(&self) {
+        if self.changes_to(false) {
+            let port = &*self.port;
+            info!(port, "the destination can be reached again");
         }
-        let port = &*self.port;
-        match dialled {
-            Ok(_) => info!(port, "the destination can be reached again"),
-            Err(error) => warn!(
+    }
+
+    /// Notes that it could not be connected to.
+    pub(super) fn failed(&self, error: &DialError) {
+        if self.changes_to(true) {
+            let port = &*self.port;
+            warn!(
                 port,
                 error = error as &dyn std::error::Error,
                 "the destination cannot be reached; every request to it fails until it can"
-            ),
+            );
         }
+    }
+
+    /// Whether this is news.
+    fn changes_to(&self, failing: bool) -> bool {
+        self.failing.load(Ordering::Relaxed) != failing
+            && self.failing.swap(failing, Ordering::Relaxed) != failing
     }
 }
 
@@ -48,22 +55,22 @@ impl Health {
 mod tests {
     use super::*;
 
-    fn gone() -> Result<(), DialError> {
-        Err(DialError::Timeout {
+    fn gone() -> DialError {
+        DialError::Timeout {
             address: "127.0.0.1:1".to_owned(),
-        })
+        }
     }
 
     #[test]
     fn a_destination_is_failing_from_its_first_failure_to_its_next_success() {
         let health = Health::new("web");
         let failing = || health.failing.load(Ordering::Relaxed);
-        health.note(&Ok(()));
+        health.reached();
         assert!(!failing());
-        health.note(&gone());
-        health.note(&gone());
+        health.failed(&gone());
+        health.failed(&gone());
         assert!(failing());
-        health.note(&Ok(()));
+        health.reached();
         assert!(!failing());
     }
 }

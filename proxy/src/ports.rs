@@ -13,18 +13,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::{
+    cluster::Health,
     config::{Config, Inbound, Outbound},
-    destination::Health,
     latest::change,
     listen,
 };
 
-/// The model in force; every thread follows it.
-pub(crate) type SharedModel = watch::Receiver<Arc<Model>>;
+/// The ports in force; every thread follows them.
+pub(crate) type SharedPorts = watch::Receiver<Arc<Ports>>;
 
 /// All ports, open.
 #[derive(Debug)]
-pub(crate) struct Model {
+pub(crate) struct Ports {
     pub(crate) inbound: Vec<Open<Inbound>>,
     pub(crate) outbound: Vec<Open<Outbound>>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Open<C> {
     pub(crate) config: C,
     /// One for each thread.
     pub(crate) sockets: Arc<Vec<TcpListener>>,
-    /// Of its destination.
+    /// Of its cluster.
     pub(crate) health: Arc<Health>,
 }
 
@@ -51,13 +51,13 @@ pub(crate) trait PortConfig: fmt::Debug + Clone + PartialEq {
     fn listen(&self) -> SocketAddr;
 }
 
-/// Brings the model in line with the configuration.
+/// Brings the ports in line with the configuration.
 #[derive(Debug)]
 pub(crate) struct Follower {
     config: watch::Receiver<Arc<Config>>,
     /// Those that run: another number takes effect with a restart.
     threads: usize,
-    model: watch::Sender<Arc<Model>>,
+    ports: watch::Sender<Arc<Ports>>,
 }
 
 impl Follower {
@@ -67,14 +67,14 @@ impl Follower {
     /// An address that cannot be listened on, with the port's name.
     pub(crate) fn start(
         mut config: watch::Receiver<Arc<Config>>,
-    ) -> anyhow::Result<(Self, SharedModel)> {
+    ) -> anyhow::Result<(Self, SharedPorts)> {
         let first = Arc::clone(&config.borrow_and_update());
-        let model = Model::open(&first, first.threads, None)?;
-        let (model, shared) = watch::channel(Arc::new(model));
+        let ports = Ports::open(&first, first.threads, None)?;
+        let (ports, shared) = watch::channel(Arc::new(ports));
         let follower = Self {
             config,
             threads: first.threads,
-            model,
+            ports,
         };
         Ok((follower, shared))
     }
@@ -92,16 +92,16 @@ impl Follower {
 
     fn follow(&mut self) {
         let config = Arc::clone(&self.config.borrow_and_update());
-        let before = Arc::clone(&self.model.borrow());
-        match Model::open(&config, self.threads, Some(&before)) {
-            Ok(model) if model.is_same_as(&before) => {}
-            Ok(model) => {
+        let before = Arc::clone(&self.ports.borrow());
+        match Ports::open(&config, self.threads, Some(&before)) {
+            Ok(ports) if ports.is_same_as(&before) => {}
+            Ok(ports) => {
                 info!(
-                    inbound = model.inbound.len(),
-                    outbound = model.outbound.len(),
+                    inbound = ports.inbound.len(),
+                    outbound = ports.outbound.len(),
                     "the ports are those of the configuration that was read again"
                 );
-                self.model.send_replace(Arc::new(model));
+                self.ports.send_replace(Arc::new(ports));
             }
             Err(error) => error!(
                 error = format!("{error:#}"),
@@ -111,7 +111,7 @@ impl Follower {
     }
 }
 
-impl Model {
+impl Ports {
     /// Opens what `before` has not open already.
     fn open(config: &Config, threads: usize, before: Option<&Self>) -> anyhow::Result<Self> {
         let sockets = |listen| before.and_then(|before| before.sockets(listen));
@@ -243,9 +243,9 @@ mod tests {
         unused.local_addr().unwrap()
     }
 
-    fn names(model: &SharedModel) -> Vec<String> {
-        let model = model.borrow();
-        model
+    fn names(ports: &SharedPorts) -> Vec<String> {
+        let ports = ports.borrow();
+        ports
             .outbound
             .iter()
             .map(|open| open.config.name.clone())
@@ -256,12 +256,12 @@ mod tests {
     fn ports_come_and_go_with_the_configuration_and_those_that_stay_keep_their_sockets() {
         let (a, b, c) = (free(), free(), free());
         let (sender, current) = watch::channel(config(&[("a", a), ("b", b)]));
-        let (mut follower, model) = Follower::start(current).unwrap();
-        let first = Arc::clone(&model.borrow().outbound[0].sockets);
+        let (mut follower, ports) = Follower::start(current).unwrap();
+        let first = Arc::clone(&ports.borrow().outbound[0].sockets);
         sender.send_replace(config(&[("a", a), ("c", c)]));
         follower.follow();
-        assert_eq!(names(&model), ["a", "c"]);
-        assert!(Arc::ptr_eq(&first, &model.borrow().outbound[0].sockets));
+        assert_eq!(names(&ports), ["a", "c"]);
+        assert!(Arc::ptr_eq(&first, &ports.borrow().outbound[0].sockets));
         TcpListener::bind(b).expect("the removed port is free again");
     }
 
@@ -269,21 +269,21 @@ mod tests {
     fn a_port_that_cannot_be_opened_leaves_all_as_they_were() {
         let (a, held) = (free(), TcpListener::bind("127.0.0.1:0").unwrap());
         let (sender, current) = watch::channel(config(&[("a", a)]));
-        let (mut follower, model) = Follower::start(current).unwrap();
+        let (mut follower, ports) = Follower::start(current).unwrap();
         sender.send_replace(config(&[("b", free()), ("c", held.local_addr().unwrap())]));
         follower.follow();
-        assert_eq!(names(&model), ["a"]);
+        assert_eq!(names(&ports), ["a"]);
     }
 
     #[test]
     fn what_did_not_change_is_not_announced() {
         let first = config(&[("a", free())]);
         let (sender, current) = watch::channel(Arc::clone(&first));
-        let (mut follower, mut model) = Follower::start(current).unwrap();
-        model.mark_unchanged();
+        let (mut follower, mut ports) = Follower::start(current).unwrap();
+        ports.mark_unchanged();
         sender.send_replace(first);
         follower.follow();
-        assert!(!model.has_changed().unwrap());
+        assert!(!ports.has_changed().unwrap());
     }
 
     #[test]

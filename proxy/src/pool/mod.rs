@@ -1,8 +1,11 @@
-//! Connections to one next hop, kept for the next request.
+//! Connections to one endpoint, kept for the next request.
 //!
 //! HTTP/1.1 connections are taken by one request at a time and come back when the
 //! response body has ended; an HTTP/2 connection is shared. A request that found its kept
 //! connection closed under it, and was not sent, goes out once more on a new one.
+
+mod dialer;
+mod kept;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,13 +22,15 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::{DialError, kept::Kept, line::Line};
+pub(crate) use dialer::{Address, DialError, Dialer, NextHop};
+
 use crate::{
     body::Body,
     config::Protocol,
     flow::{End, Shutdown, Upstream, whole},
     patience::Patience,
 };
+use kept::Kept;
 
 /// Why there is no response.
 #[derive(Debug, Error)]
@@ -43,10 +48,10 @@ pub(crate) enum SendError {
     Stopping,
 }
 
-/// Connections to one next hop.
+/// Connections to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    line: Arc<Line>,
+    dialer: Dialer,
     protocol: Protocol,
     tasks: TaskTracker,
     kept: Mutex<Kept>,
@@ -69,23 +74,31 @@ pub(crate) struct Answer {
 
 impl Pool {
     /// An empty pool; connections run on `tasks`.
-    pub(super) fn new(line: Arc<Line>, protocol: Protocol, tasks: TaskTracker) -> Arc<Self> {
+    pub(crate) fn new(dialer: Dialer, protocol: Protocol, tasks: TaskTracker) -> Arc<Self> {
         Arc::new(Self {
-            line,
+            dialer,
             protocol,
             tasks,
             kept: Mutex::default(),
         })
     }
 
-    /// What the next hop speaks.
+    /// A connection of one's own.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is not who is expected.
+    pub(crate) async fn dial(&self) -> Result<NextHop, DialError> {
+        self.dialer.dial().await
+    }
+
+    /// What the endpoint speaks.
     pub(crate) fn protocol(&self) -> Protocol {
         self.protocol
     }
 
     /// The next hop, for logs.
     fn address(&self) -> String {
-        self.line.address()
+        self.dialer.address.to_string()
     }
 
     /// Voids what is kept: connections made with an identity or trust that is past.
@@ -152,7 +165,7 @@ impl Pool {
 
     async fn connect_http1(self: &Arc<Self>) -> Result<Lease, SendError> {
         let generation = self.lock().generation();
-        let stream = TokioIo::new(Patience::new(self.line.dial().await?));
+        let stream = TokioIo::new(Patience::new(self.dialer.dial().await?));
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source))?;
         self.carry(connection)?;
@@ -165,7 +178,7 @@ impl Pool {
 
     async fn connect_http2(&self) -> Result<http2::SendRequest<Body>, SendError> {
         let generation = self.lock().generation();
-        let stream = TokioIo::new(self.line.dial().await?);
+        let stream = TokioIo::new(self.dialer.dial().await?);
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
