@@ -40,7 +40,7 @@ pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
 fn proxy_yaml(agent: &str, inbound: u16, outbound: u16) -> String {
     format!(
         "workloadApi: unix://{agent}
-policies: []
+mesh: []
 inbound:
   - {{ name: in, listen: '127.0.0.1:{inbound}', protocol: HTTP, forward: '127.0.0.1:9' }}
 outbound:

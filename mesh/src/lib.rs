@@ -53,7 +53,7 @@ pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
     Policies, PolicyTrace, Request, RuleRef, RuleTrace, WorkloadPolicy,
 };
-pub use model::Model;
+pub use model::{Model, WorkloadModel};
 pub use object::{ObjectName, Workload};
 pub use path::{HttpPath, PathError};
 pub use problem::{DocumentError, Warning};

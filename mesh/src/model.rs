@@ -1,12 +1,12 @@
 //! All documents of a mesh together.
 
 use crate::{
-    authorization::{self, Policies},
-    object::{self, Kind},
+    authorization::{self, Policies, WorkloadPolicy},
+    object::{self, Kind, Workload},
     problem::{DocumentError, Problems, Warning},
     read::Source,
-    route::{self, VirtualServices},
-    service::{self, Services},
+    route::{self, VirtualServices, WorkloadRoutes},
+    service::{self, Services, WorkloadServices},
 };
 
 /// What all documents together say, of every kind that is read.
@@ -16,6 +16,17 @@ pub struct Model {
     virtual_services: VirtualServices,
     services: Services,
     warnings: Vec<Warning>,
+}
+
+/// What concerns one workload, of every kind.
+#[derive(Debug, Clone)]
+pub struct WorkloadModel {
+    /// Who may call it.
+    pub policy: WorkloadPolicy,
+    /// Where its calls go.
+    pub routes: WorkloadRoutes,
+    /// Which services it can call.
+    pub services: WorkloadServices,
 }
 
 impl Model {
@@ -68,6 +79,15 @@ impl Model {
     /// Which services there are, and where.
     pub fn services(&self) -> &Services {
         &self.services
+    }
+
+    /// What concerns one workload; policies of the root namespace concern the whole mesh.
+    pub fn for_workload(&self, workload: &Workload, root_namespace: &str) -> WorkloadModel {
+        WorkloadModel {
+            policy: self.policies.for_workload(workload, root_namespace),
+            routes: self.virtual_services.for_workload(workload),
+            services: self.services.for_workload(workload),
+        }
     }
 
     /// What was accepted but probably does not do what its author wants.

@@ -2,7 +2,7 @@
 //! ID at the other end and enforces policy.
 //!
 //! A connection passes `TcpStream → Authenticated → Authorized → forward`; each step is
-//! made of the one before. The control tasks (identity, policy) run on the caller's
+//! made of the one before. The control tasks (identity, model) run on the caller's
 //! runtime; connections run on threads of their own (`worker.rs`).
 // What comes from outside must not be able to stop a daemon: no index, no slice of a text.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
@@ -24,7 +24,6 @@ mod listener;
 mod outbound;
 mod patience;
 mod peer;
-mod policy;
 mod pool;
 mod port;
 mod ports;
@@ -32,6 +31,7 @@ mod read_ahead;
 mod reauthorize;
 mod relay;
 mod reload;
+mod source;
 #[cfg(test)]
 mod testing;
 mod worker;
@@ -54,13 +54,13 @@ use self::{ports::SharedPorts, reauthorize::Sources, worker::Worker};
 /// itself.
 pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let config = Arc::clone(&current.borrow());
-    let (policies, policy) = policy::Follower::start(current.clone())?;
+    let (models, model) = source::Follower::start(current.clone())?;
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
         identity,
         trust,
-        policy,
+        model,
     };
     info!(
         inbound = config.inbound.len(),
@@ -71,7 +71,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     // The workers cut what is not finished in `drainTimeout`; they get a little more to do it.
     let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(CUT));
     tasks.spawn("identity", |stop| identities.run(stop));
-    tasks.spawn("policies", |stop| policies.run(stop));
+    tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("ports", |stop| follower.run(stop));
     let started = start(&config, &ports, &sources, &mut tasks);
     let outcome = tasks.finish(started).await;

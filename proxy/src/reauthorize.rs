@@ -8,7 +8,7 @@ use signet_identity::{
     tls::{SharedIdentity, SharedTrust},
     trust::{Usage, VerifyError},
 };
-use signet_mesh::WorkloadPolicy;
+use signet_mesh::{WorkloadModel, WorkloadPolicy};
 use thiserror::Error;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     flow::{End, Policy, Shutdown, whole},
     latest::change,
     peer::Peer,
-    policy::SharedPolicy,
+    source::SharedModel,
 };
 
 /// What connections are authorized by; every part is the latest.
@@ -26,8 +26,8 @@ pub(crate) struct Sources {
     pub(crate) identity: SharedIdentity,
     /// The authorities of every trust domain.
     pub(crate) trust: SharedTrust,
-    /// The policies in force.
-    pub(crate) policy: SharedPolicy,
+    /// The model in force.
+    pub(crate) model: SharedModel,
 }
 
 /// Why a live connection must end.
@@ -47,13 +47,13 @@ impl Sources {
         let mut current = self.clone();
         current.identity.mark_unchanged();
         current.trust.mark_unchanged();
-        current.policy.mark_unchanged();
+        current.model.mark_unchanged();
         current
     }
 
-    /// The policy in force now.
-    pub(crate) fn policy(&self) -> Arc<WorkloadPolicy> {
-        Arc::clone(&self.policy.borrow())
+    /// The model in force now.
+    pub(crate) fn model(&self) -> Arc<WorkloadModel> {
+        Arc::clone(&self.model.borrow())
     }
 
     /// The trust domain of the proxy's own identity.
@@ -73,7 +73,9 @@ impl Sources {
             let lost = tokio::select! {
                 () = change(&mut self.identity) => self.without_identity(),
                 () = change(&mut self.trust) => self.untrusted(peer),
-                () = change(&mut self.policy) => denied(&self.policy.borrow()).map(Lost::Denied),
+                () = change(&mut self.model) => {
+                    denied(&self.model.borrow().policy).map(Lost::Denied)
+                }
             };
             if let Some(lost) = lost {
                 return lost;
@@ -112,7 +114,7 @@ mod tests {
     use std::{collections::BTreeMap, pin::pin, time::Duration};
 
     use signet_identity::{bundle::Bundle, trust::Trust};
-    use signet_mesh::{Policies, Workload};
+    use signet_mesh::{Model, Workload};
     use tokio::{sync::watch, time::timeout};
 
     use super::*;
@@ -122,22 +124,18 @@ mod tests {
     struct Stage {
         identity: watch::Sender<Option<Arc<signet_identity::tls::Identity>>>,
         trust: watch::Sender<Arc<Trust>>,
-        policy: watch::Sender<Arc<WorkloadPolicy>>,
+        model: watch::Sender<Arc<WorkloadModel>>,
         sources: Sources,
         peer: Peer,
         authority: Bundle,
     }
 
-    fn policy() -> Arc<WorkloadPolicy> {
+    fn model() -> Arc<WorkloadModel> {
         let workload = Workload {
             namespace: "shop".to_owned(),
             labels: BTreeMap::new(),
         };
-        Arc::new(
-            Policies::parse(&[])
-                .unwrap()
-                .for_workload(&workload, "root"),
-        )
+        Arc::new(Model::parse(&[]).unwrap().for_workload(&workload, "root"))
     }
 
     impl Stage {
@@ -145,15 +143,15 @@ mod tests {
             let (peer, authority) = peer();
             let (identity, own) = watch::channel(None);
             let (trust, trusted) = watch::channel(Arc::new(Trust::new([&authority])));
-            let (policy, rules) = watch::channel(policy());
+            let (model, in_force) = watch::channel(model());
             Self {
                 identity,
                 trust,
-                policy,
+                model,
                 sources: Sources {
                     identity: own,
                     trust: trusted,
-                    policy: rules,
+                    model: in_force,
                 },
                 peer,
                 authority,
@@ -177,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_policy_that_objects_ends_a_connection_and_one_that_does_not_leaves_it() {
         let stage = Stage::new();
-        let change = |stage: &Stage| drop(stage.policy.send_replace(policy()));
+        let change = |stage: &Stage| drop(stage.model.send_replace(model()));
         assert!(stage.lost(None, change).await.is_none());
         let lost = stage.lost(Some("no rule allows it"), change).await;
         assert!(

@@ -3,10 +3,10 @@
 
 use signet_daemon::{config::Settings, log::LogConfig, reload::Reloadable};
 
-use crate::{config::Config, policy};
+use crate::{config::Config, source};
 
 impl Reloadable for Config {
-    const LIVE: &'static [&'static str] = &["logLevel", "policies", "inbound", "outbound"];
+    const LIVE: &'static [&'static str] = &["logLevel", "mesh", "inbound", "outbound"];
 
     fn settings(&self) -> &Settings {
         &self.settings
@@ -16,8 +16,8 @@ impl Reloadable for Config {
         &self.log
     }
 
-    /// The policies can be put in force too.
+    /// The mesh's documents can be put in force too.
     fn check(&self) -> anyhow::Result<()> {
-        policy::check(self)
+        source::check(self)
     }
 }

@@ -53,7 +53,7 @@ impl<'a> Mesh<'a> {
         let (shop_in, out) = (free_port(), free_port());
         let policy = bed.write("policies/shop.yaml", policy);
         let shop = format!(
-            "policies: [policies]
+            "mesh: [policies]
 inbound:
   - {{ name: shop, listen: '127.0.0.1:{shop_in}', protocol: {protocol}, forward: '127.0.0.1:{application}' }}
 "
@@ -172,7 +172,7 @@ fn a_changed_policy_holds_within_a_second_and_a_broken_one_changes_nothing() {
         (mesh.ask("GET", "/", "").0 == 403).then_some(())
     });
     mesh.write_policy(&NOBODY.replace("action", "acton"));
-    mesh.shop.process.says("the policies in force stay");
+    mesh.shop.process.says("the model in force stays");
     assert!(
         mesh.shop.process.log().contains("acton"),
         "{}",
@@ -231,7 +231,7 @@ fn an_application_behind_a_unix_socket_is_reached() {
     });
     let (shop_in, out) = (free_port(), free_port());
     let config = format!(
-        "policies: []
+        "mesh: []
 inbound:
   - {{ name: shop, listen: '127.0.0.1:{shop_in}', protocol: TCP, forward: 'unix://{}', port: 7000 }}
 outbound:
@@ -383,7 +383,7 @@ fn an_application_that_is_away_is_answered_for() {
     let agent = Agent::join(&server);
     let (shop_in, out, nobody) = (free_port(), free_port(), free_port());
     let config = format!(
-        "policies: []
+        "mesh: []
 inbound:
   - {{ name: shop, listen: '127.0.0.1:{shop_in}', protocol: HTTP, forward: '127.0.0.1:{nobody}' }}
 outbound:

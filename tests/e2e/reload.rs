@@ -81,7 +81,7 @@ spec: { action: ALLOW }
 ",
     );
     let config = format!(
-        "policies: []
+        "mesh: []
 inbound:
   - {{ name: shop, listen: '127.0.0.1:{}', protocol: TCP, forward: '127.0.0.1:{}' }}
 ",
@@ -90,13 +90,13 @@ inbound:
     );
     let mut shop = Proxy::start(&server, &agent, "shop", &config);
     let file = bed.path("shop.yaml");
-    change(&file, "policies: []", "policies: [wrong]");
+    change(&file, "mesh: []", "mesh: [wrong]");
     shop.process.signal(Signal::SIGHUP);
     shop.process.says("the one in force stays");
-    change(&file, "policies: [wrong]", "policies: [nobody]");
+    change(&file, "mesh: [wrong]", "mesh: [nobody]");
     shop.process.signal(Signal::SIGHUP);
-    shop.process.says("policies: [] → ");
-    shop.process.says("new policies are in force");
+    shop.process.says("mesh: [] → ");
+    shop.process.says("the new model is in force");
     shop.process.stop();
 }
 
@@ -108,7 +108,7 @@ fn a_proxys_ports_open_close_and_lead_elsewhere_while_it_runs() {
     let (one, two) = (greets("one"), greets("two"));
     let (shop_in, other_in, out) = (free_port(), free_port(), free_port());
     let shop = format!(
-        "policies: []
+        "mesh: []
 inbound:
   - {{ name: shop, listen: '127.0.0.1:{shop_in}', protocol: TCP, forward: '127.0.0.1:{one}', port: 80 }}
 "

@@ -46,7 +46,7 @@ const FLOORS: [Floors; 4] = [
             &["listener", "ports", "relay"],
             &["cluster"],
             &["pool", "reauthorize"],
-            &["policy", "identity"],
+            &["source", "identity"],
             &["config", "flow"],
         ],
     },

@@ -202,7 +202,7 @@ fn serve(
 fn back(ports: &BTreeMap<&str, Ports>, application: u16) -> String {
     let echo = echo();
     let mut config = format!(
-        "policies: [policies]
+        "mesh: [policies]
 inbound:
   - {{ name: application, listen: '127.0.0.1:{application}', protocol: TCP, forward: '127.0.0.1:{echo}' }}
 "

@@ -173,7 +173,7 @@ fn inbound_yaml(agent: &str, protocol: &str, listen: SocketAddr, forward: Socket
     format!(
         "workloadApi: unix://{agent}
 threads: 1
-policies: [policy.yaml]
+mesh: [policy.yaml]
 inbound:
   - {{ name: in, listen: '{listen}', protocol: {protocol}, forward: '{forward}' }}
 "

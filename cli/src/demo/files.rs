@@ -176,7 +176,7 @@ fn shop_proxy(root: &str, ports: &Ports) -> String {
     format!(
         r"workloadApi: unix://{root}/agent.sock
 labels: {{ app: shop }}
-policies: [policies]
+mesh: [policies]
 threads: 1
 inbound:
   - name: shop

@@ -18,7 +18,7 @@ pub(super) struct File {
     pub(super) namespace: Option<String>,
     pub(super) root_namespace: Option<String>,
     pub(super) labels: BTreeMap<String, String>,
-    pub(super) policies: Option<Vec<PathBuf>>,
+    pub(super) mesh: Option<Vec<PathBuf>>,
     pub(super) inbound: Vec<InboundPort>,
     pub(super) outbound: Vec<OutboundPort>,
     pub(super) threads: Option<usize>,

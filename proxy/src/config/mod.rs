@@ -38,8 +38,8 @@ pub struct Config {
     pub workload: Workload,
     /// Namespace whose policies hold for the whole mesh.
     pub root_namespace: String,
-    /// Files and folders of policies.
-    pub policies: Vec<PathBuf>,
+    /// Files and folders of the mesh's documents, of whichever kinds.
+    pub mesh: Vec<PathBuf>,
     /// Ports that other proxies connect to.
     pub inbound: Vec<Inbound>,
     /// Local ports, each with its destination.
@@ -83,7 +83,7 @@ impl Config {
             root_namespace: file
                 .root_namespace
                 .unwrap_or_else(|| ROOT_NAMESPACE.to_owned()),
-            policies: policies(file.policies, base, file.inbound.is_empty())?,
+            mesh: mesh(file.mesh, base, file.inbound.is_empty())?,
             inbound: file
                 .inbound
                 .into_iter()
@@ -132,7 +132,7 @@ fn environment() -> Option<String> {
 
 /// Missing policy is an error, not an open door: a proxy that accepts connections must be
 /// told where its policies are, or that there shall be none.
-fn policies(
+fn mesh(
     listed: Option<Vec<PathBuf>>,
     base: &Path,
     no_inbound: bool,
@@ -141,8 +141,8 @@ fn policies(
         Some(paths) => Ok(paths.into_iter().map(|path| base.join(path)).collect()),
         None if no_inbound => Ok(Vec::new()),
         None => bail!(
-            "policies: is missing; name the files or folders of AuthorizationPolicy YAML, or \
-             write `policies: []` to accept every authenticated peer"
+            "mesh: is missing; name the files or folders of AuthorizationPolicy and other YAML, or \
+             write `mesh: []` to accept every authenticated peer"
         ),
     }
 }

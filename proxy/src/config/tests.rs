@@ -8,7 +8,7 @@ const WHOLE: &str = r#"
 workloadApi: unix:///run/signet/agent.sock
 namespace: shop
 labels: { app: web }
-policies: [policies]
+mesh: [policies]
 inbound:
   - { name: web, listen: "127.0.0.1:8443", protocol: HTTP, forward: "127.0.0.1:8080" }
 outbound:
@@ -41,7 +41,7 @@ fn refusal(text: &str) -> String {
 fn a_whole_file_is_read() {
     let config = Config::parse(WHOLE, &flags(), None).unwrap();
     assert_eq!(config.workload_api, unix("/run/signet/agent.sock"));
-    assert_eq!(config.policies, [Path::new("/etc/signet/policies")]);
+    assert_eq!(config.mesh, [Path::new("/etc/signet/policies")]);
     assert_eq!(config.inbound[0].policy_port, 8080);
     assert_eq!(
         config.outbound[0].expect[0].to_string(),
@@ -101,7 +101,7 @@ fn an_unknown_key_is_refused_with_its_line() {
 
 #[test]
 fn inbound_ports_without_policies_are_refused() {
-    assert!(refusal(&WHOLE.replace("policies: [policies]", "")).contains("policies: is missing"));
+    assert!(refusal(&WHOLE.replace("mesh: [policies]", "")).contains("mesh: is missing"));
 }
 
 #[test]

@@ -107,15 +107,15 @@ impl Connection {
 
     /// Judges a request; permitted, it is among those in flight.
     fn permit(&self, request: &HttpRequest) -> Result<Ticket, Policy> {
-        let policy = self.port.listener.sources.policy();
+        let model = self.port.listener.sources.model();
         let facts = Facts {
             asks: Arc::clone(request.asks()),
-            headers: match policy.reads_headers() {
+            headers: match model.policy.reads_headers() {
                 true => request.headers().clone(),
                 false => HeaderMap::new(),
             },
         };
-        let permit = self.judge(&policy, &facts)?;
+        let permit = self.judge(&model.policy, &facts)?;
         // No await stands between this and the judgement, and the watch on the policy runs
         // on this thread: a change is noticed before or after both.
         Ok(self.in_flight.add(permit, facts))

@@ -37,7 +37,7 @@ impl Port {
             peer,
             sources,
         } = authenticated;
-        match sources.policy().decide(&self.question(&peer)) {
+        match sources.model().policy.decide(&self.question(&peer)) {
             Decision::Permit(permit) => Ok(Authorized {
                 stream,
                 peer,

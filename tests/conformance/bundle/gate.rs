@@ -36,7 +36,7 @@ impl Gate {
         let trust = Arc::new(Trust::new(&[own]));
         let port = free_port();
         let config = format!(
-            "policies: []
+            "mesh: []
 inbound:
   - {{ name: gate, listen: '127.0.0.1:{port}', protocol: TCP, forward: '127.0.0.1:{application}' }}
 "

@@ -100,7 +100,7 @@ impl Stage {
         let mut config = format!("workloadApi: unix://{socket}\nthreads: 1\n{config}");
         if !policy.is_empty() {
             bed.write("policy.yaml", policy);
-            config = config.replace("policies: []", "policies: [policy.yaml]");
+            config = config.replace("mesh: []", "mesh: [policy.yaml]");
         }
         let config = bed.write("proxy.yaml", &config);
         let proxy = bed.start(
@@ -293,7 +293,7 @@ impl Ends {
         let (inbound, outbound) = (free_port(), free_port());
         let expect = expect.join("', '");
         let config = format!(
-            "policies: []
+            "mesh: []
 inbound:
   - {{ name: in, listen: '127.0.0.1:{inbound}', protocol: TCP, forward: '127.0.0.1:{application}' }}
 outbound:

@@ -51,7 +51,7 @@ impl Victim {
         let config = format!(
             "{line}
 threads: 1
-policies: []
+mesh: []
 inbound:
   - {{ name: in, listen: '127.0.0.1:{inbound}', protocol: TCP, forward: '127.0.0.1:{echo}' }}
 outbound:

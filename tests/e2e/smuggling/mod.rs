@@ -65,7 +65,7 @@ impl<'a> Doors<'a> {
         let (inbound, ports) = (free_port(), [free_port(), free_port()]);
         bed.write("policies/shop.yaml", POLICIES);
         let shop = format!(
-            "policies: [policies]
+            "mesh: [policies]
 inbound:
   - {{ name: shop, listen: '127.0.0.1:{inbound}', protocol: HTTP, forward: '127.0.0.1:{behind}' }}
 "

@@ -86,7 +86,7 @@ impl<'a> World<'a> {
         server.entry(&agent.id, WEB, &myself(), &[]);
         let (shop_in, out, application) = (free_port(), free_port(), application());
         let back = format!(
-            "policies: []
+            "mesh: []
 inbound:
   - {{ name: shop, listen: '127.0.0.1:{shop_in}', protocol: HTTP, forward: '127.0.0.1:{application}' }}
 "

@@ -1,0 +1,131 @@
+//! Where the model of the mesh comes from: YAML files, which are read again when one changes.
+//!
+//! The first reading must succeed. A later one that fails leaves the model in force
+//! and says so: an operator's typing mistake neither opens nor closes the door.
+
+mod files;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use signet_daemon::reload::Current;
+use signet_mesh::{Model, Workload, WorkloadModel};
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{config::Config, latest};
+use files::{Stamp, stamps};
+
+/// The model in force, of what concerns the proxy.
+pub(crate) type SharedModel = watch::Receiver<Arc<WorkloadModel>>;
+
+/// Reads the model again when its files change.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    config: Current<Config>,
+    /// Of the configuration of the start: who the workload is changes with a restart.
+    reader: Reader,
+    paths: Vec<PathBuf>,
+    seen: Vec<Stamp>,
+    model: watch::Sender<Arc<WorkloadModel>>,
+}
+
+impl Follower {
+    /// Reads the model for the first time.
+    ///
+    /// # Errors
+    /// A path that cannot be read, or any document that is not valid.
+    pub(crate) fn start(current: Current<Config>) -> anyhow::Result<(Self, SharedModel)> {
+        let config = Arc::clone(&current.borrow());
+        let seen = stamps(&config.mesh)?;
+        let reader = Reader::new(&config);
+        let (model, shared) = watch::channel(Arc::new(reader.read(&seen)?));
+        let follower = Self {
+            config: current,
+            reader,
+            paths: config.mesh.clone(),
+            seen,
+            model,
+        };
+        Ok((follower, shared))
+    }
+
+    /// Looks at the files until `shutdown`, and at once when the configuration was read again.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            let reloaded = tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = sleep(LOOK_EVERY) => false,
+                () = latest::change(&mut self.config) => true,
+            };
+            if reloaded {
+                self.paths.clone_from(&self.config.borrow().mesh);
+            }
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        match self.changed_model() {
+            Ok(None) => {}
+            Ok(Some(model)) => {
+                info!("the new model is in force");
+                self.model.send_replace(Arc::new(model));
+            }
+            Err(problem) => error!("the model in force stays: {problem:#}"),
+        }
+    }
+
+    /// The model, if its files differ from what was read last.
+    fn changed_model(&mut self) -> anyhow::Result<Option<WorkloadModel>> {
+        let found = stamps(&self.paths).unwrap_or_default();
+        if found == self.seen {
+            return Ok(None);
+        }
+        self.seen.clone_from(&found);
+        // Asked again for the reason, now that the difference is noted: it is told once.
+        let found = stamps(&self.paths)?;
+        self.reader.read(&found).map(Some)
+    }
+}
+
+/// Whether the documents that `config` names can be put in force.
+///
+/// # Errors
+/// A path that cannot be read, or any document that is not valid.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    let seen = stamps(&config.mesh)?;
+    Reader::new(config).read(&seen).map(drop)
+}
+
+/// Makes of all documents what concerns one workload.
+#[derive(Debug)]
+struct Reader {
+    workload: Workload,
+    root_namespace: String,
+}
+
+impl Reader {
+    fn new(config: &Config) -> Self {
+        Self {
+            workload: config.workload.clone(),
+            root_namespace: config.root_namespace.clone(),
+        }
+    }
+
+    fn read(&self, files: &[Stamp]) -> anyhow::Result<WorkloadModel> {
+        let model = Model::parse(&files::read(files)?).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!(
+                "the mesh's documents are not valid:\n  {}",
+                lines.join("\n  ")
+            )
+        })?;
+        for warning in model.warnings() {
+            warn!("{warning}");
+        }
+        Ok(model.for_workload(&self.workload, &self.root_namespace))
+    }
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
