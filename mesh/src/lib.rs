@@ -40,6 +40,7 @@
 
 mod authorization;
 mod cidr;
+mod destination;
 mod model;
 mod object;
 mod path;
@@ -52,6 +53,14 @@ mod service;
 pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
     Policies, PolicyTrace, Request, RuleRef, RuleTrace, WorkloadPolicy,
+};
+pub use destination::{
+    Balancing, ClientCertificate, ClientTls, ConnectionPool, ConsistentHash, CookieAttribute,
+    DestinationPart, DestinationRule, DestinationRules, Distribution, HashAlgorithm, HashCookie,
+    HashKey, Http2Keepalive, HttpPool, LoadBalancer, LocalOrigin, LocalityBalancing,
+    LocalityPattern, LocalityShare, MadeCookie, OutlierDetection, PriorityLabel, RegionOf,
+    RetryBudget, ServerCheck, Subset, TcpKeepalive, TcpPool, TrafficPolicy, Upgrade, Verify,
+    Warmup, WorkloadDestinations,
 };
 pub use model::{Model, WorkloadModel};
 pub use object::{ObjectName, Workload};

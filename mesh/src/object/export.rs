@@ -58,6 +58,28 @@ impl ExportTo {
         }
     }
 
+    /// For one namespace.
+    pub(crate) fn only(namespace: &str) -> Self {
+        Self::Namespaces(BTreeSet::from([namespace.into()]))
+    }
+
+    /// Whether the workloads of no other namespace see the object.
+    pub(crate) fn is_only(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => false,
+            Self::Namespaces(namespaces) => namespaces.iter().all(|it| **it == *namespace),
+        }
+    }
+
+    /// Whether there can be a client that sees an object that is exported so, and one that is
+    /// exported as `other`.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) | (_, Self::All) => true,
+            (Self::Namespaces(some), Self::Namespaces(others)) => !some.is_disjoint(others),
+        }
+    }
+
     /// Whether workloads of `namespace` see the object.
     pub(crate) fn reaches(&self, namespace: &str) -> bool {
         match self {
@@ -121,6 +143,16 @@ mod tests {
         assert!(own.reaches("shop") && !own.reaches("other"));
         let both = read(&[".", "other"]).expect("two namespaces");
         assert!(both.reaches("shop") && both.reaches("other") && !both.reaches("third"));
+    }
+
+    #[test]
+    fn two_objects_meet_where_both_are_exported_to() {
+        let to = |items: &[&str]| read(items).expect("valid");
+        assert!(to(&["*"]).overlaps(&to(&["a"])) && to(&["a"]).overlaps(&to(&["*"])));
+        assert!(to(&["a", "b"]).overlaps(&to(&["b", "c"])));
+        assert!(!to(&["a"]).overlaps(&to(&["b"])));
+        assert!(to(&["."]).is_only("shop") && ExportTo::only("shop").is_only("shop"));
+        assert!(!to(&[".", "a"]).is_only("shop") && !to(&["*"]).is_only("shop"));
     }
 
     #[test]

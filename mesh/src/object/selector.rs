@@ -55,6 +55,12 @@ impl Selector {
         Some(Self(labels))
     }
 
+    /// Whether a workload can be selected by both.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        let same = |(key, value): (&String, &String)| other.0.get(key).is_none_or(|it| it == value);
+        self.0.iter().all(same)
+    }
+
     /// Whether a workload with these labels is selected.
     pub(crate) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0

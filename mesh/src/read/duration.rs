@@ -34,6 +34,19 @@ pub(crate) fn read(node: &Node, location: &str, problems: &mut Problems) -> Opti
     Some(Duration::from_nanos(nanoseconds))
 }
 
+/// As [`read`], but it may be none at all: `0s`.
+pub(crate) fn or_zero(node: &Node, location: &str, problems: &mut Problems) -> Option<Duration> {
+    match &node.value {
+        Value::Text(text) if parse(text) == Some(0) => Some(Duration::ZERO),
+        Value::Text(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::List(_)
+        | Value::Map(_) => read(node, location, problems),
+    }
+}
+
 /// As Go's `time.ParseDuration`, without a sign: numbers, each with a unit, that add up.
 fn parse(text: &str) -> Option<u64> {
     let mut rest = text;
@@ -155,6 +168,18 @@ mod tests {
             error.contains("has no unit; write its unit too, as in `5s`"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn none_at_all_is_taken_where_it_means_something() {
+        let of = |text: &str| {
+            let value = Value::Text(text.to_owned());
+            or_zero(&Node { line: 1, value }, "ttl", &mut Problems::new())
+        };
+        assert_eq!(of("0s"), Some(Duration::ZERO));
+        assert_eq!(of("2s"), Some(Duration::from_secs(2)));
+        assert_eq!(of("0"), None);
+        assert_eq!(of("1us"), None);
     }
 
     proptest! {

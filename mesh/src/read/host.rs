@@ -57,6 +57,17 @@ impl HostName {
         }
     }
 
+    /// Itself, and what stands for all hosts of a domain above it, the nearest first.
+    pub(crate) fn and_above(&self) -> impl Iterator<Item = Self> {
+        let (Self::Exact(name) | Self::Below(name)) = self;
+        let mut rest: &str = name;
+        let above = std::iter::from_fn(move || {
+            rest = rest.split_once('.')?.1;
+            Some(Self::Below(rest.into()))
+        });
+        std::iter::once(self.clone()).chain(above)
+    }
+
     /// Whether every host that `other` means is meant by this one too.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
@@ -74,6 +85,16 @@ impl fmt::Display for HostName {
             Self::Below(domain) => write!(f, "*.{domain}"),
         }
     }
+}
+
+/// The namespace of a service of Kubernetes, which its name says.
+pub(crate) fn namespace(host: &HostName) -> Option<&str> {
+    let HostName::Exact(name) = host else {
+        return None;
+    };
+    let name = name.strip_suffix(CLUSTER_DOMAIN)?.strip_suffix('.')?;
+    let (_, namespace) = name.split_once('.')?;
+    (!namespace.contains('.')).then_some(namespace)
 }
 
 fn is_below(host: &str, domain: &str) -> bool {
@@ -144,6 +165,36 @@ mod tests {
         ] {
             assert_eq!(host(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_above_a_host_comes_from_near_to_far() {
+        let above = |host: HostName| -> Vec<String> {
+            host.and_above().map(|host| host.to_string()).collect()
+        };
+        let name = HostName::Exact("a.b.org".into());
+        assert_eq!(above(name), ["a.b.org", "*.b.org", "*.org"]);
+        let domain = HostName::Below("b.org".into());
+        assert_eq!(above(domain), ["*.b.org", "*.org"]);
+    }
+
+    #[test]
+    fn a_service_of_kubernetes_says_its_namespace() {
+        let of = |name: &str| {
+            let host = HostName::Exact(name.into());
+            namespace(&host).map(str::to_owned)
+        };
+        let service = "reviews.shop.svc.cluster.local";
+        assert_eq!(of(service).as_deref(), Some("shop"));
+        for name in [
+            "shop.svc.cluster.local",
+            "a.reviews.shop.svc.cluster.local",
+            "a.shop.org",
+        ] {
+            assert_eq!(of(name), None, "{name}");
+        }
+        let below = HostName::Below("shop.svc.cluster.local".into());
+        assert_eq!(namespace(&below), None);
     }
 
     #[test]

@@ -29,7 +29,11 @@ impl Percent {
     pub(crate) fn read(node: &Node, location: &str, problems: &mut Problems) -> Option<Self> {
         let table = Table::open(node, location, PERCENT, problems);
         let node = table.need("value", "write `{ value: … }`, from 0 to 100", problems)?;
-        let location = table.name("value");
+        Self::number(node, &table.name("value"), problems)
+    }
+
+    /// The share that a number is.
+    pub(crate) fn number(node: &Node, location: &str, problems: &mut Problems) -> Option<Self> {
         let Value::Number(text) = &node.value else {
             let what = format!("{location} must be a number, but is {}", node.kind());
             problems.error(node.line, what, "write a number from 0 to 100");

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     client::name_mesh,
     connection::{Of, TcpRoute, TlsRoute},
-    http_route::HttpRoute,
+    destination::{Destination, WeightedDestinations},
+    http_route::{HttpAction, HttpRoute},
 };
 use crate::{
     object::{ExportTo, Object, ObjectName, Scope},
@@ -40,6 +41,33 @@ pub struct VirtualService {
 }
 
 impl VirtualService {
+    /// Every destination of its calls and of copies, with the line of the route.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = (u64, &Destination)> {
+        fn of(
+            line: u64,
+            weighted: &WeightedDestinations,
+        ) -> impl Iterator<Item = (u64, &Destination)> {
+            weighted.iter().map(move |it| (line, &it.destination))
+        }
+        let http = self.http.iter().filter_map(|route| match &route.action {
+            HttpAction::Forward(forward) => Some((route.line, forward)),
+            HttpAction::Redirect(_) | HttpAction::Respond(_) => None,
+        });
+        let http = http.flat_map(|(line, forward)| {
+            let copies = forward.mirrors.iter();
+            let copies = copies.map(move |mirror| (line, &mirror.destination));
+            of(line, &forward.destinations).chain(copies)
+        });
+        let tls = self.tls.iter().flat_map(|it| of(it.line, &it.destinations));
+        let tcp = self.tcp.iter().flat_map(|it| of(it.line, &it.destinations));
+        http.chain(tls).chain(tcp)
+    }
+
+    /// To whom it is exported.
+    pub(crate) fn export(&self) -> &ExportTo {
+        &self.export
+    }
+
     /// Whose clients see it.
     pub(super) fn scope(&self) -> Scope<'_> {
         Scope {

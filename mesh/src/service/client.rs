@@ -16,6 +16,7 @@ use crate::{
 /// The services that one client sees, by host and by address: what others there are costs nothing.
 #[derive(Debug, Clone, Default)]
 pub struct WorkloadServices {
+    services: Vec<Arc<Service>>,
     hosts: ByHost<Arc<Service>>,
     places: HashMap<Place, Vec<Arc<Service>>>,
     /// The lengths of the blocks of those.
@@ -36,9 +37,15 @@ impl WorkloadServices {
             }
             all.hosts.add(&service.host, Arc::clone(service));
             all.add_addresses(service);
+            all.services.push(Arc::clone(service));
         }
         all.hosts.add_short_names(&workload.namespace);
         all
+    }
+
+    /// Each of them, those of the client's own namespace first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.iter()
     }
 
     /// The service of a host, which is in lower case and without a port: the one that has this

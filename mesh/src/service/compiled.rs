@@ -68,6 +68,11 @@ impl Service {
         self.addresses.iter().any(|block| block.contains(address))
     }
 
+    /// To whom it is exported.
+    pub(crate) fn export(&self) -> &ExportTo {
+        &self.export
+    }
+
     /// Whose clients see it.
     pub(super) fn scope(&self) -> Scope<'_> {
         Scope {

@@ -90,11 +90,16 @@ pub(crate) fn model(data: &[u8]) {
         namespace: "default".to_owned(),
         labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
     };
-    let routes = model.virtual_services().for_workload(&workload);
-    let services = model.services().for_workload(&workload);
+    let model = model.for_workload(&workload, "istio-system");
+    let (routes, services) = (&model.routes, &model.services);
+    for host in services.iter().map(|it| &it.host) {
+        let part = model.destinations.policy(host, None, 80);
+        assert!(part.is_some_and(|part| part.labels.is_none()));
+        let _ = model.destinations.policy(host, Some("v1"), 9080);
+    }
     for authority in ["reviews", "Reviews.default:80", "a.example.org", "[::1]:80"] {
         for path in ["/", "/api/v1/x", "/%41;v=1", "*"] {
-            requests(&routes, authority, path);
+            requests(routes, authority, path);
         }
         let call = ConnectionCall {
             host: authority,

@@ -53,7 +53,10 @@ fn destinations_get_their_shares() {
 fn a_destination_has_host_subset_and_port() {
     let route =
         "{ route: [{ destination: { host: a, subset: v2, port: { number: 81 } }, weight: 0 }] }";
-    let routes = loaded(&http(route));
+    let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+                metadata: { name: a, namespace: shop }\n\
+                spec: { host: a, subsets: [{ name: v2, labels: { version: v2 } }] }\n";
+    let routes = loaded(&(http(route) + rule));
     assert_eq!(
         goes(&routes, &get("/"), 0),
         "a.shop.svc.cluster.local:81 subset v2"

@@ -47,6 +47,19 @@ spec:
         host: reviews.shop.svc.cluster.local
         subset: v2
       weight: 5
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: reviews
+  namespace: shop
+spec:
+  host: reviews
+  subsets:
+  - name: v1
+    labels: { version: v1 }
+  - name: v2
+    labels: { version: v2 }
 "#;
 
 const FAULTS: &str = r#"

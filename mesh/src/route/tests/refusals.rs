@@ -578,7 +578,6 @@ fn what_does_probably_not_what_is_meant_is_warned_of() {
 #[test]
 fn kinds_that_nothing_obeys_yet_are_refused_beside_it() {
     for (group, kind) in [
-        ("networking", "DestinationRule"),
         ("security", "PeerAuthentication"),
         ("telemetry", "Telemetry"),
     ] {

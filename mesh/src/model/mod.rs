@@ -1,7 +1,10 @@
 //! All documents of a mesh together.
 
+mod together;
+
 use crate::{
     authorization::{self, Policies, WorkloadPolicy},
+    destination::{self, DestinationRules, ServiceOf, WorkloadDestinations},
     object::{self, Kind, Workload},
     problem::{DocumentError, Problems, Warning},
     read::Source,
@@ -15,6 +18,7 @@ pub struct Model {
     policies: Policies,
     virtual_services: VirtualServices,
     services: Services,
+    destination_rules: DestinationRules,
     warnings: Vec<Warning>,
 }
 
@@ -27,6 +31,8 @@ pub struct WorkloadModel {
     pub routes: WorkloadRoutes,
     /// Which services it can call.
     pub services: WorkloadServices,
+    /// How it calls them.
+    pub destinations: WorkloadDestinations,
 }
 
 impl Model {
@@ -40,6 +46,7 @@ impl Model {
         let mut policies = authorization::Read::default();
         let mut routes = route::Read::default();
         let mut services = service::Read::default();
+        let mut rules = destination::Read::default();
         object::each(sources, &mut problems, |object, problems| {
             match object.kind {
                 Kind::AuthorizationPolicy => {
@@ -50,18 +57,25 @@ impl Model {
                 Kind::WorkloadEntry => {
                     service::read_workload_into(&mut services, object, problems);
                 }
-                Kind::PeerAuthentication | Kind::DestinationRule | Kind::Telemetry => {
-                    object.refuse(problems)
-                }
+                Kind::DestinationRule => destination::read_into(&mut rules, object, problems),
+                Kind::PeerAuthentication | Kind::Telemetry => object.refuse(problems),
             }
         });
         let virtual_services = VirtualServices::new(routes, &mut problems);
         let services = Services::new(services, &mut problems);
+        let destination_rules = DestinationRules::new(rules, &mut problems);
+        together::check(
+            &virtual_services,
+            &services,
+            &destination_rules,
+            &mut problems,
+        );
         let warnings = problems.finish()?;
         Ok(Self {
             policies: Policies::new(policies, warnings.clone()),
             virtual_services,
             services,
+            destination_rules,
             warnings,
         })
     }
@@ -81,12 +95,24 @@ impl Model {
         &self.services
     }
 
-    /// What concerns one workload; policies of the root namespace concern the whole mesh.
+    /// How services are called, and which parts they have.
+    pub fn destination_rules(&self) -> &DestinationRules {
+        &self.destination_rules
+    }
+
+    /// What concerns one workload; policies and rules of the root namespace concern the whole mesh.
     pub fn for_workload(&self, workload: &Workload, root_namespace: &str) -> WorkloadModel {
+        let services = self.services.for_workload(workload);
+        let of = services.iter().map(|service| ServiceOf {
+            host: &service.host,
+            namespace: service.name.namespace(),
+        });
+        let rules = &self.destination_rules;
         WorkloadModel {
+            destinations: rules.for_workload(workload, root_namespace, of),
             policy: self.policies.for_workload(workload, root_namespace),
             routes: self.virtual_services.for_workload(workload),
-            services: self.services.for_workload(workload),
+            services,
         }
     }
 
@@ -95,3 +121,6 @@ impl Model {
         &self.warnings
     }
 }
+
+#[cfg(test)]
+mod tests;
