@@ -45,6 +45,7 @@ mod model;
 mod object;
 mod path;
 mod pattern;
+mod peer_authentication;
 mod problem;
 mod read;
 mod route;
@@ -63,8 +64,11 @@ pub use destination::{
     Warmup, WorkloadDestinations,
 };
 pub use model::{Model, WorkloadModel};
-pub use object::{ObjectName, Workload};
+pub use object::{ObjectName, ObjectRef, Workload};
 pub use path::{HttpPath, PathError};
+pub use peer_authentication::{
+    DecidedMode, MtlsMode, PeerAuthentications, WorkloadPeerAuthentication,
+};
 pub use problem::{DocumentError, Warning};
 pub use read::{HostName, Locality, Percent, Source, StringMatch, SubjectAltName, WholeRegex};
 pub use route::{

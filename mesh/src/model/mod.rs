@@ -6,6 +6,7 @@ use crate::{
     authorization::{self, Policies, WorkloadPolicy},
     destination::{self, DestinationRules, ServiceOf, WorkloadDestinations},
     object::{self, Kind, Workload},
+    peer_authentication::{self, PeerAuthentications, WorkloadPeerAuthentication},
     problem::{DocumentError, Problems, Warning},
     read::Source,
     route::{self, VirtualServices, WorkloadRoutes},
@@ -19,6 +20,7 @@ pub struct Model {
     virtual_services: VirtualServices,
     services: Services,
     destination_rules: DestinationRules,
+    peer_authentications: PeerAuthentications,
     warnings: Vec<Warning>,
 }
 
@@ -27,6 +29,8 @@ pub struct Model {
 pub struct WorkloadModel {
     /// Who may call it.
     pub policy: WorkloadPolicy,
+    /// Which of its ports ask for a certificate.
+    pub peer_authentication: WorkloadPeerAuthentication,
     /// Where its calls go.
     pub routes: WorkloadRoutes,
     /// Which services it can call.
@@ -47,6 +51,7 @@ impl Model {
         let mut routes = route::Read::default();
         let mut services = service::Read::default();
         let mut rules = destination::Read::default();
+        let mut authentications = peer_authentication::Read::default();
         object::each(sources, &mut problems, |object, problems| {
             match object.kind {
                 Kind::AuthorizationPolicy => {
@@ -58,12 +63,16 @@ impl Model {
                     service::read_workload_into(&mut services, object, problems);
                 }
                 Kind::DestinationRule => destination::read_into(&mut rules, object, problems),
-                Kind::PeerAuthentication | Kind::Telemetry => object.refuse(problems),
+                Kind::PeerAuthentication => {
+                    peer_authentication::read_into(&mut authentications, object, problems);
+                }
+                Kind::Telemetry => object.refuse(problems),
             }
         });
         let virtual_services = VirtualServices::new(routes, &mut problems);
         let services = Services::new(services, &mut problems);
         let destination_rules = DestinationRules::new(rules, &mut problems);
+        let peer_authentications = PeerAuthentications::new(authentications, &mut problems);
         together::check(
             &virtual_services,
             &services,
@@ -76,6 +85,7 @@ impl Model {
             virtual_services,
             services,
             destination_rules,
+            peer_authentications,
             warnings,
         })
     }
@@ -100,6 +110,11 @@ impl Model {
         &self.destination_rules
     }
 
+    /// Which ports ask their clients for a certificate.
+    pub fn peer_authentications(&self) -> &PeerAuthentications {
+        &self.peer_authentications
+    }
+
     /// What concerns one workload; policies and rules of the root namespace concern the whole mesh.
     pub fn for_workload(&self, workload: &Workload, root_namespace: &str) -> WorkloadModel {
         let services = self.services.for_workload(workload);
@@ -108,9 +123,11 @@ impl Model {
             namespace: service.name.namespace(),
         });
         let rules = &self.destination_rules;
+        let authentications = &self.peer_authentications;
         WorkloadModel {
             destinations: rules.for_workload(workload, root_namespace, of),
             policy: self.policies.for_workload(workload, root_namespace),
+            peer_authentication: authentications.for_workload(workload, root_namespace),
             routes: self.virtual_services.for_workload(workload),
             services,
         }

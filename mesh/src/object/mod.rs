@@ -2,6 +2,7 @@
 //! `spec` that its kind reads.
 
 mod export;
+mod hierarchy;
 mod kind;
 mod name;
 mod selector;
@@ -9,6 +10,8 @@ mod unique;
 mod workload;
 
 pub(crate) use export::{ExportTo, Scope};
+pub use hierarchy::ObjectRef;
+pub(crate) use hierarchy::{Hierarchy, Level};
 pub(crate) use kind::Kind;
 pub use name::ObjectName;
 pub(crate) use selector::Selector;

@@ -67,6 +67,11 @@ impl Selector {
             .iter()
             .all(|(key, value)| labels.get(key) == Some(value))
     }
+
+    /// Whether it selects every workload.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 fn is_empty(node: &Node) -> bool {

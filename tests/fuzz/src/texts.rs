@@ -92,6 +92,10 @@ pub(crate) fn model(data: &[u8]) {
     };
     let model = model.for_workload(&workload, "istio-system");
     let (routes, services) = (&model.routes, &model.services);
+    for port in [80, 443, 8080] {
+        let peers = &model.peer_authentication;
+        assert_eq!(peers.mode(port), peers.decided(port).mode);
+    }
     for host in services.iter().map(|it| &it.host) {
         let part = model.destinations.policy(host, None, 80);
         assert!(part.is_some_and(|part| part.labels.is_none()));
