@@ -50,6 +50,7 @@ mod problem;
 mod read;
 mod route;
 mod service;
+mod telemetry;
 
 pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
@@ -81,4 +82,8 @@ pub use route::{
 pub use service::{
     Address, Endpoint, Location, Protocol, Resolution, Service, ServicePort, Services,
     WorkloadServices,
+};
+pub use telemetry::{
+    AccessLog, CustomTag, LogFilter, Metric, Metrics, Side, TagOverride, Telemetries, Tracing,
+    WorkloadTelemetry,
 };

@@ -60,6 +60,7 @@ const FLOORS: [Floors; 4] = [
                 "peer_authentication",
                 "route",
                 "service",
+                "telemetry",
             ],
             &["object"],
             &["read"],
@@ -99,6 +100,7 @@ fn no_kind_of_document_imports_another() {
         "peer_authentication",
         "route",
         "service",
+        "telemetry",
     ];
     for file in files("mesh") {
         let mut others = kinds.iter().filter(|kind| **kind != file.module);

@@ -11,6 +11,7 @@ use crate::{
     read::Source,
     route::{self, VirtualServices, WorkloadRoutes},
     service::{self, Services, WorkloadServices},
+    telemetry::{self, Telemetries, WorkloadTelemetry},
 };
 
 /// What all documents together say, of every kind that is read.
@@ -21,6 +22,7 @@ pub struct Model {
     services: Services,
     destination_rules: DestinationRules,
     peer_authentications: PeerAuthentications,
+    telemetries: Telemetries,
     warnings: Vec<Warning>,
 }
 
@@ -37,6 +39,8 @@ pub struct WorkloadModel {
     pub services: WorkloadServices,
     /// How it calls them.
     pub destinations: WorkloadDestinations,
+    /// What it tells of its calls.
+    pub telemetry: WorkloadTelemetry,
 }
 
 impl Model {
@@ -52,6 +56,7 @@ impl Model {
         let mut services = service::Read::default();
         let mut rules = destination::Read::default();
         let mut authentications = peer_authentication::Read::default();
+        let mut telemetries = telemetry::Read::default();
         object::each(sources, &mut problems, |object, problems| {
             match object.kind {
                 Kind::AuthorizationPolicy => {
@@ -66,13 +71,14 @@ impl Model {
                 Kind::PeerAuthentication => {
                     peer_authentication::read_into(&mut authentications, object, problems);
                 }
-                Kind::Telemetry => object.refuse(problems),
+                Kind::Telemetry => telemetry::read_into(&mut telemetries, object, problems),
             }
         });
         let virtual_services = VirtualServices::new(routes, &mut problems);
         let services = Services::new(services, &mut problems);
         let destination_rules = DestinationRules::new(rules, &mut problems);
         let peer_authentications = PeerAuthentications::new(authentications, &mut problems);
+        let telemetries = Telemetries::new(telemetries, &mut problems);
         together::check(
             &virtual_services,
             &services,
@@ -86,6 +92,7 @@ impl Model {
             services,
             destination_rules,
             peer_authentications,
+            telemetries,
             warnings,
         })
     }
@@ -115,6 +122,11 @@ impl Model {
         &self.peer_authentications
     }
 
+    /// What workloads tell of their calls.
+    pub fn telemetries(&self) -> &Telemetries {
+        &self.telemetries
+    }
+
     /// What concerns one workload; policies and rules of the root namespace concern the whole mesh.
     pub fn for_workload(&self, workload: &Workload, root_namespace: &str) -> WorkloadModel {
         let services = self.services.for_workload(workload);
@@ -128,6 +140,7 @@ impl Model {
             destinations: rules.for_workload(workload, root_namespace, of),
             policy: self.policies.for_workload(workload, root_namespace),
             peer_authentication: authentications.for_workload(workload, root_namespace),
+            telemetry: self.telemetries.for_workload(workload, root_namespace),
             routes: self.virtual_services.for_workload(workload),
             services,
         }

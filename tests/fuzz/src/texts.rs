@@ -6,8 +6,8 @@ use http::HeaderMap;
 use signet_daemon::config::Document;
 use signet_identity::SpiffeId;
 use signet_mesh::{
-    ConnectionCall, Http, HttpCall, HttpDecision, HttpPath, Model, Policies, Request, Source, To,
-    Workload, WorkloadRoutes,
+    ConnectionCall, Http, HttpCall, HttpDecision, HttpPath, Metric, Model, Policies, Request, Side,
+    Source, To, Workload, WorkloadRoutes, WorkloadTelemetry,
 };
 
 /// Every mistake of a configuration file is an error with its location.
@@ -96,6 +96,7 @@ pub(crate) fn model(data: &[u8]) {
         let peers = &model.peer_authentication;
         assert_eq!(peers.mode(port), peers.decided(port).mode);
     }
+    told(&model.telemetry);
     for host in services.iter().map(|it| &it.host) {
         let part = model.destinations.policy(host, None, 80);
         assert!(part.is_some_and(|part| part.labels.is_none()));
@@ -120,6 +121,25 @@ pub(crate) fn model(data: &[u8]) {
         let _ = services.at(call.destination_ip, call.port).len();
         let _ = routes.tls(&call, u64::MAX).map(|it| it.to.weight);
         let _ = routes.tcp(&call, 0).map(|it| it.to.weight);
+    }
+}
+
+fn told(telemetry: &WorkloadTelemetry) {
+    for side in [Side::Client, Side::Server] {
+        for log in telemetry.access_log(side).unwrap_or_default() {
+            for code in [None, Some(200), Some(503)] {
+                let _ = log.filter.as_ref().map(|filter| filter.keeps(code));
+            }
+        }
+        let metrics = telemetry.metrics(side);
+        assert!(metrics.is_none_or(|metrics| !metrics.is_empty()));
+        for (of_provider, metric) in metrics.into_iter().flatten().zip(Metric::ALL) {
+            let _ = (
+                of_provider.is_disabled(metric),
+                of_provider.tags(metric).count(),
+            );
+        }
+        let _ = telemetry.tracing(side).is_some_and(|it| it.reports_spans);
     }
 }
 

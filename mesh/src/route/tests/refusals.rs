@@ -574,11 +574,3 @@ fn what_does_probably_not_what_is_meant_is_warned_of() {
             .any(|it| it.what.contains("has no weight"))
     );
 }
-
-#[test]
-fn a_kind_that_nothing_obeys_yet_is_refused_beside_it() {
-    let text = service("s", "{}")
-        .replacen("networking", "telemetry", 1)
-        .replacen("VirtualService", "Telemetry", 1);
-    assert!(first(&text).contains("kind Telemetry is not supported yet"));
-}

@@ -1,0 +1,64 @@
+//! Reads the `spec` of a `Telemetry`.
+
+use std::sync::Arc;
+
+use super::{access_log::AccessLogging, metrics::MetricsItem, tracing::TracingItem};
+use crate::{
+    object::{Level, Object, ObjectRef, Selector},
+    problem::Problems,
+    read::table::{Schema, Table},
+};
+
+/// What a `Telemetry` says, in three sections; one that was not written is empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Telemetry {
+    pub(super) access_logging: Vec<AccessLogging>,
+    pub(super) metrics: Vec<MetricsItem>,
+    pub(super) tracing: Vec<TracingItem>,
+}
+
+/// The `Telemetry` that an object holds.
+pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Telemetry> {
+    let Object {
+        name, line, spec, ..
+    } = object;
+    let table = Table::open(spec, "spec", SPEC, problems);
+    let selector = table
+        .get("selector")
+        .map_or_else(Selector::default, |node| Selector::read(node, problems));
+    if table.has_only(&["selector"]) {
+        let what = format!("Telemetry {name} says nothing");
+        let remedy = "write accessLogging, metrics or tracing, or remove the document";
+        problems.warn(line, what, remedy);
+    }
+    let value = Telemetry {
+        access_logging: table
+            .take("accessLogging", problems, AccessLogging::read)
+            .unwrap_or_default(),
+        metrics: table
+            .take("metrics", problems, MetricsItem::read)
+            .unwrap_or_default(),
+        tracing: table
+            .take("tracing", problems, TracingItem::read)
+            .unwrap_or_default(),
+    };
+    let object = Arc::new(ObjectRef {
+        name,
+        file: problems.file(),
+        line,
+    });
+    Level {
+        object,
+        selector,
+        value,
+    }
+}
+
+const SPEC: Schema = Schema {
+    read: &["selector", "accessLogging", "metrics", "tracing"],
+    bookkeeping: &[],
+    not_yet: &[
+        ("targetRef", "select workloads with `selector.matchLabels`"),
+        ("targetRefs", "select workloads with `selector.matchLabels`"),
+    ],
+};

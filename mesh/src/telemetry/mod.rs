@@ -1,0 +1,74 @@
+//! Istio's `Telemetry` (`telemetry.istio.io`): what a workload tells of the calls that it makes and
+//! takes.
+//!
+//! A document that selects a workload goes before that of its namespace, and this before that of
+//! the root namespace, section by section:
+//!
+//! - `accessLogging` replaces what is inherited, for each side of which it speaks. An item without
+//!   providers means the one that the proxy is configured for; if it is disabled, it means all.
+//! - `metrics` is added to what is inherited: overrides of the nearer document come later, and the
+//!   later one counts. Providers that the nearer document names replace those above it.
+//! - `tracing` is inherited field by field; `customTags` are one field.
+//!
+//! Two documents of the same scope are refused; Istio takes the older. Providers are names here.
+//! Of Istio's expressions constants are read, and for the access log what [`LogFilter`] says.
+
+mod access_log;
+mod custom_tag;
+mod document;
+mod filter;
+mod metric;
+mod metrics;
+mod provider;
+mod side;
+mod tag;
+mod tracing;
+mod workload;
+
+pub use access_log::AccessLog;
+pub use custom_tag::CustomTag;
+pub use filter::LogFilter;
+pub use metric::Metric;
+pub use metrics::Metrics;
+pub use side::Side;
+pub use tag::TagOverride;
+pub use tracing::Tracing;
+pub use workload::WorkloadTelemetry;
+
+use crate::{
+    object::{Hierarchy, Level, Named, Object, Unique, Workload},
+    problem::Problems,
+};
+use document::Telemetry;
+
+/// Every `Telemetry`, compiled.
+#[derive(Debug, Clone, Default)]
+pub struct Telemetries(Hierarchy<Telemetry>);
+
+/// Those that were read so far.
+pub(crate) type Read = Unique<Level<Telemetry>>;
+
+/// Reads the `Telemetry` that an object holds, and adds it to the others.
+pub(crate) fn read_into(read: &mut Read, object: Object<'_>, problems: &mut Problems) {
+    let (name, line) = (object.name.clone(), object.line);
+    let value = document::read(object, problems);
+    read.add(NOUN, Named { name, line, value }, problems);
+}
+
+impl Telemetries {
+    /// All of them, once every one was read.
+    pub(crate) fn new(read: Read, problems: &mut Problems) -> Self {
+        Self(Hierarchy::new(NOUN, read.into_values(), problems))
+    }
+
+    /// What a workload tells. What stands in the root namespace and selects none is for the whole
+    /// mesh.
+    pub fn for_workload(&self, workload: &Workload, root_namespace: &str) -> WorkloadTelemetry {
+        WorkloadTelemetry::new(&self.0.above(workload, root_namespace))
+    }
+}
+
+const NOUN: &str = "Telemetry";
+
+#[cfg(test)]
+mod tests;
