@@ -39,6 +39,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod authorization;
+pub mod breaker;
 mod cidr;
 mod destination;
 mod model;

@@ -64,7 +64,7 @@ const FLOORS: [Floors; 4] = [
             ],
             &["object"],
             &["read"],
-            &["cidr", "path", "pattern", "problem"],
+            &["breaker", "cidr", "path", "pattern", "problem"],
         ],
     },
 ];
