@@ -39,6 +39,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod authorization;
+mod balance;
 pub mod breaker;
 mod cidr;
 mod destination;
@@ -57,6 +58,7 @@ pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
     Policies, PolicyTrace, Request, RuleRef, RuleTrace, WorkloadPolicy,
 };
+pub use balance::{Candidates, pick};
 pub use destination::{
     Balancing, ClientCertificate, ClientTls, ConnectionPool, ConsistentHash, CookieAttribute,
     DestinationPart, DestinationRule, DestinationRules, Distribution, HashAlgorithm, HashCookie,
@@ -74,11 +76,11 @@ pub use peer_authentication::{
 pub use problem::{DocumentError, Warning};
 pub use read::{HostName, Locality, Percent, Source, StringMatch, SubjectAltName, WholeRegex};
 pub use route::{
-    Abort, AbortStatus, ConnectionCall, Cors, Delay, Destination, DirectResponse, Fault, Forward,
-    HeaderChanges, HeaderOperations, HttpAction, HttpCall, HttpDecision, HttpMatch, HttpRoute,
-    Mirror, Redirect, RetryCondition, RetryPolicy, Rewrite, Routed, RoutedConnection, Scheme,
-    TcpRoute, TlsRoute, To, UnmatchedPreflights, VirtualService, VirtualServices,
-    WeightedDestination, WeightedDestinations, WorkloadRoutes,
+    Abort, AbortStatus, AttemptAnswer, AttemptOutcome, ConnectionCall, Cors, Delay, Destination,
+    DirectResponse, Fault, Forward, HeaderChanges, HeaderOperations, HttpAction, HttpCall,
+    HttpDecision, HttpMatch, HttpRoute, Mirror, Redirect, RetryCondition, RetryPolicy, Rewrite,
+    Routed, RoutedConnection, Scheme, TcpRoute, TlsRoute, To, UnmatchedPreflights, VirtualService,
+    VirtualServices, WeightedDestination, WeightedDestinations, WorkloadRoutes, host_and_port,
 };
 pub use service::{
     Address, Endpoint, Location, Protocol, Resolution, Service, ServicePort, Services,

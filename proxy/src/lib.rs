@@ -14,6 +14,7 @@ mod clock;
 mod cluster;
 mod config;
 mod flow;
+mod forward;
 mod headers;
 mod http;
 mod identity;
@@ -31,6 +32,7 @@ mod read_ahead;
 mod reauthorize;
 mod relay;
 mod reload;
+mod route;
 mod source;
 #[cfg(test)]
 mod testing;
@@ -44,7 +46,7 @@ use signet_daemon::{reload::Current, tasks::Tasks};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-pub use self::config::{Config, Inbound, Outbound, Protocol, RunFlags, Target};
+pub use self::config::{Config, Connect, Inbound, Outbound, Protocol, RunFlags, Target};
 use self::{ports::SharedPorts, reauthorize::Sources, worker::Worker};
 
 /// Runs the proxy until `shutdown`.

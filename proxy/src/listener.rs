@@ -1,13 +1,10 @@
-//! What ports of both directions are made of: a name, the sources they decide by, the cluster they
-//! lead to, and how they end.
+//! What ports of both directions are made of: a name, the sources they decide by, and how they end.
 
 use std::{future::pending, sync::Arc};
 
-use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    cluster::Cluster,
     flow::{Cut, Other, Who},
     latest::change,
     reauthorize::Sources,
@@ -21,7 +18,6 @@ pub(crate) struct Listener {
     /// What connections and everything that they cause runs on.
     pub(crate) tasks: TaskTracker,
     pub(crate) ends: Ends,
-    cluster: watch::Sender<Arc<Cluster>>,
 }
 
 /// How a port ends.
@@ -36,31 +32,14 @@ pub(crate) struct Ends {
 }
 
 impl Listener {
-    /// A listener that leads to `cluster` until another one is [`put`](Self::put).
-    pub(crate) fn new(
-        name: &str,
-        sources: Sources,
-        cluster: Cluster,
-        tasks: TaskTracker,
-        ends: Ends,
-    ) -> Self {
+    /// A listener that has not accepted anything yet.
+    pub(crate) fn new(name: &str, sources: Sources, tasks: TaskTracker, ends: Ends) -> Self {
         Self {
             name: name.into(),
             sources,
             tasks,
             ends,
-            cluster: watch::Sender::new(Arc::new(cluster)),
         }
-    }
-
-    /// The cluster in force.
-    pub(crate) fn cluster(&self) -> Arc<Cluster> {
-        Arc::clone(&self.cluster.borrow())
-    }
-
-    /// From now on, new connections and requests go there.
-    pub(crate) fn put(&self, cluster: Cluster) {
-        self.cluster.send_replace(Arc::new(cluster));
     }
 
     /// Who a new connection of `client` is, as far as is known.
@@ -73,8 +52,9 @@ impl Listener {
         }
     }
 
-    /// New requests go over connections of the current identity and trust.
-    pub(crate) async fn renew_connections(self: Arc<Self>) {
+    /// Calls `renew` whenever identity or trust are others: new requests go over connections of the
+    /// current ones.
+    pub(crate) async fn renew_connections(&self, renew: impl Fn()) {
         let Sources {
             mut identity,
             mut trust,
@@ -86,7 +66,7 @@ impl Listener {
                     () = change(&mut identity) => {}
                     () = change(&mut trust) => {}
                 }
-                self.cluster().renew();
+                renew();
             }
         };
         let drain = &self.ends.drain;

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    cluster::Clusters,
     listener::{Ends, Listener},
     ports::{Open, PortConfig},
     reauthorize::Sources,
@@ -16,6 +17,8 @@ use crate::{
 pub(crate) struct Thread {
     pub(crate) sources: Sources,
     pub(crate) tasks: TaskTracker,
+    /// Those of the mesh.
+    pub(crate) clusters: Arc<Clusters>,
 }
 
 /// A port of either direction on one thread.

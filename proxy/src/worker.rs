@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
+    cluster::Clusters,
     inbound,
     listener::Ends,
     outbound,
@@ -58,9 +59,12 @@ impl Worker {
     }
 
     async fn carry(mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let (sources, tasks) = (self.sources.clone(), TaskTracker::new());
+        let clusters = Arc::new(Clusters::new(sources.clone(), tasks.clone()));
         let thread = Thread {
-            sources: self.sources.clone(),
-            tasks: TaskTracker::new(),
+            sources,
+            tasks,
+            clusters,
         };
         let mut inbound = Direction::<inbound::Port>(HashMap::new());
         let mut outbound = Direction::<outbound::Port>(HashMap::new());

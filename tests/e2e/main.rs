@@ -26,6 +26,7 @@ mod restart;
 mod restored;
 mod rotation;
 mod smuggling;
+mod traffic;
 mod workload_api;
 mod x509pop;
 

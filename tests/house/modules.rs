@@ -42,18 +42,21 @@ const FLOORS: [Floors; 4] = [
         floors: &[
             &["worker"],
             &["inbound", "outbound"],
+            &["forward"],
+            &["route"],
             &["http", "accept", "port"],
             &["listener", "ports", "relay"],
             &["cluster"],
             &["pool", "reauthorize"],
             &["source", "identity"],
+            &["body"],
             &["config", "flow"],
         ],
     },
     Floors {
         room: "mesh",
         floors: &[
-            &["model"],
+            &["model", "balance"],
             &[
                 "authorization",
                 "destination",

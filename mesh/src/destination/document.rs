@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::policy::{ByPort, Written};
+use super::policy::{ByPort, TrafficPolicy, Written};
 use crate::{
     object::{ExportTo, Object, ObjectName, Selector},
     problem::Problems,
@@ -44,6 +44,14 @@ pub struct Subset {
 }
 
 impl DestinationRule {
+    /// Each policy of it: of the host, of its parts, and of their ports.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<TrafficPolicy>> {
+        let parts = self.subsets.values().map(|subset| &subset.policy);
+        std::iter::once(&self.policy)
+            .chain(parts)
+            .flat_map(ByPort::all)
+    }
+
     /// The ports that it has settings of their own for, of a subset too.
     pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
         let subsets = self.subsets.values().map(|subset| &subset.policy);

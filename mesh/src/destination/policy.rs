@@ -59,6 +59,11 @@ impl ByPort {
         self.ports.get(&port).unwrap_or(&self.general)
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<TrafficPolicy>> {
+        std::iter::once(&self.general).chain(self.ports.values())
+    }
+
     /// Those for which something of their own was written.
     pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
         self.ports.keys().copied()

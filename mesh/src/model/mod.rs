@@ -1,5 +1,6 @@
 //! All documents of a mesh together.
 
+mod carried;
 mod together;
 
 use crate::{
@@ -144,6 +145,21 @@ impl Model {
             routes: self.virtual_services.for_workload(workload),
             services,
         }
+    }
+
+    /// What proxies do not carry yet, each with its line and remedy: a model with any of it is not
+    /// to be put in force.
+    pub fn not_carried(&self) -> Vec<DocumentError> {
+        let services = self.virtual_services.iter();
+        let rules = self.destination_rules.iter();
+        let lenient = self.peer_authentications.lenient();
+        let telemetries = self.telemetries.objects();
+        services
+            .flat_map(|service| carried::of_service(service))
+            .chain(rules.flat_map(|rule| carried::of_rule(rule)))
+            .chain(lenient.map(|object| carried::of_object(object, "PeerAuthentication")))
+            .chain(telemetries.map(|object| carried::of_object(object, "Telemetry")))
+            .collect()
     }
 
     /// What was accepted but probably does not do what its author wants.

@@ -43,6 +43,12 @@ impl HttpCall<'_> {
     }
 }
 
+/// The host of an authority in the form in which hosts are looked up, and its port if it has one.
+pub fn host_and_port(authority: &str) -> (Cow<'_, str>, Option<u16>) {
+    let (host, port) = split_port(authority);
+    (normal(host), port.and_then(|port| port.parse().ok()))
+}
+
 /// Host and port of an authority. The host of an IPv6 address is in brackets.
 pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {

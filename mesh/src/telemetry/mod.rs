@@ -36,7 +36,7 @@ pub use tracing::Tracing;
 pub use workload::WorkloadTelemetry;
 
 use crate::{
-    object::{Hierarchy, Level, Named, Object, Unique, Workload},
+    object::{Hierarchy, Level, Named, Object, ObjectRef, Unique, Workload},
     problem::Problems,
 };
 use document::Telemetry;
@@ -59,6 +59,11 @@ impl Telemetries {
     /// All of them, once every one was read.
     pub(crate) fn new(read: Read, problems: &mut Problems) -> Self {
         Self(Hierarchy::new(NOUN, read.into_values(), problems))
+    }
+
+    /// Each of them, sorted by name.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.0.iter().map(|level| &*level.object)
     }
 
     /// What a workload tells. What stands in the root namespace and selects none is for the whole

@@ -1,6 +1,9 @@
 //! One endpoint of a cluster.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use http::Request;
 use tokio_util::task::TaskTracker;
@@ -15,26 +18,47 @@ use crate::{
 /// One endpoint of a cluster, and the connections to it that are kept.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    name: Arc<str>,
     pool: Arc<Pool>,
     health: Arc<Health>,
+    /// Requests and connections that are under way.
+    active: AtomicUsize,
 }
 
+/// A request or connection that is under way at an endpoint, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Active(Arc<Endpoint>);
+
 impl Endpoint {
-    pub(super) fn new(
+    /// An endpoint whose connections run on `tasks`.
+    pub(crate) fn new(
         dialer: Dialer,
         protocol: Protocol,
         health: Arc<Health>,
         tasks: TaskTracker,
     ) -> Self {
         Self {
+            name: dialer.address.to_string().into(),
             pool: Pool::new(dialer, protocol, tasks),
             health,
+            active: AtomicUsize::new(0),
         }
+    }
+
+    /// Where it is, for logs.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// What it speaks.
     pub(crate) fn protocol(&self) -> Protocol {
         self.pool.protocol()
+    }
+
+    /// Counts one more that is under way.
+    pub(crate) fn begin(self: &Arc<Self>) -> Active {
+        self.active.fetch_add(1, Ordering::Relaxed);
+        Active(Arc::clone(self))
     }
 
     /// Sends a request and waits for the head of the response.
@@ -64,7 +88,18 @@ impl Endpoint {
         dialled
     }
 
+    /// Requests and connections that are under way.
+    pub(super) fn active(&self) -> usize {
+        self.active.load(Ordering::Relaxed)
+    }
+
     pub(super) fn renew(&self) {
         self.pool.renew();
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
     }
 }

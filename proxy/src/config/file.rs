@@ -42,15 +42,21 @@ pub(super) struct InboundPort {
     pub(super) port: Option<u16>,
 }
 
-/// A local port whose connections go to one destination.
+/// A local port whose connections go to one destination, or to whichever service they call.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct OutboundPort {
     pub(super) name: String,
     pub(super) listen: String,
     pub(super) protocol: String,
+    /// `host:port`, or `mesh`.
     pub(super) connect: String,
-    pub(super) expect: Vec<String>,
+    /// Whom a destination may be; a service of the mesh says it itself.
+    #[serde(default)]
+    pub(super) expect: Option<Vec<String>>,
+    /// The port that clients of the mesh are taken to call where they name none.
+    #[serde(default)]
+    pub(super) port: Option<u16>,
 }
 
 impl File {

@@ -21,7 +21,7 @@ use signet_identity::endpoint::{Endpoint, VARIABLE};
 use signet_mesh::Workload;
 
 pub use flags::RunFlags;
-pub use ports::{Inbound, Outbound, Protocol, Target};
+pub use ports::{Connect, Inbound, Outbound, Protocol, Target};
 
 use file::File;
 

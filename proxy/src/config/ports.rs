@@ -22,7 +22,7 @@ pub struct Inbound {
     pub policy_port: u16,
 }
 
-/// A local port whose connections go, over mTLS, to one destination.
+/// A local port whose connections go, over mTLS, to one destination or to services of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbound {
     /// Name in logs.
@@ -31,14 +31,29 @@ pub struct Outbound {
     pub listen: SocketAddr,
     /// What the port speaks.
     pub protocol: Protocol,
-    /// Where the destination's proxy listens, `host:port`.
-    pub connect: String,
-    /// The SPIFFE IDs that the destination may have.
-    pub expect: Vec<SpiffeId>,
+    /// Where it leads.
+    pub connect: Connect,
+}
+
+/// Where an outbound port leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connect {
+    /// To one destination.
+    Fixed {
+        /// Where the destination's proxy listens, `host:port`.
+        address: String,
+        /// The SPIFFE IDs that the destination may have.
+        expect: Vec<SpiffeId>,
+    },
+    /// To the service that each request calls by its host.
+    Mesh {
+        /// The port that is called by a request whose host has none.
+        port: Option<u16>,
+    },
 }
 
 /// What a port speaks, in Istio's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// HTTP, version 1.1 towards the next hop.
     Http,
@@ -58,6 +73,15 @@ pub enum Target {
 }
 
 impl Protocol {
+    /// What a client of it offers in its handshake (RFC 7301).
+    pub(crate) fn alpn(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Http => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+            Self::Tcp => &[],
+        }
+    }
+
     /// Whether connections are proxied request by request.
     #[must_use]
     pub fn is_http(self) -> bool {
@@ -91,35 +115,65 @@ pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
 
 pub(super) fn outbound(port: OutboundPort) -> anyhow::Result<Outbound> {
     let location = format!("outbound `{}`", port.name);
-    ensure!(
-        !port.expect.is_empty(),
-        "{location}: expect is empty; list the SPIFFE IDs that the destination may have"
-    );
-    let expect = port
-        .expect
-        .iter()
-        .map(|text| {
-            let id = id::parse(text).with_context(|| format!("{location}: expect `{text}`"))?;
-            // X509-SVID §5.2: no peer ever proves the name of a trust domain.
-            ensure!(
-                !id.path().is_empty(),
-                "{location}: expect `{text}` has no path, so it names no workload"
-            );
-            Ok(id)
-        })
-        .collect::<anyhow::Result<_>>()?;
-    ensure!(
-        host_and_port(&port.connect),
-        "{location}: connect `{}` is not host:port",
-        port.connect
-    );
+    let protocol = protocol(&port.protocol).with_context(|| location.clone())?;
+    let connect = match port.connect.as_str() {
+        MESH => mesh(&port, protocol),
+        _ => fixed(&port),
+    };
     Ok(Outbound {
         listen: listen(&port.listen).with_context(|| location.clone())?,
-        protocol: protocol(&port.protocol).with_context(|| location)?,
+        protocol,
+        connect: connect.context(location)?,
         name: port.name,
-        connect: port.connect,
-        expect,
     })
+}
+
+fn mesh(port: &OutboundPort, protocol: Protocol) -> anyhow::Result<Connect> {
+    ensure!(
+        port.expect.is_none(),
+        "expect has no effect with `connect: {MESH}`: a service of the mesh says itself who it is; \
+         remove it"
+    );
+    ensure!(
+        protocol.is_http(),
+        "with `connect: {MESH}` the host of a request says which service is meant, and TCP names \
+         none; write the protocol HTTP, HTTP2 or GRPC, or the address of the destination"
+    );
+    Ok(Connect::Mesh { port: port.port })
+}
+
+fn fixed(port: &OutboundPort) -> anyhow::Result<Connect> {
+    let listed = port.expect.as_deref().unwrap_or_default();
+    ensure!(
+        !listed.is_empty(),
+        "expect is missing; list the SPIFFE IDs that the destination may have"
+    );
+    ensure!(
+        port.port.is_none(),
+        "port has an effect only with `connect: {MESH}`; remove it"
+    );
+    ensure!(
+        host_and_port(&port.connect),
+        "connect `{}` is neither host:port nor `{MESH}`",
+        port.connect
+    );
+    Ok(Connect::Fixed {
+        address: port.connect.clone(),
+        expect: listed
+            .iter()
+            .map(|text| expected(text))
+            .collect::<anyhow::Result<_>>()?,
+    })
+}
+
+fn expected(text: &str) -> anyhow::Result<SpiffeId> {
+    let id = id::parse(text).with_context(|| format!("expect `{text}`"))?;
+    // X509-SVID §5.2: no peer ever proves the name of a trust domain.
+    ensure!(
+        !id.path().is_empty(),
+        "expect `{text}` has no path, so it names no workload"
+    );
+    Ok(id)
 }
 
 /// Two ports on one address, or of one name, cannot both be meant.
@@ -179,3 +233,6 @@ fn host_and_port(text: &str) -> bool {
         !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
     })
 }
+
+/// In the place of an address: any service of the mesh.
+const MESH: &str = "mesh";

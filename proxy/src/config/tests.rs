@@ -1,6 +1,7 @@
 //! What is read, what wins, and what is refused with which remedy.
 
 use signet_daemon::log::{Destination, Format, Level};
+use signet_identity::id;
 
 use super::*;
 
@@ -44,8 +45,11 @@ fn a_whole_file_is_read() {
     assert_eq!(config.mesh, [Path::new("/etc/signet/policies")]);
     assert_eq!(config.inbound[0].policy_port, 8080);
     assert_eq!(
-        config.outbound[0].expect[0].to_string(),
-        "spiffe://example.org/db"
+        config.outbound[0].connect,
+        Connect::Fixed {
+            address: "db.local:9443".to_owned(),
+            expect: vec![id::parse("spiffe://example.org/db").unwrap()],
+        }
     );
     assert_eq!(config.drain_timeout, Duration::from_secs(2));
 }
@@ -136,7 +140,7 @@ fn bad_values_name_their_location_and_remedy() {
         (
             "db.local:9443",
             "db.local",
-            "outbound `db`: connect `db.local`",
+            "connect `db.local` is neither host:port nor `mesh`",
         ),
         ("127.0.0.1:5432", "127.0.0.1:8443", "127.0.0.1:8443"),
         ("drainTimeout: 2s", "drainTimeout: 2", "drainTimeout"),

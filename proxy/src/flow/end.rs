@@ -11,6 +11,8 @@ pub(crate) enum End {
     Downstream(Downstream),
     /// By what the proxy enforces.
     Policy(Policy),
+    /// By the routes and services of the mesh.
+    Routing(Routing),
     /// By the next hop.
     Upstream(Upstream),
     /// By the proxy itself.
@@ -45,6 +47,21 @@ pub(crate) enum Policy {
     Distrusted(Arc<str>),
 }
 
+/// Why a request goes nowhere.
+#[derive(Clone, Debug)]
+pub(crate) enum Routing {
+    /// No service of the mesh has its host.
+    NoService(Arc<str>),
+    /// None of the routes of its host takes it.
+    NoRoute(Arc<str>),
+    /// Where its route leads cannot be called.
+    NoCluster(Arc<str>),
+    /// Its service is nowhere.
+    NoEndpoint(Arc<str>),
+    /// A fault of its route answered in the place of its service.
+    Fault,
+}
+
 /// What the next hop did, or did not do.
 #[derive(Clone, Debug)]
 pub(crate) enum Upstream {
@@ -77,6 +94,10 @@ impl End {
                 | Downstream::NotSupported(_),
             ) => "DPE",
             Self::Downstream(Downstream::Silent) => "SI",
+            Self::Routing(Routing::NoService(_) | Routing::NoRoute(_)) => "NR",
+            Self::Routing(Routing::NoCluster(_)) => "NC",
+            Self::Routing(Routing::NoEndpoint(_)) => "UH",
+            Self::Routing(Routing::Fault) => "FI",
             Self::Upstream(Upstream::Unreachable(_)) => "UF",
             Self::Upstream(Upstream::Broken(_)) => "UC",
             Self::Upstream(Upstream::Timeout(_)) => "UT",
@@ -88,7 +109,11 @@ impl End {
     pub(super) fn is_refusal(&self) -> bool {
         match self {
             Self::Downstream(Downstream::NotAuthenticated(_)) | Self::Policy(_) => true,
-            Self::Complete | Self::Downstream(_) | Self::Upstream(_) | Self::Shutdown(_) => false,
+            Self::Complete
+            | Self::Downstream(_)
+            | Self::Routing(_)
+            | Self::Upstream(_)
+            | Self::Shutdown(_) => false,
         }
     }
 
@@ -110,6 +135,13 @@ impl End {
             | Self::Upstream(
                 Upstream::Unreachable(why) | Upstream::Broken(why) | Upstream::Timeout(why),
             ) => why,
+            Self::Routing(
+                Routing::NoService(why)
+                | Routing::NoRoute(why)
+                | Routing::NoCluster(why)
+                | Routing::NoEndpoint(why),
+            ) => why,
+            Self::Routing(Routing::Fault) => "a fault that its route asks for",
             Self::Shutdown(Shutdown::Stopping) => "the proxy is stopping",
             Self::Shutdown(Shutdown::Identity) => "the proxy's own identity is withdrawn",
         }
@@ -129,6 +161,7 @@ impl fmt::Display for End {
             Self::Downstream(Downstream::Malformed(_) | Downstream::NotSupported(_)) => "refused",
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "broken by the client",
             Self::Policy(Policy::Denied(_)) => "denied",
+            Self::Routing(_) => "not routed",
             Self::Downstream(Downstream::Silent)
             | Self::Policy(Policy::Withdrawn(_) | Policy::Distrusted(_))
             | Self::Shutdown(_) => "cut",

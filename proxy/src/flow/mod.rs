@@ -16,7 +16,7 @@ use signet_mesh::PermitWhy;
 use tokio::time::Instant;
 use tracing::{field, info, warn};
 
-pub(crate) use end::{Downstream, End, Policy, Shutdown, Upstream, whole};
+pub(crate) use end::{Downstream, End, Policy, Routing, Shutdown, Upstream, whole};
 
 /// What is known of a connection or a request.
 #[derive(Debug)]
@@ -30,6 +30,13 @@ pub(crate) struct Flow {
     traffic: Arc<Traffic>,
     /// What permitted it.
     permitted_by: Option<PermitWhy>,
+    /// The route that it took.
+    route: Option<Arc<str>>,
+    /// The endpoint that was tried last.
+    upstream: Option<Arc<str>>,
+    attempts: u32,
+    /// Whether a fault of its route let it wait.
+    delayed: bool,
     end: Option<End>,
 }
 
@@ -97,6 +104,10 @@ impl Flow {
             status: None,
             traffic: Arc::default(),
             permitted_by: None,
+            route: None,
+            upstream: None,
+            attempts: 0,
+            delayed: false,
             end: None,
         }
     }
@@ -119,6 +130,23 @@ impl Flow {
         self.permitted_by = Some(by.clone());
     }
 
+    /// Notes the route that it takes, and where that leads.
+    pub(crate) fn routed(&mut self, route: &Arc<str>, destination: Arc<str>) {
+        self.route = Some(Arc::clone(route));
+        self.who.other = Other::Destination(destination);
+    }
+
+    /// Notes that a fault of its route lets it wait.
+    pub(crate) fn delayed(&mut self) {
+        self.delayed = true;
+    }
+
+    /// Notes one more try, on this endpoint.
+    pub(crate) fn tried(&mut self, endpoint: &Arc<str>) {
+        self.upstream = Some(Arc::clone(endpoint));
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
     /// Notes the head of the response.
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
@@ -139,10 +167,13 @@ impl Flow {
                     peer = self.who.other.peer(),
                     client = %self.who.client,
                     destination = self.who.other.destination(),
+                    route = self.route.as_deref(),
+                    upstream = self.upstream(),
+                    attempts = self.attempts(),
                     status = self.status.map(|status| status.as_u16()),
                     permitted_by = self.permitted_by.as_ref().map(field::display),
                     reason = self.reason(end),
-                    response_flags = end.flag(),
+                    response_flags = self.flags(end),
                     bytes_received = self.traffic.received(),
                     bytes_sent = self.traffic.sent(),
                     duration_ms = self.milliseconds(Some(Instant::now())),
@@ -161,6 +192,24 @@ impl Flow {
                 line!(warn, format_args!("connection {end}"));
             }
             What::Connection => line!(info, format_args!("connection {end}")),
+        }
+    }
+
+    /// Of what a route decides, where it was tried last.
+    fn upstream(&self) -> Option<&str> {
+        self.upstream.as_deref().filter(|_| self.route.is_some())
+    }
+
+    fn attempts(&self) -> Option<u32> {
+        self.route.as_ref().map(|_| self.attempts)
+    }
+
+    fn flags(&self, end: &End) -> &'static str {
+        match (self.delayed, end.flag()) {
+            (false, flag) => flag,
+            (true, "FI") => "DI,FI",
+            (true, "-") => "DI",
+            (true, flag) => flag,
         }
     }
 

@@ -1,7 +1,8 @@
 //! What HTTP ports of both directions share: requests, responses, replies.
 
-pub(crate) mod forward;
 pub(crate) mod in_flight;
+pub(crate) mod kind;
+pub(crate) mod next_hop;
 pub(crate) mod outgoing;
 pub(crate) mod reply;
 pub(crate) mod request;

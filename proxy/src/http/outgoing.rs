@@ -6,11 +6,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::in_flight::Right;
 use crate::{
-    body::{Body, length},
+    body::{Body, BodyError, length},
+    cluster::Active,
     flow::{End, Flow, Upstream},
     pool::Lease,
 };
@@ -21,21 +23,44 @@ pub(crate) struct Outgoing {
     body: Body,
     /// The connection to give back after it.
     lease: Option<Lease>,
+    /// The endpoint is busy with it until it has ended.
+    active: Option<Active>,
     flow: Flow,
     /// Policy asks about a request for as long as its response lasts.
     _right: Option<Right>,
 }
 
 impl Outgoing {
-    /// A body whose end ends `flow` and gives the connection of `lease` back.
-    /// `right` is what it was permitted by; the proxy's own replies need none.
-    pub(crate) fn new(body: Body, lease: Option<Lease>, right: Option<Right>, flow: Flow) -> Self {
-        let mut outgoing = Self {
-            body,
-            lease,
+    /// The proxy's own reply, whose end ends `flow`.
+    pub(crate) fn own(body: Full<Bytes>, flow: Flow) -> Self {
+        Self::begin(Self {
+            body: Body::Whole(body),
+            lease: None,
+            active: None,
             flow,
-            _right: right,
-        };
+            _right: None,
+        })
+    }
+
+    /// The body of an endpoint's answer to a request that had the `right` to it: its end ends
+    /// `flow`, gives the connection of `lease` back, and leaves the endpoint with less to do.
+    pub(crate) fn of_endpoint(
+        body: Incoming,
+        lease: Option<Lease>,
+        active: Active,
+        right: Right,
+        flow: Flow,
+    ) -> Self {
+        Self::begin(Self {
+            body: Body::Incoming(body),
+            lease,
+            active: Some(active),
+            flow,
+            _right: Some(right),
+        })
+    }
+
+    fn begin(mut outgoing: Self) -> Self {
         if outgoing.body.is_end_stream() {
             outgoing.complete();
         }
@@ -46,11 +71,12 @@ impl Outgoing {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
+        self.active = None;
         self.flow.end(End::Complete);
     }
 
-    fn broken(&mut self, error: &hyper::Error) {
-        self.lease = None;
+    fn broken(&mut self, error: &BodyError) {
+        (self.lease, self.active) = (None, None);
         let why = error.to_string().into();
         self.flow.end(End::Upstream(Upstream::Broken(why)));
     }
@@ -58,12 +84,12 @@ impl Outgoing {
 
 impl HttpBody for Outgoing {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => {
@@ -89,7 +115,7 @@ impl HttpBody for Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::{BodyExt as _, Full};
+    use http_body_util::BodyExt as _;
     use tokio::time::Instant;
 
     use super::*;
@@ -97,7 +123,7 @@ mod tests {
 
     fn outgoing(text: &'static str) -> Outgoing {
         let flow = Flow::connection(who(), Instant::now());
-        Outgoing::new(Body::Whole(Full::from(text)), None, None, flow)
+        Outgoing::own(Full::from(text), flow)
     }
 
     #[tokio::test]

@@ -1,36 +1,25 @@
 //! Replies that the proxy gives itself: every one says why, and names the request.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
+use super::{kind::Kind, outgoing::Outgoing};
 use crate::{
-    flow::{Downstream, End, Upstream},
+    flow::{Downstream, End, Flow, Routing, Upstream},
     headers::X_REQUEST_ID,
 };
 
-/// In which terms a client wants to be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A gRPC call, whose outcome is a gRPC status.
-    Grpc,
-    /// Anything else.
-    Http,
-}
-
-impl Kind {
-    /// What the headers of a request say.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let kind = headers.get(header::CONTENT_TYPE);
-        match kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
-            true => Self::Grpc,
-            false => Self::Http,
-        }
-    }
+/// The proxy's own response, which says why there is no other.
+pub(crate) fn refuse(end: End, kind: Kind, mut flow: Flow) -> Response<Outgoing> {
+    let response = reply(&end, kind, flow.request_id());
+    flow.answered(response.status());
+    flow.end(end);
+    response.map(|body| Outgoing::own(body, flow))
 }
 
 /// A reply in the caller's terms: a gRPC status for gRPC, text for everything else.
-pub(crate) fn reply(end: &End, kind: Kind, id: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+fn reply(end: &End, kind: Kind, id: Option<&HeaderValue>) -> Response<Full<Bytes>> {
     let mut response = match kind {
         Kind::Grpc => grpc(end),
         Kind::Http => text(end, id),
@@ -47,8 +36,11 @@ fn status(end: &End) -> (StatusCode, &'static str) {
         End::Downstream(Downstream::NotSupported(_)) => (StatusCode::NOT_IMPLEMENTED, "12"),
         End::Downstream(_) => (StatusCode::BAD_REQUEST, "3"),
         End::Policy(_) => (StatusCode::FORBIDDEN, "7"),
+        // Istio's BlackHoleCluster.
+        End::Routing(Routing::NoService(_)) => (StatusCode::BAD_GATEWAY, "14"),
+        End::Routing(Routing::NoRoute(_)) => (StatusCode::NOT_FOUND, "12"),
         End::Upstream(Upstream::Timeout(_)) => (StatusCode::GATEWAY_TIMEOUT, "4"),
-        End::Upstream(_) | End::Shutdown(_) | End::Complete => {
+        End::Routing(_) | End::Upstream(_) | End::Shutdown(_) | End::Complete => {
             (StatusCode::SERVICE_UNAVAILABLE, "14")
         }
     }

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, uri::Authority};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri::Authority,
+};
 use hyper::body::Incoming;
-use signet_mesh::HttpPath;
+use signet_mesh::{HttpCall, HttpPath};
 
-use super::reply::Kind;
+use super::kind::Kind;
 use crate::{
     body::Body,
     flow::{Downstream, End, Flow, Who},
@@ -18,14 +20,14 @@ use crate::{
 /// A request that can be judged and forwarded.
 #[derive(Debug)]
 pub(crate) struct HttpRequest {
-    pub(super) asks: Arc<Asks>,
-    pub(super) kind: Kind,
+    asks: Arc<Asks>,
+    kind: Kind,
     /// With its path in normal form.
-    pub(super) inner: Request<Body>,
+    inner: Request<Body>,
 }
 
 /// What is asked of whom.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asks {
     pub(crate) method: Method,
     /// In the one form that is judged and forwarded.
@@ -80,6 +82,56 @@ impl HttpRequest {
     /// All headers.
     pub(crate) fn headers(&self) -> &HeaderMap {
         self.inner.headers()
+    }
+
+    /// All headers, to be changed.
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.inner.headers_mut()
+    }
+
+    /// What routes are chosen by; `port` is what the client called.
+    pub(crate) fn call(&self, port: u16) -> HttpCall<'_> {
+        HttpCall {
+            method: self.asks.method.as_str(),
+            scheme: "http",
+            authority: self.host(),
+            path: &self.asks.path,
+            query: self.inner.uri().query(),
+            headers: self.inner.headers(),
+            port,
+        }
+    }
+
+    /// The host that is asked, with its port if it has one.
+    pub(crate) fn host(&self) -> &str {
+        self.asks.host.to_str().unwrap_or_default()
+    }
+
+    /// From now on, another path is asked for.
+    ///
+    /// # Errors
+    /// No target can be made of it.
+    pub(crate) fn set_path(&mut self, path: HttpPath<'static>) -> Result<(), End> {
+        *self.inner.uri_mut() = with_path(self.inner.uri(), &path)?;
+        Arc::make_mut(&mut self.asks).path = path;
+        Ok(())
+    }
+
+    /// From now on, another host is asked.
+    ///
+    /// # Errors
+    /// It is no value of a header.
+    pub(crate) fn set_host(&mut self, host: &str) -> Result<(), End> {
+        let host = HeaderValue::from_str(host).map_err(|_invalid| End::malformed(NOT_A_HOST))?;
+        self.inner.headers_mut().insert(header::HOST, host.clone());
+        Arc::make_mut(&mut self.asks).host = host;
+        Ok(())
+    }
+
+    /// What it is made of: what is asked, the head, and the body.
+    pub(crate) fn into_parts(self) -> (Arc<Asks>, Parts, Body) {
+        let (head, body) = self.inner.into_parts();
+        (self.asks, head, body)
     }
 
     /// Tells the next hop who asks.

@@ -104,14 +104,13 @@ mod tests {
     };
 
     use super::*;
-    use crate::{body::Body, flow::Flow, testing::who};
+    use crate::{flow::Flow, testing::who};
 
     /// Answers with `hello` after `pause`.
     async fn hello(pause: Duration) -> Response<Outgoing> {
         sleep(pause).await;
         let flow = Flow::connection(who(), Instant::now());
-        let body = Body::Whole(Full::from("hello"));
-        Response::new(Outgoing::new(body, None, None, flow))
+        Response::new(Outgoing::own(Full::from("hello"), flow))
     }
 
     async fn rest(client: &mut DuplexStream) -> String {

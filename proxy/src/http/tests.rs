@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use super::{
-    forward::addressed,
-    reply::Kind,
+    kind::Kind,
+    next_hop::addressed,
     request::{HttpRequest, Unreadable},
 };
 use crate::{body::Body, config::Protocol, testing::who};
@@ -56,9 +56,10 @@ async fn sent(request: Request<Body>) -> Vec<u8> {
 }
 
 /// As it is sent to a next hop; what a body it had is of no matter here.
-fn to(next: Protocol, mut request: HttpRequest) -> Request<Body> {
-    request.inner = request.inner.map(|_body| Body::Whole(Full::default()));
-    addressed(request, next).unwrap()
+fn to(next: Protocol, request: HttpRequest) -> Request<Body> {
+    let (asks, head, _body) = request.into_parts();
+    let body = Body::Whole(Full::default());
+    addressed(head, body, &asks.host, next).unwrap()
 }
 
 /// Method, path, host and kind.

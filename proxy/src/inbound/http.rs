@@ -11,16 +11,18 @@ use super::{Authenticated, Port};
 use crate::{
     clock,
     flow::{End, Flow, Policy, Shutdown, Who},
+    forward::forward,
     headers,
     http::{
-        forward::{forward, refuse},
         in_flight::{Facts, InFlight, Right, Ticket},
         outgoing::Outgoing,
+        reply::refuse,
         request::HttpRequest,
         serve::serve,
     },
     peer::Peer,
     reauthorize::Sources,
+    route::Routed,
 };
 
 /// An inbound HTTP connection: what its requests share.
@@ -97,9 +99,8 @@ impl Connection {
                 if let Some(client_cert) = self.client_cert() {
                     request.introduce(client_cert);
                 }
-                let cluster = self.port.listener.cluster();
-                let right = Right::Permitted(ticket);
-                forward(request, right, cluster.endpoint(), flow).await
+                let routed = Routed::as_it_is(request, self.port.cluster());
+                forward(routed, Right::Permitted(ticket), flow).await
             }
             Err(denied) => refuse(End::Policy(denied), request.kind(), flow),
         }

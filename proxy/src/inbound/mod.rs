@@ -11,13 +11,14 @@ use signet_daemon::socket::{ConnectionLimit, Slot, Source, TcpConnection};
 use signet_identity::tls::{self, Clients};
 use tokio::{
     net::TcpListener,
+    sync::watch,
     time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     accept::accept,
-    cluster::Cluster,
+    cluster::{Cluster, Endpoint},
     config::{Inbound, Protocol},
     flow::{Downstream, End, Flow, Other},
     listener::{Ends, Listener},
@@ -39,6 +40,8 @@ pub(crate) struct Port {
     tls: Tls,
     /// How many there may be at a time.
     handshakes: ConnectionLimit,
+    /// The application.
+    cluster: watch::Sender<Arc<Cluster>>,
 }
 
 /// A connection whose client has proven a SPIFFE ID.
@@ -64,14 +67,14 @@ impl port::Port for Port {
         let sources = thread.sources.clone();
         let (identity, trust) = (sources.identity.clone(), sources.trust.clone());
         let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
-        let (cluster, tasks) = (cluster(open, thread), thread.tasks.clone());
-        let listener = Listener::new(&config.name, sources, cluster, tasks, ends);
+        let listener = Listener::new(&config.name, sources, thread.tasks.clone(), ends);
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             protocol: config.protocol,
             policy_port: config.policy_port,
             tls: Tls(tls.into()),
             handshakes: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
+            cluster: watch::Sender::new(Arc::new(cluster(open, thread))),
         }))
     }
 
@@ -82,7 +85,7 @@ impl port::Port for Port {
     }
 
     fn lead(&self, open: &Open<Inbound>, thread: &Thread) -> anyhow::Result<()> {
-        self.listener.put(cluster(open, thread));
+        self.cluster.send_replace(Arc::new(cluster(open, thread)));
         Ok(())
     }
 
@@ -100,6 +103,11 @@ impl port::Port for Port {
 }
 
 impl Port {
+    /// The application, as it is in force.
+    fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.cluster.borrow())
+    }
+
     async fn carry(self: Arc<Self>, connection: TcpConnection, mut slot: Slot) {
         let started = Instant::now();
         let client = connection.peer;
@@ -154,7 +162,8 @@ fn cluster(open: &Open<Inbound>, thread: &Thread) -> Cluster {
         tls: None,
     };
     let (protocol, health) = (open.config.protocol, Arc::clone(&open.health));
-    Cluster::new(dialer, protocol, health, thread.tasks.clone())
+    let endpoint = Endpoint::new(dialer, protocol, health, thread.tasks.clone());
+    Cluster::of_one(Arc::clone(endpoint.name()), endpoint)
 }
 
 struct Tls(TlsAcceptor);

@@ -6,10 +6,10 @@ use tokio_rustls::server::TlsStream;
 use super::{Authenticated, Port};
 use crate::{
     flow::{End, Flow, Policy, Shutdown, Traffic},
+    forward::carry,
     peer::Peer,
     read_ahead::ReadAhead,
     reauthorize::Sources,
-    relay::relay,
 };
 
 /// A connection that policy permits; only [`Port::authorize`] makes one.
@@ -64,10 +64,7 @@ impl Port {
     }
 
     async fn pass(&self, stream: Box<TlsStream<ReadAhead>>, traffic: &Traffic) -> End {
-        match self.listener.cluster().endpoint().dial().await {
-            Ok(application) => relay(stream, application, traffic).await.into(),
-            Err(error) => error.into(),
-        }
+        carry(stream, &self.cluster(), traffic).await
     }
 
     fn objection(&self, policy: &WorkloadPolicy, peer: &Peer) -> Option<String> {

@@ -9,13 +9,11 @@ use tokio::{net::TcpStream, time::Instant};
 use super::Port;
 use crate::{
     flow::{End, Flow, Shutdown, Who},
+    forward::forward,
     http::{
-        forward::{forward, refuse},
-        in_flight::Right,
-        outgoing::Outgoing,
-        request::HttpRequest,
-        serve::serve,
+        in_flight::Right, outgoing::Outgoing, reply::refuse, request::HttpRequest, serve::serve,
     },
+    route::Route,
 };
 
 impl Port {
@@ -37,8 +35,12 @@ impl Port {
         let (flow, read) = HttpRequest::read(request, who);
         match read {
             Ok(request) => {
-                let cluster = self.listener.cluster();
-                forward(request, Right::Outbound, cluster.endpoint(), flow).await
+                let kind = request.kind();
+                match self.router().route(request) {
+                    Ok(Route::Forward(routed)) => forward(*routed, Right::Outbound, flow).await,
+                    Ok(Route::Answer(answer)) => answer.give(flow).await,
+                    Err(end) => refuse(end, kind, flow),
+                }
             }
             Err(unreadable) => refuse(unreadable.end, unreadable.kind, flow),
         }

@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use signet_daemon::socket::{ConnectionLimit, Slot, TcpConnection};
 use signet_identity::tls::{self, Expect};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, sync::watch, time::Instant};
 
 use crate::{
     accept::accept,
-    cluster::Cluster,
-    config::{Outbound, Protocol},
+    cluster::{Cluster, Endpoint},
+    config::{Connect, Outbound, Protocol},
     flow::{Flow, Other},
     listener::{Ends, Listener},
     pool::{Address, Dialer},
     port::{self, Thread},
     ports::Open,
+    route::{Mesh, Router},
 };
 
 /// One outbound port on one thread.
@@ -26,18 +27,20 @@ use crate::{
 pub(crate) struct Port {
     listener: Arc<Listener>,
     protocol: Protocol,
+    router: watch::Sender<Arc<Router>>,
 }
 
 impl port::Port for Port {
     type Config = Outbound;
 
     fn new(open: &Open<Outbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {
-        let (config, cluster) = (&open.config, cluster(open, thread)?);
+        let (config, router) = (&open.config, router(open, thread)?);
         let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
-        let listener = Listener::new(&config.name, sources, cluster, tasks, ends);
+        let listener = Listener::new(&config.name, sources, tasks, ends);
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             protocol: config.protocol,
+            router: watch::Sender::new(Arc::new(router)),
         }))
     }
 
@@ -46,14 +49,17 @@ impl port::Port for Port {
     }
 
     fn lead(&self, open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<()> {
-        self.listener.put(cluster(open, thread)?);
+        self.router.send_replace(Arc::new(router(open, thread)?));
         Ok(())
     }
 
     /// Accepts from the first identity on until it is to drain.
     async fn run(self: Arc<Self>, socket: TcpListener, limit: usize) {
-        let renewing = Arc::clone(&self.listener).renew_connections();
-        self.listener.tasks.spawn(renewing);
+        let port = Arc::clone(&self);
+        self.listener.tasks.spawn(async move {
+            let renew = || port.router().renew();
+            port.listener.renew_connections(renew).await;
+        });
         // Clients are on this machine and have one address; so it may have all.
         let limit = ConnectionLimit::new(limit, limit);
         let handle = |connection, slot| Arc::clone(&self).carry(connection, slot);
@@ -66,9 +72,14 @@ impl port::Port for Port {
 }
 
 impl Port {
+    /// The router in force.
+    fn router(&self) -> Arc<Router> {
+        Arc::clone(&self.router.borrow())
+    }
+
     async fn carry(self: Arc<Self>, connection: TcpConnection, _slot: Slot) {
         let TcpConnection { stream, peer } = connection;
-        let destination = Other::Destination(self.listener.cluster().name());
+        let destination = Other::Destination(self.router().name());
         let who = self.listener.who(peer, destination);
         match self.protocol {
             Protocol::Tcp => {
@@ -80,20 +91,25 @@ impl Port {
     }
 }
 
-fn cluster(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Cluster> {
+fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     let config = &open.config;
-    let alpn: &[&[u8]] = match config.protocol {
-        Protocol::Http => &[b"http/1.1"],
-        Protocol::Http2 => &[b"h2"],
-        Protocol::Tcp => &[],
+    let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
+    let (address, expect) = match &config.connect {
+        Connect::Fixed { address, expect } => (address, expect),
+        Connect::Mesh { port } => {
+            let clusters = Arc::clone(&thread.clusters);
+            return Ok(Router::Mesh(Mesh::new(sources, clusters, *port)));
+        }
     };
-    let identity = Some(thread.sources.identity.clone());
-    let expect = Expect::Exactly(config.expect.clone());
-    let tls = tls::client_config(identity, thread.sources.trust.clone(), expect, alpn)?;
+    let expect = Expect::Exactly(expect.clone());
+    let alpn = config.protocol.alpn();
+    let tls = tls::client_config(Some(sources.identity), sources.trust, expect, alpn)?;
     let dialer = Dialer {
-        address: Address::Name(config.connect.as_str().into()),
+        address: Address::Name(address.as_str().into()),
         tls: Some(tls),
     };
-    let (health, tasks) = (Arc::clone(&open.health), thread.tasks.clone());
-    Ok(Cluster::new(dialer, config.protocol, health, tasks))
+    let health = Arc::clone(&open.health);
+    let endpoint = Endpoint::new(dialer, config.protocol, health, tasks);
+    let cluster = Cluster::of_one(address.as_str().into(), endpoint);
+    Ok(Router::Fixed(Arc::new(cluster)))
 }

@@ -1,11 +1,14 @@
 //! Outbound TCP: bytes of a local application to the destination.
 
+use std::sync::Arc;
+
 use tokio::net::TcpStream;
 
 use super::Port;
 use crate::{
-    flow::{End, Flow, Shutdown, Traffic},
-    relay::relay,
+    flow::{End, Flow, Routing, Shutdown, Traffic},
+    forward::carry,
+    route::Router,
 };
 
 impl Port {
@@ -19,9 +22,12 @@ impl Port {
     }
 
     async fn pass(&self, stream: TcpStream, traffic: &Traffic) -> End {
-        match self.listener.cluster().endpoint().dial().await {
-            Ok(destination) => relay(stream, destination, traffic).await.into(),
-            Err(error) => error.into(),
-        }
+        let cluster = match &*self.router() {
+            Router::Fixed(cluster) => Arc::clone(cluster),
+            Router::Mesh(_) => return End::Routing(Routing::NoService(NO_HOST.into())),
+        };
+        carry(stream, &cluster, traffic).await
     }
 }
+
+const NO_HOST: &str = "nothing of the connection says which service of the mesh is meant";

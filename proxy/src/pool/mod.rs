@@ -41,6 +41,8 @@ pub(crate) enum SendError {
     Broken {
         address: String,
         source: hyper::Error,
+        /// Whether anything of the request may have been processed.
+        sent: bool,
     },
     #[error("{address} sent no response within {RESPONSE:?}")]
     Timeout { address: String },
@@ -167,7 +169,7 @@ impl Pool {
         let generation = self.lock().generation();
         let stream = TokioIo::new(Patience::new(self.dialer.dial().await?));
         let handshake = http1::Builder::new().handshake(stream).await;
-        let (sender, connection) = handshake.map_err(|source| self.broken_by(source))?;
+        let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
         self.carry(connection)?;
         Ok(Lease {
             pool: Arc::clone(self),
@@ -186,7 +188,7 @@ impl Pool {
             .initial_connection_window_size(WINDOW * 4)
             .handshake(stream)
             .await;
-        let (sender, connection) = handshake.map_err(|source| self.broken_by(source))?;
+        let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
         self.carry(connection)?;
         self.lock().share(generation, sender.clone());
         Ok(sender)
@@ -221,14 +223,16 @@ impl Pool {
         failure.take_message()
     }
 
-    fn broken(&self, failure: TrySendError<Request<Body>>) -> SendError {
-        self.broken_by(failure.into_error())
+    fn broken(&self, mut failure: TrySendError<Request<Body>>) -> SendError {
+        let sent = self.unsent(&mut failure).is_none();
+        self.broken_by(failure.into_error(), sent)
     }
 
-    fn broken_by(&self, source: hyper::Error) -> SendError {
+    fn broken_by(&self, source: hyper::Error, sent: bool) -> SendError {
         SendError::Broken {
             address: self.address(),
             source,
+            sent,
         }
     }
 
@@ -257,6 +261,20 @@ impl Lease {
     /// Gives the connection back once its response has ended.
     pub(crate) fn give_back(self) {
         self.pool.lock().put_idle(self.generation, self.sender);
+    }
+}
+
+impl SendError {
+    /// Whether HTTP/2 refused the request before it was processed (RFC 9113 §8.7).
+    pub(crate) fn is_refused(&self) -> bool {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<h2::Error>() {
+                return error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            }
+            cause = error.source();
+        }
+        false
     }
 }
 

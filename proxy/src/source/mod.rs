@@ -7,8 +7,9 @@ mod files;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use anyhow::ensure;
 use signet_daemon::reload::Current;
-use signet_mesh::{Model, Workload, WorkloadModel};
+use signet_mesh::{DocumentError, Model, Workload, WorkloadModel};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -114,18 +115,22 @@ impl Reader {
     }
 
     fn read(&self, files: &[Stamp]) -> anyhow::Result<WorkloadModel> {
-        let model = Model::parse(&files::read(files)?).map_err(|errors| {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!(
-                "the mesh's documents are not valid:\n  {}",
-                lines.join("\n  ")
-            )
-        })?;
+        let model = Model::parse(&files::read(files)?).map_err(|errors| not_valid(&errors))?;
+        let not_carried = model.not_carried();
+        ensure!(not_carried.is_empty(), not_valid(&not_carried));
         for warning in model.warnings() {
             warn!("{warning}");
         }
         Ok(model.for_workload(&self.workload, &self.root_namespace))
     }
+}
+
+fn not_valid(errors: &[DocumentError]) -> anyhow::Error {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!(
+        "the mesh's documents are not valid:\n  {}",
+        lines.join("\n  ")
+    )
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -1,5 +1,7 @@
 //! Bodies: of a client, of the next hop, or the proxy's own.
 
+mod replay;
+
 use std::{
     pin::Pin,
     sync::Arc,
@@ -9,8 +11,26 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use thiserror::Error;
+
+pub(crate) use replay::Replayable;
 
 use crate::{flow::Traffic, headers};
+use replay::Replay;
+
+/// Why a body breaks off.
+#[derive(Debug, Error)]
+pub(crate) enum BodyError {
+    /// Whoever sends it has broken off.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// It was sent before, and was too large to be kept.
+    #[error("it is too large to be sent again")]
+    Lost,
+}
+
+/// What comes next of a body.
+type Next = Option<Result<Frame<Bytes>, BodyError>>;
 
 /// The body of a request or of a response.
 #[derive(Debug)]
@@ -21,13 +41,20 @@ pub(crate) enum Body {
     Counted(Incoming, Arc<Traffic>),
     /// All of it, so that it can be sent more than once.
     Whole(Full<Bytes>),
+    /// As it comes in from a client, for one of several tries.
+    Replay(Replay),
 }
 
 impl Body {
+    /// Nothing.
+    pub(crate) fn empty() -> Self {
+        Self::Whole(Full::default())
+    }
+
     /// The body of a request; `traffic` is told of its bytes.
     pub(crate) fn of_client(body: Incoming, traffic: &Arc<Traffic>) -> Self {
         match body.is_end_stream() {
-            true => Self::Whole(Full::default()),
+            true => Self::empty(),
             false => Self::Counted(body, Arc::clone(traffic)),
         }
     }
@@ -35,26 +62,30 @@ impl Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut *self {
-            Self::Incoming(body) => Pin::new(body).poll_frame(context),
+            Self::Incoming(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(context));
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+            }
             Self::Counted(body, traffic) => {
                 let mut frame = ready!(Pin::new(body).poll_frame(context));
                 if let Some(Ok(frame)) = &mut frame {
                     traffic.add_received(length(frame));
                     frame.trailers_mut().map(headers::strip_trailers);
                 }
-                Poll::Ready(frame)
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
             Self::Whole(body) => {
                 let frame = ready!(Pin::new(body).poll_frame(context));
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
+            Self::Replay(body) => body.poll_frame(context),
         }
     }
 
@@ -62,6 +93,7 @@ impl HttpBody for Body {
         match self {
             Self::Incoming(body) | Self::Counted(body, _) => body.is_end_stream(),
             Self::Whole(body) => body.is_end_stream(),
+            Self::Replay(body) => body.is_end_stream(),
         }
     }
 
@@ -69,6 +101,7 @@ impl HttpBody for Body {
         match self {
             Self::Incoming(body) | Self::Counted(body, _) => body.size_hint(),
             Self::Whole(body) => body.size_hint(),
+            Self::Replay(body) => body.size_hint(),
         }
     }
 }

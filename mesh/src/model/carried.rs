@@ -1,0 +1,100 @@
+//! What is read, but not carried by proxies yet: refused by name, or it would be left out silently.
+
+use crate::{
+    destination::{
+        Balancing, ClientTls, ConnectionPool, DestinationRule, LocalityBalancing, TrafficPolicy,
+    },
+    object::ObjectRef,
+    problem::DocumentError,
+    route::{HttpAction, HttpRoute, VirtualService},
+};
+
+/// What of a `VirtualService` is not carried.
+pub(super) fn of_service(service: &VirtualService) -> Vec<DocumentError> {
+    let of_http = service
+        .http
+        .iter()
+        .flat_map(|route| of_route(route).map(|key| (route.line, key)));
+    let tls = service.tls.iter().map(|route| (route.line, "tls"));
+    let tcp = service.tcp.iter().map(|route| (route.line, "tcp"));
+    let refused = of_http.chain(tls).chain(tcp);
+    let error = |(line, key): (u64, &str)| DocumentError {
+        file: service.file.clone(),
+        line,
+        what: format!(
+            "VirtualService {}: {key} is not carried by proxies yet",
+            service.name
+        ),
+        remedy: "remove it".to_owned(),
+    };
+    refused.map(error).collect()
+}
+
+/// What of a `DestinationRule` is not carried.
+pub(super) fn of_rule(rule: &DestinationRule) -> Vec<DocumentError> {
+    let mut keys: Vec<_> = rule
+        .policies()
+        .flat_map(|policy| of_policy(policy))
+        .collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let error = |key: &str| DocumentError {
+        file: rule.file.clone(),
+        line: rule.line,
+        what: format!(
+            "DestinationRule {}: {key} is not carried by proxies yet",
+            rule.name
+        ),
+        remedy: "remove it".to_owned(),
+    };
+    keys.into_iter().map(error).collect()
+}
+
+/// A document of which something is not carried.
+pub(super) fn of_object(object: &ObjectRef, what: &str) -> DocumentError {
+    DocumentError {
+        file: object.file.clone(),
+        line: object.line,
+        what: format!("{what} {}: it is not carried by proxies yet", object.name),
+        remedy: "remove it".to_owned(),
+    }
+}
+
+fn of_route(route: &HttpRoute) -> impl Iterator<Item = &'static str> {
+    let mirrored = match &route.action {
+        HttpAction::Forward(forward) => !forward.mirrors.is_empty(),
+        HttpAction::Redirect(_) | HttpAction::Respond(_) => false,
+    };
+    let cors = route.cors.is_some().then_some("corsPolicy");
+    cors.into_iter().chain(mirrored.then_some("mirror"))
+}
+
+fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {
+    let balancer = &policy.load_balancer;
+    let by_files = matches!(
+        policy.tls,
+        Some(ClientTls::Simple(_) | ClientTls::Mutual { .. })
+    );
+    let keys = [
+        match balancer.balancing {
+            Balancing::LeastRequest | Balancing::RoundRobin | Balancing::Random => None,
+            Balancing::Passthrough => Some("loadBalancer.simple PASSTHROUGH"),
+            Balancing::ConsistentHash(_) => Some("loadBalancer.consistentHash"),
+        },
+        match balancer.locality {
+            LocalityBalancing::Nearest | LocalityBalancing::Off => None,
+            LocalityBalancing::Distribute(_)
+            | LocalityBalancing::Failover(_)
+            | LocalityBalancing::Priority(_) => Some("loadBalancer.localityLbSetting"),
+        },
+        balancer.warmup.map(|_| "loadBalancer.warmup"),
+        policy
+            .outlier_detection
+            .as_ref()
+            .map(|_| "outlierDetection"),
+        (policy.connection_pool != ConnectionPool::default()).then_some("connectionPool"),
+        by_files.then_some("tls.mode SIMPLE or MUTUAL"),
+        policy.retry_budget.map(|_| "retryBudget"),
+    ];
+    keys.into_iter().flatten().collect()
+}

@@ -1,0 +1,239 @@
+//! The tries of a request: each on one endpoint, others before those that were tried.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts};
+use hyper::body::Incoming;
+use signet_mesh::{AttemptAnswer, AttemptOutcome, RetryPolicy};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    body::{Body, Replayable},
+    cluster::{Active, Cluster, Endpoint},
+    config::Protocol,
+    flow::{End, Flow, Routing, Upstream},
+    http::{
+        next_hop::addressed,
+        request::{Asks, HttpRequest},
+    },
+    pool::{Lease, SendError},
+    route::{How, is_idempotent},
+};
+
+/// The tries of one request.
+#[derive(Debug)]
+pub(super) struct Attempts<'a> {
+    asks: Arc<Asks>,
+    source: Source,
+    cluster: &'a Cluster,
+    how: &'a How,
+    tried: Vec<Arc<Endpoint>>,
+}
+
+/// The answer of an endpoint.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) response: Response<Incoming>,
+    /// The connection to give back after its body.
+    pub(super) lease: Option<Lease>,
+    pub(super) active: Active,
+}
+
+/// What is sent.
+#[derive(Debug)]
+enum Source {
+    /// Once; gone when it was.
+    Once(Option<Box<Once>>),
+    /// As often as it has to be.
+    Again { head: Box<Parts>, body: Again },
+}
+
+#[derive(Debug)]
+struct Once {
+    head: Parts,
+    body: Body,
+}
+
+/// A body that is sent as often as it has to be.
+#[derive(Debug)]
+enum Again {
+    /// There is none.
+    Empty,
+    Replayable(Replayable),
+}
+
+/// A try that gave no answer.
+#[derive(Debug)]
+struct Failed {
+    outcome: AttemptOutcome,
+    end: End,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(request: HttpRequest, cluster: &'a Cluster, how: &'a How) -> Self {
+        let (asks, head, body) = request.into_parts();
+        let source = match how.retries.policy() {
+            None => Source::Once(Some(Box::new(Once { head, body }))),
+            Some(_) => Source::Again {
+                head: Box::new(head),
+                body: Again::new(body),
+            },
+        };
+        Self {
+            asks,
+            source,
+            cluster,
+            how,
+            tried: Vec::new(),
+        }
+    }
+
+    /// Tries until there is an answer that is not to be repeated, or nothing more to try.
+    pub(super) async fn run(&mut self, flow: &mut Flow) -> Result<Answered, End> {
+        let mut repetition = 0;
+        loop {
+            let endpoint = self.pick()?;
+            let request = self.request(repetition, endpoint.protocol())?;
+            flow.tried(endpoint.name());
+            let tried = attempt(&endpoint, request, self.how.retries.policy()).await;
+            let outcome = match &tried {
+                Ok(answered) => AttemptOutcome::Answered(what_counts(&answered.response)),
+                Err(failed) => failed.outcome,
+            };
+            let Some(policy) = self.repeats(outcome, repetition) else {
+                return tried.map_err(|failed| failed.end);
+            };
+            repetition += 1;
+            // What was answered is not needed any more, and its endpoint has less to do.
+            drop(tried);
+            sleep(policy.pause(repetition, fastrand::u64(..))).await;
+            if policy.ignore_previous_hosts {
+                self.tried.push(endpoint);
+            }
+        }
+    }
+
+    fn pick(&self) -> Result<Arc<Endpoint>, End> {
+        let picked = self.cluster.pick(&self.tried, fastrand::u64(..));
+        picked.map(Arc::clone).ok_or_else(|| {
+            let why = format!("{} has no endpoint", self.cluster.name());
+            End::Routing(Routing::NoEndpoint(why.into()))
+        })
+    }
+
+    /// The policy, if it says that the request is to be sent again, and it can be.
+    fn repeats(&self, outcome: AttemptOutcome, repetition: u32) -> Option<&'a RetryPolicy> {
+        let Source::Again { head, body } = &self.source else {
+            return None;
+        };
+        let policy = self.how.retries.policy()?;
+        let asked = repetition < policy.attempts
+            && policy.repeats(outcome, is_idempotent(&head.method, &head.headers));
+        (asked && body.is_there()).then_some(policy)
+    }
+
+    fn request(&mut self, repetition: u32, next: Protocol) -> Result<Request<Body>, End> {
+        let (head, body) = match &mut self.source {
+            Source::Once(once) => {
+                let once = once.take().ok_or_else(gone)?;
+                (once.head, once.body)
+            }
+            Source::Again { head, body } => {
+                let mut head = Parts::clone(head);
+                let count = HeaderValue::from(repetition.saturating_add(1));
+                head.headers.insert(ATTEMPT_COUNT, count);
+                (head, body.body().ok_or_else(gone)?)
+            }
+        };
+        addressed(head, body, &self.asks.host, next)
+    }
+}
+
+impl Again {
+    fn new(body: Body) -> Self {
+        match hyper::body::Body::is_end_stream(&body) {
+            true => Self::Empty,
+            false => Self::Replayable(Replayable::new(body)),
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        self.body().is_some()
+    }
+
+    fn body(&self) -> Option<Body> {
+        match self {
+            Self::Empty => Some(Body::empty()),
+            Self::Replayable(body) => body.replay(),
+        }
+    }
+}
+
+/// One try on one endpoint.
+async fn attempt(
+    endpoint: &Arc<Endpoint>,
+    request: Request<Body>,
+    policy: Option<&RetryPolicy>,
+) -> Result<Answered, Failed> {
+    let active = endpoint.begin();
+    let sending = endpoint.send(request);
+    let sent = match policy.and_then(|policy| policy.per_try_timeout) {
+        None => sending.await,
+        Some(longest) => match timeout(longest, sending).await {
+            Ok(sent) => sent,
+            Err(_elapsed) => {
+                let name = endpoint.name();
+                let why = format!("{name} did not answer within {longest:?}, what a try may take");
+                return Err(Failed {
+                    outcome: AttemptOutcome::Timeout,
+                    end: End::Upstream(Upstream::Timeout(why.into())),
+                });
+            }
+        },
+    };
+    match sent {
+        Ok(answer) => Ok(Answered {
+            response: answer.response,
+            lease: answer.lease,
+            active,
+        }),
+        Err(error) => Err(Failed {
+            outcome: outcome(&error),
+            end: error.into(),
+        }),
+    }
+}
+
+fn outcome(error: &SendError) -> AttemptOutcome {
+    match error {
+        SendError::Dial(_) => AttemptOutcome::NotConnected,
+        SendError::Broken { .. } if error.is_refused() => AttemptOutcome::Refused,
+        SendError::Broken { sent: false, .. } => AttemptOutcome::NotSent,
+        SendError::Broken { .. } | SendError::Stopping => AttemptOutcome::Broken,
+        SendError::Timeout { .. } => AttemptOutcome::Timeout,
+    }
+}
+
+fn what_counts(response: &Response<Incoming>) -> AttemptAnswer {
+    AttemptAnswer {
+        status: response.status().as_u16(),
+        grpc_status: grpc_status(response.headers()),
+        ratelimited: response.headers().contains_key("x-envoy-ratelimited"),
+    }
+}
+
+/// The status of an answer of gRPC that consists of trailers alone.
+fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    let kind = headers.get(header::CONTENT_TYPE)?;
+    let of_grpc = kind.as_bytes().starts_with(b"application/grpc");
+    let status = headers.get("grpc-status").filter(|_| of_grpc)?;
+    status.to_str().ok()?.parse().ok()
+}
+
+/// A request that is sent once was asked for again.
+fn gone() -> End {
+    End::malformed("the request was sent, and cannot be sent again")
+}
+
+/// Envoy's: which try the endpoint sees, the first being 1.
+const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");

@@ -1,0 +1,70 @@
+//! Sends a request that has a route, and the right to it, to an endpoint, as often as the route
+//! says, and gives its response to the client.
+
+mod attempt;
+mod connection;
+
+use http::{Response, Version};
+use tokio::time::{sleep, timeout};
+
+pub(crate) use connection::carry;
+
+use crate::{
+    flow::{End, Flow, Upstream},
+    headers,
+    http::{in_flight::Right, outgoing::Outgoing, reply::refuse},
+    route::Routed,
+};
+use attempt::{Answered, Attempts};
+
+/// The response of the endpoint, or the proxy's own that says why there is none.
+pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Response<Outgoing> {
+    if let Right::Permitted(ticket) = &right {
+        flow.permitted(ticket.permit().why());
+    }
+    let Routed {
+        request,
+        cluster,
+        how,
+    } = routed;
+    if let Some(route) = &how.route {
+        flow.routed(route, cluster.name());
+    }
+    let kind = request.kind();
+    if let Some(delay) = how.delay {
+        flow.delayed();
+        sleep(delay).await;
+    }
+    let mut attempts = Attempts::new(request, &cluster, &how);
+    let answered = match how.timeout {
+        None => attempts.run(&mut flow).await,
+        Some(longest) => {
+            let within = timeout(longest, attempts.run(&mut flow)).await;
+            within.unwrap_or_else(|_elapsed| Err(too_slow(&cluster.name(), longest)))
+        }
+    };
+    match answered {
+        Ok(answered) => {
+            let Answered {
+                response,
+                lease,
+                active,
+            } = answered;
+            let (mut head, body) = response.into_parts();
+            headers::strip_hop_by_hop(&mut head.headers);
+            for changes in &how.response {
+                changes.apply(&mut head.headers);
+            }
+            head.version = Version::default();
+            flow.answered(head.status);
+            let body = Outgoing::of_endpoint(body, lease, active, right, flow);
+            Response::from_parts(head, body)
+        }
+        Err(end) => refuse(end, kind, flow),
+    }
+}
+
+fn too_slow(name: &str, longest: std::time::Duration) -> End {
+    let why = format!("{name} did not answer within {longest:?}, the timeout of its route");
+    End::Upstream(Upstream::Timeout(why.into()))
+}

@@ -1,0 +1,247 @@
+//! The routes and services of the mesh: which of them a request takes, by the host it calls.
+
+use std::{sync::Arc, time::Duration};
+
+use signet_mesh::{
+    Fault, Forward, HttpCall, HttpDecision, HttpPath, Redirect, Routed as Decided, Service, To,
+    WeightedDestination, WorkloadModel, host_and_port,
+};
+
+use super::{How, LocalAnswer, Retries, Route, Routed};
+use crate::{
+    cluster::{Called, Cluster, Clusters},
+    flow::{End, Routing},
+    http::{kind::Kind, request::HttpRequest},
+    reauthorize::Sources,
+};
+
+/// The way into the mesh that a port is.
+#[derive(Debug)]
+pub(crate) struct Mesh {
+    sources: Sources,
+    clusters: Arc<Clusters>,
+    /// The port that is called by a request whose host has none.
+    port: Option<u16>,
+}
+
+/// A route to a destination.
+struct Destined<'r> {
+    decided: Decided<'r>,
+    forward: &'r Forward,
+    weighted: &'r WeightedDestination,
+}
+
+/// What a fault makes of a request.
+enum Drawn {
+    Nothing,
+    Delay(Duration),
+    Abort(LocalAnswer),
+}
+
+/// What a route makes of a request that goes to a destination.
+struct Onward {
+    cluster: Arc<Cluster>,
+    path: Option<HttpPath<'static>>,
+    authority: Option<String>,
+    how: How,
+}
+
+impl Mesh {
+    /// A way to all services of the model in force.
+    pub(crate) fn new(sources: Sources, clusters: Arc<Clusters>, port: Option<u16>) -> Self {
+        Self {
+            sources,
+            clusters,
+            port,
+        }
+    }
+
+    /// Voids kept connections.
+    pub(super) fn renew(&self) {
+        self.clusters.renew();
+    }
+
+    pub(super) fn route(&self, request: HttpRequest) -> Result<Route, End> {
+        let model = self.sources.model();
+        let (host, named) = host_and_port(request.host());
+        let service = model.services.of(&host);
+        let only = || service.and_then(|service| only_port(service));
+        let port = named.or(self.port).or_else(only).unwrap_or(HTTP);
+        let call = request.call(port);
+        match model.routes.http(&call, fastrand::u64(..)) {
+            HttpDecision::Unrouted => {
+                let service = service.ok_or_else(|| no_service(&host))?;
+                let cluster = self.cluster(&model, service, port, None)?;
+                let how = How {
+                    route: Some(DEFAULT.into()),
+                    retries: Retries::Usual,
+                    ..How::default()
+                };
+                Ok(Route::forward(request, cluster, how))
+            }
+            HttpDecision::NoRoute(name) => {
+                let why = format!("no route of VirtualService {name} takes it");
+                Err(End::Routing(Routing::NoRoute(why.into())))
+            }
+            HttpDecision::Routed(decided) => self.take(&model, decided, request, port),
+        }
+    }
+
+    /// Takes the route that was decided on.
+    fn take(
+        &self,
+        model: &Arc<WorkloadModel>,
+        decided: Decided<'_>,
+        mut request: HttpRequest,
+        port: u16,
+    ) -> Result<Route, End> {
+        let response = &decided.route.headers.response;
+        match decided.to {
+            To::Redirect(redirect) => {
+                let answer = redirected(redirect, &decided, &request.call(port))?;
+                Ok(Route::Answer(answer.with(response)))
+            }
+            To::Response(direct) => Ok(Route::Answer(LocalAnswer::direct(direct).with(response))),
+            To::Destination(forward, weighted) => {
+                let delay = match drawn(forward.fault.as_ref(), request.kind()) {
+                    Drawn::Nothing => None,
+                    Drawn::Delay(delay) => Some(delay),
+                    Drawn::Abort(answer) => return Ok(Route::Answer(answer)),
+                };
+                let call = request.call(port);
+                let destined = Destined {
+                    decided,
+                    forward,
+                    weighted,
+                };
+                let onward = self.onward(model, &destined, &call)?;
+                let Onward {
+                    cluster,
+                    path,
+                    authority,
+                    mut how,
+                } = onward;
+                how.delay = delay;
+                path.map_or(Ok(()), |path| request.set_path(path))?;
+                authority.map_or(Ok(()), |host| request.set_host(&host))?;
+                let headers = request.headers_mut();
+                decided.route.headers.request.apply(headers);
+                weighted.headers.request.apply(headers);
+                Ok(Route::forward(request, cluster, how))
+            }
+        }
+    }
+
+    /// Where the request goes on to, and how.
+    fn onward(
+        &self,
+        model: &Arc<WorkloadModel>,
+        destined: &Destined<'_>,
+        call: &HttpCall<'_>,
+    ) -> Result<Onward, End> {
+        let Destined {
+            decided,
+            forward,
+            weighted,
+        } = destined;
+        let destination = &weighted.destination;
+        let service = model.services.named(&destination.host);
+        let service = service.ok_or_else(|| no_service(&destination.host.to_string()))?;
+        let port = destination.port.or_else(|| only_port(service));
+        let subset = destination.subset.as_deref();
+        let cluster = self.cluster(model, service, port.unwrap_or(call.port), subset)?;
+        let rewritten = forward.rewrite.as_ref();
+        let rewritten = rewritten.map(|it| it.path(call.path, decided.matched));
+        let changes = [&decided.route.headers.response, &weighted.headers.response];
+        let changes = changes.into_iter().filter(|changes| !changes.is_empty());
+        Ok(Onward {
+            cluster,
+            path: rewritten.transpose().map_err(End::malformed)?,
+            authority: decided.authority().map(str::to_owned),
+            how: How {
+                route: Some(decided.name().into()),
+                delay: None,
+                timeout: forward.timeout,
+                retries: Retries::OfRoute(Arc::clone(decided.route)),
+                response: changes.cloned().collect(),
+            },
+        })
+    }
+
+    fn cluster(
+        &self,
+        model: &Arc<WorkloadModel>,
+        service: &Arc<Service>,
+        port: u16,
+        subset: Option<&str>,
+    ) -> Result<Arc<Cluster>, End> {
+        let port = service.port(port).ok_or_else(|| {
+            let why = format!("service {} has no port {port}", service.host);
+            End::Routing(Routing::NoCluster(why.into()))
+        })?;
+        if !port.protocol.is_http() {
+            let why = format!(
+                "port {} of service {} is not spoken HTTP on",
+                port.number, service.host
+            );
+            return Err(End::Routing(Routing::NoCluster(why.into())));
+        }
+        let called = Called {
+            service,
+            port,
+            subset,
+        };
+        self.clusters.of(called, model)
+    }
+}
+
+impl Route {
+    fn forward(request: HttpRequest, cluster: Arc<Cluster>, how: How) -> Self {
+        Self::Forward(Box::new(Routed {
+            request,
+            cluster,
+            how,
+        }))
+    }
+}
+
+fn redirected(
+    redirect: &Redirect,
+    decided: &Decided<'_>,
+    call: &HttpCall<'_>,
+) -> Result<LocalAnswer, End> {
+    LocalAnswer::redirect(redirect.code, &redirect.location(call, decided.matched))
+}
+
+/// What a fault makes of this request.
+fn drawn(fault: Option<&Fault>, kind: Kind) -> Drawn {
+    let Some(fault) = fault else {
+        return Drawn::Nothing;
+    };
+    let delay = fault.delay.as_ref();
+    let delay = delay.filter(|delay| delay.percent.takes(fastrand::u64(..)));
+    let delay = delay.map(|delay| delay.fixed);
+    match &fault.abort {
+        Some(abort) if abort.percent.takes(fastrand::u64(..)) => {
+            Drawn::Abort(LocalAnswer::abort(abort.status, kind, delay))
+        }
+        Some(_) | None => delay.map_or(Drawn::Nothing, Drawn::Delay),
+    }
+}
+
+/// The only port of a service.
+fn only_port(service: &Service) -> Option<u16> {
+    match &*service.ports {
+        [port] => Some(port.number),
+        [] | [_, _, ..] => None,
+    }
+}
+
+fn no_service(host: &str) -> End {
+    let why = format!("no service of the mesh has the host {host}");
+    End::Routing(Routing::NoService(why.into()))
+}
+
+/// Istio's name for what no route says.
+const DEFAULT: &str = "default";
+const HTTP: u16 = 80;
