@@ -26,6 +26,29 @@ fn every_example_configuration_is_valid() {
 }
 
 #[test]
+fn every_example_of_the_mesh_is_one_that_a_proxy_loads() {
+    let bed = Bed::new();
+    let folder = deploy("examples/mesh");
+    let service = folder.join("service.yaml").display().to_string();
+    for item in fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path().display().to_string();
+        let files = match path == service {
+            true => service.clone(),
+            false => format!("{service}, {path}"),
+        };
+        let config = format!(
+            "workloadApi: unix:///run/agent.sock
+mesh: [{files}]
+outbound:
+  - {{ name: mesh, listen: '127.0.0.1:9000', protocol: HTTP, connect: mesh }}
+"
+        );
+        let config = bed.write("proxy.yaml", &config).display().to_string();
+        bed.signet(&["proxy", "validate", "--config", &config]).ok();
+    }
+}
+
+#[test]
 fn every_unit_starts_a_command_that_exists() {
     let bed = Bed::new();
     for item in fs::read_dir(deploy("systemd")).unwrap() {
