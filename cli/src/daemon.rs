@@ -141,14 +141,15 @@ pub(crate) fn run<D: Daemon>(flags: &D::Flags) -> anyhow::Result<bool> {
     }
 }
 
-/// Checks a daemon's configuration without starting anything; true is exit code 0.
+/// Checks a daemon's configuration, and what it names, without starting anything; true is exit
+/// code 0.
 pub(crate) fn validate<D: Daemon, O: Write, E: Write>(
     flags: &D::Flags,
     streams: &mut Streams<O, E>,
 ) -> anyhow::Result<bool> {
     let file = D::FILE;
-    match D::load(flags) {
-        Ok(_) => {
+    match D::load(flags).and_then(|config| config.check()) {
+        Ok(()) => {
             writeln!(streams.out, "{file} is valid.")?;
             Ok(true)
         }

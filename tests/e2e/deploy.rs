@@ -30,12 +30,7 @@ fn every_example_of_the_mesh_is_one_that_a_proxy_loads() {
     let bed = Bed::new();
     let folder = deploy("examples/mesh");
     let service = folder.join("service.yaml").display().to_string();
-    for item in fs::read_dir(folder).unwrap() {
-        let path = item.unwrap().path().display().to_string();
-        let files = match path == service {
-            true => service.clone(),
-            false => format!("{service}, {path}"),
-        };
+    let validate = |files: &str| {
         let config = format!(
             "workloadApi: unix:///run/agent.sock
 mesh: [{files}]
@@ -44,8 +39,21 @@ outbound:
 "
         );
         let config = bed.write("proxy.yaml", &config).display().to_string();
-        bed.signet(&["proxy", "validate", "--config", &config]).ok();
+        bed.signet(&["proxy", "validate", "--config", &config])
+    };
+    for item in fs::read_dir(&folder).unwrap() {
+        let path = item.unwrap().path().display().to_string();
+        match path == service {
+            true => validate(&service).ok(),
+            false => validate(&format!("{service}, {path}")).ok(),
+        };
     }
+    let canary = folder.join("canary.yaml").display().to_string();
+    let refused = validate(&canary).refused();
+    assert!(
+        refused.contains("subset") && refused.contains("canary.yaml:"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -143,19 +143,19 @@ fn mesh(port: &OutboundPort, protocol: Protocol) -> anyhow::Result<Connect> {
 }
 
 fn fixed(port: &OutboundPort) -> anyhow::Result<Connect> {
-    let listed = port.expect.as_deref().unwrap_or_default();
     ensure!(
-        !listed.is_empty(),
-        "expect is missing; list the SPIFFE IDs that the destination may have"
+        host_and_port(&port.connect),
+        "connect `{}` is neither host:port nor `{MESH}`",
+        port.connect
     );
     ensure!(
         port.port.is_none(),
         "port has an effect only with `connect: {MESH}`; remove it"
     );
+    let listed = port.expect.as_deref().unwrap_or_default();
     ensure!(
-        host_and_port(&port.connect),
-        "connect `{}` is neither host:port nor `{MESH}`",
-        port.connect
+        !listed.is_empty(),
+        "expect is missing; list the SPIFFE IDs that the destination may have"
     );
     Ok(Connect::Fixed {
         address: port.connect.clone(),

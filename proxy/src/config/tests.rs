@@ -142,6 +142,13 @@ fn bad_values_name_their_location_and_remedy() {
             "db.local",
             "connect `db.local` is neither host:port nor `mesh`",
         ),
+        ("db.local:9443", "mesj", "neither host:port nor `mesh`"),
+        ("db.local:9443", "mesh", "expect has no effect"),
+        (
+            r#"connect: "db.local:9443", expect: ["spiffe://example.org/db"]"#,
+            "connect: mesh",
+            "TCP names none",
+        ),
         ("127.0.0.1:5432", "127.0.0.1:8443", "127.0.0.1:8443"),
         ("drainTimeout: 2s", "drainTimeout: 2", "drainTimeout"),
         ("drainTimeout: 2s", "threads: 0", "threads"),
