@@ -2,6 +2,7 @@
 //! that say which of them gets what.
 
 mod application;
+mod endpoints;
 mod routing;
 
 use std::{
