@@ -50,7 +50,7 @@ enum Question {
     /// What a gigabyte costs on its way through two proxies, ours and another's in turn.
     ProxyBulk(proxy::bulk::Flags),
     /// What HTTP requests cost on their way through two proxies.
-    ProxyHttp,
+    ProxyHttp(proxy::http::Flags),
     /// One hop without anything of ours, for comparison.
     #[command(hide = true)]
     Hop(proxy::hop::Flags),
@@ -75,7 +75,7 @@ async fn main() -> anyhow::Result<()> {
         Question::Propagate(flags) => propagate::measure(flags).await?,
         Question::ProxyTcp => proxy::tcp::measure().await?,
         Question::ProxyBulk(flags) => proxy::bulk::measure(flags).await?,
-        Question::ProxyHttp => proxy::http::measure().await?,
+        Question::ProxyHttp(flags) => proxy::http::measure(flags).await?,
         Question::Hop(flags) => return proxy::hop::run(flags).await,
         Question::WorkloadApi(flags) => workload_api::measure(flags).await?,
     };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::{
     load::{self, Exchange},
-    pair::Pair,
+    pair::{Pair, Way},
     steps::{BULK, per_gigabyte},
     upstream::Application,
 };
@@ -30,7 +30,7 @@ pub(crate) struct Flags {
 
 /// Measures.
 pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
-    let pair = Pair::start_at(Application::Http, flags.application).await?;
+    let pair = Pair::start_at(Application::Http, Way::Fixed, flags.application).await?;
     let others: Vec<Meter> = flags
         .pid
         .iter()

@@ -9,15 +9,24 @@ use super::{
     hop::Kind,
     limits::Ends,
     load::{self, Connection, Exchange},
-    pair::Pair,
+    pair::{Pair, Way},
     steps::{self, BULK, FULL, SMALL},
     upstream::Application,
 };
 use crate::figure::Figure;
 
+/// What to measure.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Flags {
+    /// Route each request by the documents of a mesh, instead of a fixed destination
+    #[arg(long)]
+    mesh: bool,
+}
+
 /// Memory, requests that 1 KiB answers, new connections, one long response.
-pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
-    let mut pair = Pair::start(Application::Http).await?;
+pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
+    let way = if flags.mesh { Way::Mesh } else { Way::Fixed };
+    let mut pair = Pair::start(Application::Http, way).await?;
     let ends = Ends::of(&pair.world, &[b"http/1.1"]).await?;
     let small = Exchange::http(SMALL);
     let before = pair.resident()?;

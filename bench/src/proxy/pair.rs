@@ -27,6 +27,15 @@ pub(super) struct Pair {
     inbound: Meter,
 }
 
+/// How the outbound proxy finds the inbound one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Its address is the port's only destination.
+    Fixed,
+    /// Each request is routed by its host.
+    Mesh,
+}
+
 /// One hop without our code: the least that forwarding costs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hop {
@@ -50,13 +59,14 @@ pub(super) struct Both {
 
 impl Pair {
     /// Two proxies of one thread each, in front of an application.
-    pub(super) async fn start(application: Application) -> anyhow::Result<Self> {
-        Self::start_at(application, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    pub(super) async fn start(application: Application, way: Way) -> anyhow::Result<Self> {
+        Self::start_at(application, way, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
     /// The same, with the application on this address.
     pub(super) async fn start_at(
         application: Application,
+        way: Way,
         address: SocketAddr,
     ) -> anyhow::Result<Self> {
         let mut world = World::start().await?;
@@ -70,7 +80,11 @@ impl Pair {
         fs::write(world.path("policy.yaml"), application.policy())?;
         let inbound = inbound_yaml(agent, protocol, between, application_at);
         run(&mut world, "inbound", &inbound)?;
-        let outbound = outbound_yaml(agent, protocol, entrance, between);
+        fs::write(world.path("mesh.yaml"), mesh_yaml(between))?;
+        let outbound = match way {
+            Way::Fixed => outbound_yaml(agent, protocol, entrance, between),
+            Way::Mesh => into_mesh_yaml(agent, protocol, entrance),
+        };
         run(&mut world, "outbound", &outbound)?;
         for name in ["inbound", "outbound"] {
             world.says(name, "accepting connections").await?;
@@ -190,6 +204,63 @@ outbound:
 "
     )
 }
+
+fn into_mesh_yaml(agent: &str, protocol: &str, listen: SocketAddr) -> String {
+    format!(
+        "workloadApi: unix://{agent}
+threads: 1
+mesh: [mesh.yaml]
+outbound:
+  - {{ name: out, listen: '{listen}', protocol: {protocol}, connect: mesh }}
+"
+    )
+}
+
+/// The application as a service with two versions at one place, and routes that tell them apart.
+fn mesh_yaml(inbound: SocketAddr) -> String {
+    let (identity, port) = (identity(), inbound.port());
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: application }}
+spec:
+  hosts: [{HOST}]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{{ number: 80, name: http, protocol: HTTP, targetPort: {port} }}]
+  subjectAltNames: ['{identity}']
+  endpoints:
+  - {{ address: 127.0.0.1, labels: {{ version: v1 }} }}
+  - {{ address: 127.0.0.1, ports: {{ http: {port} }}, labels: {{ version: v2 }} }}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{ name: application }}
+spec:
+  host: {HOST}
+  subsets:
+  - {{ name: v1, labels: {{ version: v1 }} }}
+  - {{ name: v2, labels: {{ version: v2 }} }}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: application }}
+spec:
+  hosts: [{HOST}]
+  http:
+  - match: [{{ headers: {{ x-user-beta: {{ exact: 'true' }} }} }}]
+    route: [{{ destination: {{ host: {HOST}, subset: v2 }} }}]
+  - timeout: 10s
+    retries: {{ attempts: 3, retryOn: '503', backoff: 25ms }}
+    route:
+    - {{ destination: {{ host: {HOST}, subset: v1 }}, weight: 95 }}
+    - {{ destination: {{ host: {HOST}, subset: v2 }}, weight: 5 }}
+"
+    )
+}
+
+/// What requests of the load ask.
+const HOST: &str = "application.bench.test";
 
 fn loopback() -> anyhow::Result<SocketAddr> {
     Ok(SocketAddr::from(([127, 0, 0, 1], free_port()?)))

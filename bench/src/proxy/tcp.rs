@@ -4,7 +4,7 @@ use super::{
     hop::Kind,
     limits::Ends,
     load::{self, Exchange},
-    pair::Pair,
+    pair::{Pair, Way},
     steps::{self, BULK, FULL, SMALL},
     upstream::Application,
 };
@@ -12,7 +12,7 @@ use crate::figure::Figure;
 
 /// Memory, exchanges of 1 KiB, new connections, a stream in each direction.
 pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
-    let mut pair = Pair::start(Application::Bytes).await?;
+    let mut pair = Pair::start(Application::Bytes, Way::Fixed).await?;
     let small = Exchange::bytes(SMALL, SMALL);
     let before = pair.resident()?;
     let mut figures = Vec::from(steps::idle(before));
