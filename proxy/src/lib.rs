@@ -47,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{Config, Connect, Inbound, Outbound, Protocol, RunFlags, Target};
-use self::{ports::SharedPorts, reauthorize::Sources, worker::Worker};
+use self::{cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources, worker::Worker};
 
 /// Runs the proxy until `shutdown`.
 ///
@@ -88,11 +88,13 @@ fn start(
     sources: &Sources,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
+    let clusters = SharedClusters::new(sources.model.clone());
     for number in 0..config.threads {
         let worker = Worker {
             number,
             ports: ports.clone(),
             sources: sources.clone(),
+            clusters: clusters.clone(),
             max_connections: config.max_connections,
             drain_timeout: config.drain_timeout,
         };

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    cluster::Clusters,
+    cluster::{Clusters, SharedClusters},
     inbound,
     listener::Ends,
     outbound,
@@ -29,6 +29,7 @@ pub(crate) struct Worker {
     pub(crate) number: usize,
     pub(crate) ports: SharedPorts,
     pub(crate) sources: Sources,
+    pub(crate) clusters: SharedClusters,
     /// Connections of one port at a time.
     pub(crate) max_connections: usize,
     /// For what is under way when the proxy stops, or a port is removed.
@@ -60,7 +61,8 @@ impl Worker {
 
     async fn carry(mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let (sources, tasks) = (self.sources.clone(), TaskTracker::new());
-        let clusters = Arc::new(Clusters::new(sources.clone(), tasks.clone()));
+        let shared = self.clusters.clone();
+        let clusters = Arc::new(Clusters::new(sources.clone(), tasks.clone(), shared));
         let thread = Thread {
             sources,
             tasks,

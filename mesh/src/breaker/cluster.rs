@@ -96,11 +96,16 @@ impl<E: Clone + Eq + Hash> Breaker<E> {
         Some(self.endpoints.get(endpoint)?.state(now))
     }
 
+    /// Whether [`Self::may_try`] would let an endpoint be tried.
+    pub fn admits(&self, endpoint: &E, now: Duration) -> bool {
+        let ends = self.endpoints.get(endpoint).and_then(Endpoint::ends);
+        ends.is_none_or(|until| now >= until || self.is_panic())
+    }
+
     /// Asks for a try. An endpoint that is not known, as it was just forgotten, may be tried; the
     /// outcome does not count.
     pub fn may_try(&mut self, endpoint: &E, now: Duration) -> Admission<E> {
-        let left = self.endpoints.len().saturating_sub(self.ejected);
-        let is_panic = self.settings.is_panic(left, self.endpoints.len());
+        let is_panic = self.is_panic();
         let epoch = self.next_epoch();
         let ticket = |epoch| Ticket {
             endpoint: endpoint.clone(),
@@ -184,6 +189,13 @@ impl<E: Clone + Eq + Hash> Breaker<E> {
             endpoint: endpoint.clone(),
             change: Change::Released,
         })
+    }
+
+    /// Whether ejections are not heeded, as too few endpoints are left.
+    fn is_panic(&self) -> bool {
+        let all = self.endpoints.len();
+        self.settings
+            .is_panic(all.saturating_sub(self.ejected), all)
     }
 
     fn next_epoch(&mut self) -> u64 {

@@ -13,6 +13,8 @@ pub enum Outcome {
     ServerError,
     /// It answered 502, 503 or 504.
     GatewayError,
+    /// The same where other statuses than these are server errors.
+    GatewayErrorOnly,
     /// It was not reached, or did not answer in time or at all.
     LocalOrigin,
     /// The try was given up before anything came of it: it says nothing about the endpoint.
@@ -49,7 +51,7 @@ impl fmt::Display for Outcome {
         f.write_str(match self {
             Self::Success => "an answer",
             Self::ServerError => "a server error",
-            Self::GatewayError => "a gateway error",
+            Self::GatewayError | Self::GatewayErrorOnly => "a gateway error",
             Self::LocalOrigin => "no answer",
             Self::Abandoned => "nothing",
         })
@@ -114,6 +116,10 @@ impl Count {
             Outcome::ServerError => {
                 self.server = self.server.saturating_add(1);
                 (self.gateway, self.local) = (0, 0);
+            }
+            Outcome::GatewayErrorOnly => {
+                self.gateway = self.gateway.saturating_add(1);
+                (self.server, self.local) = (0, 0);
             }
             Outcome::LocalOrigin if settings.split_local_origin => {
                 self.local = self.local.saturating_add(1);

@@ -3,6 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use crate::{
+    breaker::{Outcome, Settings},
     problem::Problems,
     read::{
         duration, scalar,
@@ -22,13 +23,14 @@ pub struct OutlierDetection {
     pub consecutive_gateway_errors: Option<u32>,
     /// Whether it is counted apart that there was no answer.
     pub local_origin: LocalOrigin,
-    /// How often is looked who comes back.
+    /// How often one that is not left out is forgiven one time of before.
     pub interval: Duration,
-    /// How long it is left out the first time; see [`Self::ejection_time`].
+    /// How long it is left out the first time; the second time in a row twice as long, and so on.
     pub base_ejection_time: Duration,
-    /// At most so many percent of the endpoints are left out; see [`Self::most_ejected`].
+    /// At most so many percent of the endpoints are left out; one may be at any rate, but the last
+    /// one only with 100.
     pub max_ejection_percent: u8,
-    /// If fewer percent of the endpoints are well, nobody is left out; see [`Self::is_panic`].
+    /// If fewer percent of the endpoints are well, nobody is left out.
     pub min_health_percent: u8,
     /// The statuses that are failures, if not those from 500.
     pub error_statuses: Option<Vec<u16>>,
@@ -67,24 +69,36 @@ impl OutlierDetection {
         Some(detection)
     }
 
-    /// How many of so many endpoints may be left out at a time. It is one at least, where Envoy
-    /// rounds down: Istio's 10 percent would leave out none of fewer than ten.
-    pub fn most_ejected(&self, endpoints: usize) -> usize {
-        let most = endpoints.saturating_mul(usize::from(self.max_ejection_percent)) / 100;
-        most.max(1).min(endpoints)
+    /// What a breaker is set to by it.
+    pub fn settings(&self) -> Settings {
+        let (split, local) = match self.local_origin {
+            LocalOrigin::Together => (false, None),
+            LocalOrigin::Apart(count) => (true, count),
+        };
+        Settings {
+            consecutive_5xx: self.consecutive_errors,
+            consecutive_gateway: self.consecutive_gateway_errors,
+            consecutive_local_origin: local,
+            split_local_origin: split,
+            interval: self.interval,
+            base_ejection_time: self.base_ejection_time,
+            max_ejection_time: LONGEST_EJECTION.max(self.base_ejection_time),
+            max_ejection_percent: self.max_ejection_percent.into(),
+            min_health_percent: self.min_health_percent.into(),
+        }
     }
 
-    /// Whether so few of all endpoints are well that all of them get calls.
-    pub fn is_panic(&self, well: usize, endpoints: usize) -> bool {
-        well.saturating_mul(100) < endpoints.saturating_mul(usize::from(self.min_health_percent))
-    }
-
-    /// How long an endpoint is left out that is so for the `times`th time.
-    pub fn ejection_time(&self, times: u32) -> Duration {
-        let longest = LONGEST_EJECTION.max(self.base_ejection_time);
-        self.base_ejection_time
-            .saturating_mul(times.max(1))
-            .min(longest)
+    /// What an answer with this status of HTTP says of an endpoint.
+    pub fn outcome(&self, status: u16) -> Outcome {
+        let Some(statuses) = &self.error_statuses else {
+            return Outcome::of_status(status);
+        };
+        match (Outcome::of_status(status), statuses.contains(&status)) {
+            (Outcome::GatewayError, true) => Outcome::GatewayError,
+            (Outcome::GatewayError, false) => Outcome::GatewayErrorOnly,
+            (_, true) => Outcome::ServerError,
+            (_, false) => Outcome::Success,
+        }
     }
 
     fn check(&self, table: &Table<'_>, problems: &mut Problems) {

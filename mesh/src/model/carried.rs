@@ -88,10 +88,6 @@ fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {
             | LocalityBalancing::Priority(_) => Some("loadBalancer.localityLbSetting"),
         },
         balancer.warmup.map(|_| "loadBalancer.warmup"),
-        policy
-            .outlier_detection
-            .as_ref()
-            .map(|_| "outlierDetection"),
         (policy.connection_pool != ConnectionPool::default()).then_some("connectionPool"),
         by_files.then_some("tls.mode SIMPLE or MUTUAL"),
         policy.retry_budget.map(|_| "retryBudget"),

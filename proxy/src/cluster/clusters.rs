@@ -2,20 +2,19 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rustls::ClientConfig;
 use signet_identity::{SpiffeId, TrustDomain, tls};
 use signet_mesh::{
-    Address as Place, ClientTls, Endpoint as ServiceEndpoint, HostName, Location,
-    Protocol as Spoken, Resolution, Service, ServicePort, SubjectAltName, TrafficPolicy,
-    WorkloadModel,
+    ClientTls, Endpoint as ServiceEndpoint, HostName, Location, Protocol as Spoken, Resolution,
+    Service, ServicePort, SubjectAltName, TrafficPolicy, WorkloadModel,
 };
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{Cluster, Endpoint, Health, Member};
+use super::{Cluster, Endpoint, Member, SharedClusters, name::ClusterName, shared::address};
 use crate::{
     config::Protocol,
     flow::{End, Routing, Shutdown, whole},
@@ -28,6 +27,7 @@ use crate::{
 pub(crate) struct Clusters {
     sources: Sources,
     tasks: TaskTracker,
+    shared: SharedClusters,
     made: Mutex<Made>,
 }
 
@@ -76,10 +76,11 @@ pub(crate) struct Called<'m> {
 
 impl Clusters {
     /// None yet; connections will run on `tasks`.
-    pub(crate) fn new(sources: Sources, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(sources: Sources, tasks: TaskTracker, shared: SharedClusters) -> Self {
         Self {
             sources,
             tasks,
+            shared,
             made: Mutex::default(),
         }
     }
@@ -153,10 +154,13 @@ impl Clusters {
                 weight: endpoint.weight,
             });
         }
-        let subset = subset.unwrap_or_default();
-        let name = format!("outbound|{}|{subset}|{}", port.number, service.host);
-        let balancing = part.policy.load_balancer.balancing.clone();
-        Ok(Cluster::new(name.into(), members, balancing))
+        let name = ClusterName {
+            host: service.host.clone(),
+            port: port.number,
+            subset: subset.map(Into::into),
+        };
+        let shared = self.shared.of(name, Instant::now());
+        Ok(Cluster::new(members, Arc::clone(part.policy), shared))
     }
 
     fn endpoint(&self, key: Key, made: &mut Made) -> Result<Arc<Endpoint>, End> {
@@ -175,7 +179,7 @@ impl Clusters {
                     address: key.address.clone(),
                     tls,
                 };
-                let health = Arc::new(Health::new(&key.address.to_string()));
+                let health = self.shared.health(&key.address);
                 let (protocol, tasks) = (key.protocol, self.tasks.clone());
                 Arc::new(Endpoint::new(dialer, protocol, health, tasks))
             }
@@ -241,12 +245,6 @@ fn key(
     own: &TrustDomain,
 ) -> Result<Key, End> {
     let Called { service, port, .. } = called;
-    let number = endpoint.port(port);
-    let address = match &endpoint.address {
-        Place::Ip(ip) => Address::Tcp(SocketAddr::new(*ip, number)),
-        Place::Name(name) => Address::Name(format!("{name}:{number}").into()),
-        Place::Unix(path) => Address::Unix(path.as_ref().into()),
-    };
     let protocol = spoken(port.protocol);
     let expect = match (&policy.tls, service.location) {
         (Some(ClientTls::Disable), _) | (None, Location::External) => None,
@@ -264,7 +262,7 @@ fn key(
     };
     let tls = expect.map(|expect| Tls { expect, protocol });
     Ok(Key {
-        address,
+        address: address(endpoint, port),
         tls,
         protocol,
     })

@@ -12,13 +12,14 @@ use super::Health;
 use crate::{
     body::Body,
     config::Protocol,
-    pool::{Answer, DialError, Dialer, NextHop, Pool, SendError},
+    pool::{Address, Answer, DialError, Dialer, NextHop, Pool, SendError},
 };
 
 /// One endpoint of a cluster, and the connections to it that are kept.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     name: Arc<str>,
+    address: Address,
     pool: Arc<Pool>,
     health: Arc<Health>,
     /// Requests and connections that are under way.
@@ -39,6 +40,7 @@ impl Endpoint {
     ) -> Self {
         Self {
             name: dialer.address.to_string().into(),
+            address: dialer.address.clone(),
             pool: Pool::new(dialer, protocol, tasks),
             health,
             active: AtomicUsize::new(0),
@@ -48,6 +50,11 @@ impl Endpoint {
     /// Where it is, for logs.
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// By what it differs from the others of a cluster.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// What it speaks.

@@ -1,29 +1,37 @@
 //! Where connections and requests go: a cluster has endpoints, an endpoint has a pool of
 //! connections.
 //!
-//! Endpoints and pools belong to a thread; what all threads know of an endpoint is its [`Health`].
+//! Clusters, endpoints and pools belong to a thread; what all threads know of a cluster is its
+//! [`Shared`] state, what they know of an endpoint is its [`Health`].
 
 mod clusters;
 mod endpoint;
 mod health;
+mod name;
+mod outliers;
+mod shared;
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use signet_mesh::{Balancing, Candidates, pick};
+use signet_mesh::{Candidates, TrafficPolicy, breaker::Outcome, pick};
+use tokio::time::Instant;
 
 pub(crate) use clusters::{Called, Clusters};
 pub(crate) use endpoint::{Active, Endpoint};
 pub(crate) use health::Health;
+pub(crate) use shared::{Shared, SharedClusters};
+
+use crate::flow::{End, Routing};
 
 /// What a thread knows of a cluster.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    name: Arc<str>,
     members: Vec<Member>,
-    balancing: Balancing,
+    policy: Arc<TrafficPolicy>,
+    shared: Arc<Shared>,
     /// How many calls it had.
     turn: AtomicU64,
 }
@@ -36,57 +44,150 @@ pub(crate) struct Member {
     pub(crate) weight: u32,
 }
 
+/// The endpoint that a call goes to.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) trial: Trial,
+}
+
+/// The right to try an endpoint once. What comes of it is to be said; if it is dropped before, the
+/// endpoint is not to blame.
+#[derive(Debug, Default)]
+pub(crate) struct Trial(Option<Watched>);
+
+/// A try whose outcome counts.
+#[derive(Debug)]
+struct Watched {
+    trial: outliers::Trial,
+    policy: Arc<TrafficPolicy>,
+}
+
 /// Who comes into question for a call.
 struct Choice<'c> {
     members: &'c [Member],
     tried: &'c [Arc<Endpoint>],
+    /// By place, who is not to be tried; nobody, if it is empty.
+    barred: &'c [bool],
 }
 
 impl Cluster {
     /// A cluster of these endpoints.
-    pub(crate) fn new(name: Arc<str>, members: Vec<Member>, balancing: Balancing) -> Self {
+    pub(crate) fn new(
+        members: Vec<Member>,
+        policy: Arc<TrafficPolicy>,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
-            name,
             members,
-            balancing,
+            policy,
+            shared,
             turn: AtomicU64::new(0),
         }
     }
 
-    /// A cluster of one endpoint.
+    /// A cluster of one endpoint, without a policy.
     pub(crate) fn of_one(name: Arc<str>, endpoint: Endpoint) -> Self {
         let member = Member {
             endpoint: Arc::new(endpoint),
             weight: 1,
         };
-        Self::new(name, vec![member], Balancing::default())
+        let shared = Arc::new(Shared::new(name, Instant::now()));
+        Self::new(vec![member], Arc::default(), shared)
     }
 
     /// Its name in logs.
     pub(crate) fn name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+        Arc::clone(self.shared.name())
     }
 
-    /// The endpoint for the next connection or request. One that was `tried` is taken only if
-    /// there is no other; none, if the cluster has none. `random` is any number, each as likely as
-    /// any other.
-    pub(crate) fn pick(&self, tried: &[Arc<Endpoint>], random: u64) -> Option<&Arc<Endpoint>> {
-        if let [only] = &*self.members {
-            return Some(&only.endpoint);
+    /// The endpoint for the next connection or request, of those that are not ejected. One that was
+    /// `tried` is taken only if there is no other. `random` is any number, each as likely as any
+    /// other.
+    ///
+    /// # Errors
+    /// The cluster has no endpoint, or every one is ejected.
+    pub(crate) fn choose(
+        &self,
+        tried: &[Arc<Endpoint>],
+        random: u64,
+        now: Instant,
+    ) -> Result<Chosen, End> {
+        let chosen = match &self.policy.outlier_detection {
+            None => self.pick(tried, &[], random).map(|place| (place, None)),
+            Some(_) => {
+                let addresses = self.members.iter().map(|member| member.endpoint.address());
+                let pick = |barred: &[bool]| self.pick(tried, barred, random);
+                self.shared.outliers().choose(addresses, now, pick)
+            }
+        };
+        let (place, trial) = chosen.ok_or_else(|| self.nobody())?;
+        let member = self.members.get(place).ok_or_else(|| self.nobody())?;
+        let policy = &self.policy;
+        Ok(Chosen {
+            endpoint: Arc::clone(&member.endpoint),
+            trial: Trial(trial.map(|trial| Watched {
+                trial,
+                policy: Arc::clone(policy),
+            })),
+        })
+    }
+
+    fn pick(&self, tried: &[Arc<Endpoint>], barred: &[bool], random: u64) -> Option<usize> {
+        let members = &*self.members;
+        if let [_only] = members {
+            return (barred != [true]).then_some(0);
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let among = |tried| {
-            let members = &*self.members;
-            pick(&self.balancing, &Choice { members, tried }, turn, random)
+            let choice = Choice {
+                members,
+                tried,
+                barred,
+            };
+            pick(&self.policy.load_balancer.balancing, &choice, turn, random)
         };
-        let place = among(tried).or_else(|| among(&[]))?;
-        self.members.get(place).map(|member| &member.endpoint)
+        among(tried).or_else(|| among(&[]))
+    }
+
+    fn nobody(&self) -> End {
+        let name = self.shared.name();
+        let why = match self.members.len() {
+            0 => format!("no healthy upstream: {name} has no endpoint"),
+            _ => format!("no healthy upstream: every endpoint of {name} is ejected"),
+        };
+        End::Routing(Routing::NoEndpoint(why.into()))
     }
 
     /// Voids kept connections, because they were made with an identity or trust that is past.
     pub(crate) fn renew(&self) {
         let members = self.members.iter();
         members.for_each(|member| member.endpoint.renew());
+    }
+}
+
+impl Trial {
+    /// The endpoint answered, with this status of HTTP.
+    pub(crate) fn answered(self, status: u16, now: Instant) {
+        if let Some(Watched { trial, policy }) = self.0 {
+            let detection = policy.outlier_detection.as_ref();
+            let outcome = detection.map_or(Outcome::Abandoned, |it| it.outcome(status));
+            trial.record(outcome, now);
+        }
+    }
+
+    /// A connection to the endpoint was made, and nothing is seen of what goes over it.
+    pub(crate) fn connected(self, now: Instant) {
+        if let Some(Watched { trial, .. }) = self.0 {
+            trial.record(Outcome::Success, now);
+        }
+    }
+
+    /// The endpoint was not reached, or did not answer in time or at all.
+    pub(crate) fn failed(self, now: Instant) {
+        if let Some(Watched { trial, .. }) = self.0 {
+            trial.record(Outcome::LocalOrigin, now);
+        }
     }
 }
 
@@ -100,8 +201,9 @@ impl Candidates for Choice<'_> {
             let mut tried = self.tried.iter();
             !tried.any(|endpoint| Arc::ptr_eq(endpoint, &member.endpoint))
         };
+        let barred = self.barred.get(place).copied().unwrap_or_default();
         let member = self.members.get(place).filter(fresh);
-        member.map_or(0, |member| member.weight)
+        member.filter(|_| !barred).map_or(0, |member| member.weight)
     }
 
     fn active(&self, place: usize) -> usize {
@@ -111,69 +213,4 @@ impl Candidates for Choice<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio_util::task::TaskTracker;
-
-    use super::*;
-    use crate::{
-        config::Protocol,
-        pool::{Address, Dialer},
-    };
-
-    fn endpoint(port: u16) -> Endpoint {
-        let dialer = Dialer {
-            address: Address::Tcp(([127, 0, 0, 1], port).into()),
-            tls: None,
-        };
-        let health = Arc::new(Health::new("web"));
-        Endpoint::new(dialer, Protocol::Http, health, TaskTracker::new())
-    }
-
-    fn cluster(count: u16) -> Cluster {
-        let members = (0..count).map(|port| Member {
-            endpoint: Arc::new(endpoint(port)),
-            weight: 1,
-        });
-        Cluster::new("web".into(), members.collect(), Balancing::default())
-    }
-
-    #[test]
-    fn of_two_the_one_with_less_to_do_is_picked() {
-        let cluster = cluster(2);
-        let (first, second) = (&cluster.members[0].endpoint, &cluster.members[1].endpoint);
-        let busy = first.begin();
-        for random in 0..100 {
-            let picked = cluster.pick(&[], random << 20).unwrap();
-            assert!(Arc::ptr_eq(picked, second));
-        }
-        drop(busy);
-        let picked = (0..100).map(|random| cluster.pick(&[], random << 25).unwrap());
-        assert!(picked.into_iter().any(|it| Arc::ptr_eq(it, first)));
-    }
-
-    #[test]
-    fn one_that_was_tried_is_picked_only_if_there_is_no_other() {
-        let cluster = cluster(3);
-        let all: Vec<_> = cluster
-            .members
-            .iter()
-            .map(|it| Arc::clone(&it.endpoint))
-            .collect();
-        let tried = [Arc::clone(&all[0]), Arc::clone(&all[2])];
-        for random in 0..100 {
-            let picked = cluster.pick(&tried, random << 25).unwrap();
-            assert!(Arc::ptr_eq(picked, &all[1]));
-            assert!(cluster.pick(&all, random << 25).is_some());
-        }
-        let nobody = Cluster::new("web".into(), Vec::new(), Balancing::default());
-        assert!(nobody.pick(&[], 1).is_none());
-    }
-
-    #[test]
-    fn a_cluster_of_one_endpoint_has_no_choice() {
-        let cluster = Cluster::of_one("web".into(), endpoint(1));
-        let only = Arc::clone(&cluster.members[0].endpoint);
-        let picked = cluster.pick(std::slice::from_ref(&only), 1).unwrap();
-        assert!(Arc::ptr_eq(picked, &only));
-    }
-}
+mod tests;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts};
 use hyper::body::Incoming;
 use signet_mesh::{AttemptAnswer, AttemptOutcome, RetryPolicy};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     body::{Body, Replayable},
-    cluster::{Active, Cluster, Endpoint},
+    cluster::{Active, Chosen, Cluster, Endpoint, Trial},
     config::Protocol,
-    flow::{End, Flow, Routing, Upstream},
+    flow::{End, Flow, Upstream},
     http::{
+        kind::http_of_grpc,
         next_hop::addressed,
         request::{Asks, HttpRequest},
     },
@@ -28,6 +29,8 @@ pub(super) struct Attempts<'a> {
     cluster: &'a Cluster,
     how: &'a How,
     tried: Vec<Arc<Endpoint>>,
+    /// Of the endpoint that has not answered yet.
+    trial: Trial,
 }
 
 /// The answer of an endpoint.
@@ -67,6 +70,8 @@ enum Again {
 struct Failed {
     outcome: AttemptOutcome,
     end: End,
+    /// Whether it says something about the endpoint.
+    is_of_endpoint: bool,
 }
 
 impl<'a> Attempts<'a> {
@@ -85,6 +90,7 @@ impl<'a> Attempts<'a> {
             cluster,
             how,
             tried: Vec::new(),
+            trial: Trial::default(),
         }
     }
 
@@ -92,10 +98,15 @@ impl<'a> Attempts<'a> {
     pub(super) async fn run(&mut self, flow: &mut Flow) -> Result<Answered, End> {
         let mut repetition = 0;
         loop {
-            let endpoint = self.pick()?;
+            let chosen = self
+                .cluster
+                .choose(&self.tried, fastrand::u64(..), Instant::now())?;
+            let Chosen { endpoint, trial } = chosen;
+            self.trial = trial;
             let request = self.request(repetition, endpoint.protocol())?;
             flow.tried(endpoint.name());
             let tried = attempt(&endpoint, request, self.how.retries.policy()).await;
+            self.settle(&tried);
             let outcome = match &tried {
                 Ok(answered) => AttemptOutcome::Answered(what_counts(&answered.response)),
                 Err(failed) => failed.outcome,
@@ -113,12 +124,19 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    fn pick(&self) -> Result<Arc<Endpoint>, End> {
-        let picked = self.cluster.pick(&self.tried, fastrand::u64(..));
-        picked.map(Arc::clone).ok_or_else(|| {
-            let why = format!("{} has no endpoint", self.cluster.name());
-            End::Routing(Routing::NoEndpoint(why.into()))
-        })
+    /// All tries together took too long: whoever has not answered by now is to blame.
+    pub(super) fn too_slow(&mut self) {
+        std::mem::take(&mut self.trial).failed(Instant::now());
+    }
+
+    /// Says what came of the try.
+    fn settle(&mut self, tried: &Result<Answered, Failed>) {
+        let trial = std::mem::take(&mut self.trial);
+        match tried {
+            Ok(answered) => trial.answered(status(&answered.response), Instant::now()),
+            Err(failed) if failed.is_of_endpoint => trial.failed(Instant::now()),
+            Err(_) => drop(trial),
+        }
     }
 
     /// The policy, if it says that the request is to be sent again, and it can be.
@@ -187,6 +205,7 @@ async fn attempt(
                 return Err(Failed {
                     outcome: AttemptOutcome::Timeout,
                     end: End::Upstream(Upstream::Timeout(why.into())),
+                    is_of_endpoint: true,
                 });
             }
         },
@@ -199,6 +218,7 @@ async fn attempt(
         }),
         Err(error) => Err(Failed {
             outcome: outcome(&error),
+            is_of_endpoint: error.is_of_endpoint(),
             end: error.into(),
         }),
     }
@@ -220,6 +240,12 @@ fn what_counts(response: &Response<Incoming>) -> AttemptAnswer {
         grpc_status: grpc_status(response.headers()),
         ratelimited: response.headers().contains_key("x-envoy-ratelimited"),
     }
+}
+
+/// The status of an answer in terms of HTTP, though it may be one of gRPC.
+fn status(response: &Response<Incoming>) -> u16 {
+    let of_http = response.status().as_u16();
+    grpc_status(response.headers()).map_or(of_http, http_of_grpc)
 }
 
 /// The status of an answer of gRPC that consists of trailers alone.

@@ -1,10 +1,13 @@
 //! Carries the bytes of a connection.
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 
 use crate::{
-    cluster::Cluster,
-    flow::{End, Routing, Traffic},
+    cluster::{Chosen, Cluster},
+    flow::{End, Traffic},
     relay::relay,
 };
 
@@ -13,13 +16,20 @@ pub(crate) async fn carry<S>(stream: S, cluster: &Cluster, traffic: &Traffic) ->
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(endpoint) = cluster.pick(&[], fastrand::u64(..)) else {
-        let why = format!("{} has no endpoint", cluster.name());
-        return End::Routing(Routing::NoEndpoint(why.into()));
+    let chosen = cluster.choose(&[], fastrand::u64(..), Instant::now());
+    let Chosen { endpoint, trial } = match chosen {
+        Ok(chosen) => chosen,
+        Err(end) => return end,
     };
     let _active = endpoint.begin();
     match endpoint.dial().await {
-        Ok(destination) => relay(stream, destination, traffic).await.into(),
-        Err(error) => error.into(),
+        Ok(destination) => {
+            trial.connected(Instant::now());
+            relay(stream, destination, traffic).await.into()
+        }
+        Err(error) => {
+            trial.failed(Instant::now());
+            error.into()
+        }
     }
 }

@@ -40,7 +40,10 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
         None => attempts.run(&mut flow).await,
         Some(longest) => {
             let within = timeout(longest, attempts.run(&mut flow)).await;
-            within.unwrap_or_else(|_elapsed| Err(too_slow(&cluster.name(), longest)))
+            within.unwrap_or_else(|_elapsed| {
+                attempts.too_slow();
+                Err(too_slow(&cluster.name(), longest))
+            })
         }
     };
     match answered {

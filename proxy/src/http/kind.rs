@@ -21,3 +21,22 @@ impl Kind {
         }
     }
 }
+
+/// The status of HTTP for one of gRPC, as Envoy has it (googleapis' `google/rpc/code.proto` names
+/// them).
+pub(crate) fn http_of_grpc(status: u16) -> u16 {
+    match status {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}

@@ -265,6 +265,16 @@ impl Lease {
 }
 
 impl SendError {
+    /// Whether it says something about the endpoint, rather than about the client, whose body broke
+    /// off, or the proxy.
+    pub(crate) fn is_of_endpoint(&self) -> bool {
+        match self {
+            Self::Dial(_) | Self::Timeout { .. } => true,
+            Self::Broken { source, .. } => !source.is_user(),
+            Self::Stopping => false,
+        }
+    }
+
     /// Whether HTTP/2 refused the request before it was processed (RFC 9113 §8.7).
     pub(crate) fn is_refused(&self) -> bool {
         let mut cause = std::error::Error::source(self);

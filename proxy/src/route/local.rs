@@ -10,7 +10,10 @@ use tokio::time::sleep;
 
 use crate::{
     flow::{End, Flow, Routing},
-    http::{kind::Kind, outgoing::Outgoing},
+    http::{
+        kind::{Kind, http_of_grpc},
+        outgoing::Outgoing,
+    },
 };
 
 /// An answer that no endpoint gives.
@@ -62,7 +65,7 @@ impl LocalAnswer {
         let mut response = match (status, kind) {
             (AbortStatus::Http(status), _) => of_status(status),
             (AbortStatus::Grpc(status), Kind::Grpc) => grpc(status),
-            (AbortStatus::Grpc(status), Kind::Http) => of_status(http_of_grpc(status)),
+            (AbortStatus::Grpc(status), Kind::Http) => of_status(http_of_grpc(status.into())),
         };
         if kind == Kind::Http {
             *response.body_mut() = Full::from("fault filter abort");
@@ -105,22 +108,4 @@ fn grpc(status: u8) -> Response<Full<Bytes>> {
     let message = HeaderValue::from_static("fault filter abort");
     headers.insert("grpc-message", message);
     response
-}
-
-/// As Envoy's filter does it (googleapis' `google/rpc/code.proto` names the statuses of HTTP).
-fn http_of_grpc(status: u8) -> u16 {
-    match status {
-        0 => 200,
-        1 => 499,
-        3 | 9 | 11 => 400,
-        4 => 504,
-        5 => 404,
-        6 | 10 => 409,
-        7 => 403,
-        8 => 429,
-        12 => 501,
-        14 => 503,
-        16 => 401,
-        _ => 500,
-    }
 }

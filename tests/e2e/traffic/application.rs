@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A running application.
@@ -30,6 +30,7 @@ pub(super) struct Asked {
     /// Line and headers, in lower case.
     pub(super) head: String,
     pub(super) body: String,
+    pub(super) at: Instant,
 }
 
 impl Application {
@@ -71,7 +72,7 @@ impl Shared {
             let flaky = asked.head.contains(" /flaky");
             self.asked.lock().unwrap().push(asked);
             if slow {
-                thread::sleep(Duration::from_secs(2));
+                thread::sleep(SLOW);
             }
             let status = match flaky && self.takes_failure() {
                 true => "503 Service Unavailable",
@@ -95,6 +96,9 @@ impl Shared {
     }
 }
 
+/// How long an answer to `/slow` takes.
+pub(super) const SLOW: Duration = Duration::from_secs(2);
+
 fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
     let mut head = String::new();
     loop {
@@ -116,5 +120,6 @@ fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
     Some(Asked {
         head,
         body: String::from_utf8(body).unwrap(),
+        at: Instant::now(),
     })
 }

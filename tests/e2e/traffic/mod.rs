@@ -2,6 +2,7 @@
 //! that say which of them gets what.
 
 mod application;
+mod breaker;
 mod endpoints;
 mod routing;
 
@@ -44,6 +45,11 @@ struct Answer {
 impl<'a> Traffic<'a> {
     /// `documents` say of the service `shop.test` what is not said here: which versions it has.
     fn start(bed: &'a Bed, documents: &str) -> Self {
+        Self::with_policy(bed, "", documents)
+    }
+
+    /// The same, where the rule of the service has a `trafficPolicy` of these blocks.
+    fn with_policy(bed: &'a Bed, policy: &str, documents: &str) -> Self {
         let server = Server::start(bed);
         let agent = Agent::join(&server);
         let ports = [free_port(), free_port()];
@@ -61,7 +67,10 @@ inbound:
                 application,
             }
         });
-        let path = bed.write("mesh/shop.yaml", &format!("{}{documents}", service(ports)));
+        let path = bed.write(
+            "mesh/shop.yaml",
+            &format!("{}{documents}", service(ports, policy)),
+        );
         let out = free_port();
         let config = format!(
             "mesh: [mesh]
@@ -128,8 +137,12 @@ outbound:
     }
 }
 
-/// `shop.test` with its two versions.
-fn service([one, two]: [u16; 2]) -> String {
+/// `shop.test` with its two versions, which is called by this policy.
+fn service([one, two]: [u16; 2], policy: &str) -> String {
+    let policy = match policy {
+        "" => String::new(),
+        policy => format!("\n  trafficPolicy: {{ {policy} }}"),
+    };
     format!(
         "apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -148,7 +161,7 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {{ name: shop }}
 spec:
-  host: shop.test
+  host: shop.test{policy}
   subsets:
   - {{ name: v1, labels: {{ version: v1 }} }}
   - {{ name: v2, labels: {{ version: v2 }} }}

@@ -1,6 +1,6 @@
 //! Which outcomes eject an endpoint, and how many may be.
 
-use Outcome::{Abandoned, GatewayError, LocalOrigin, ServerError, Success};
+use Outcome::{Abandoned, GatewayError, GatewayErrorOnly, LocalOrigin, ServerError, Success};
 
 use super::*;
 
@@ -70,6 +70,17 @@ fn failures_in_a_row_eject_and_others_between_them_begin_anew() {
             &gateway,
             vec![GatewayError, GatewayError, ServerError, GatewayError],
             None,
+        ),
+        (&five, vec![GatewayErrorOnly; 9], None),
+        (
+            &five,
+            vec![ServerError, ServerError, GatewayErrorOnly, ServerError],
+            None,
+        ),
+        (
+            &gateway,
+            vec![GatewayErrorOnly; 3],
+            Some(Reason::ConsecutiveGateway(3)),
         ),
         (
             &local,

@@ -25,6 +25,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Outcome::ServerError,
         Outcome::ServerError,
         Outcome::GatewayError,
+        Outcome::GatewayErrorOnly,
         Outcome::LocalOrigin,
         Outcome::Abandoned,
     ])
@@ -103,7 +104,10 @@ impl Run {
     fn attempt(&mut self, name: &'static str) {
         let before = self.breaker.state(&name, self.now);
         let is_probed = self.probes.get(name).is_some_and(|until| self.now < *until);
-        match self.breaker.may_try(&name, self.now) {
+        let admits = self.breaker.admits(&name, self.now);
+        let admission = self.breaker.may_try(&name, self.now);
+        assert_eq!(admits, !matches!(admission, Admission::No { .. }));
+        match admission {
             Admission::Probe(ticket) => {
                 assert!(!is_probed, "a second probe of {name}");
                 assert_eq!(before, Some(State::HalfOpen { is_probed: false }));

@@ -1,6 +1,7 @@
 //! When an endpoint is left out.
 
 use super::*;
+use crate::breaker::{Outcome, Settings};
 
 #[test]
 fn the_old_count_of_errors_is_that_of_today_and_is_warned_of() {
@@ -70,49 +71,48 @@ fn gateway_errors_are_no_others_once_the_statuses_of_others_are_written() {
 }
 
 #[test]
-fn at_least_one_endpoint_may_be_left_out_and_never_more_than_all() {
-    for (percent, endpoints, most) in [
-        (10, 0, 0),
-        (10, 1, 1),
-        (10, 4, 1),
-        (49, 2, 1),
-        (50, 4, 2),
-        (50, 5, 2),
-        (10, 30, 3),
-        (100, 7, 7),
-    ] {
-        let text = format!("outlierDetection: {{ maxEjectionPercent: {percent} }}");
-        let outliers = outliers(&policy(&text));
-        assert_eq!(
-            outliers.most_ejected(endpoints),
-            most,
-            "{percent}% of {endpoints}"
-        );
-    }
+fn a_breaker_is_set_to_what_is_written() {
+    assert_eq!(
+        outliers(&policy("outlierDetection: { interval: 10s }")).settings(),
+        Settings {
+            consecutive_local_origin: None,
+            ..Settings::default()
+        }
+    );
+    let fields = "consecutive5xxErrors: 7, consecutiveGatewayErrors: 2, \
+                  splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 3, \
+                  interval: 1s, baseEjectionTime: 10m, maxEjectionPercent: 50, minHealthPercent: 40";
+    assert_eq!(
+        outliers(&policy(&format!("outlierDetection: {{ {fields} }}"))).settings(),
+        Settings {
+            consecutive_5xx: Some(7),
+            consecutive_gateway: Some(2),
+            consecutive_local_origin: Some(3),
+            split_local_origin: true,
+            interval: Duration::from_secs(1),
+            base_ejection_time: Duration::from_secs(600),
+            max_ejection_time: Duration::from_secs(600),
+            max_ejection_percent: 50,
+            min_health_percent: 40,
+        }
+    );
 }
 
 #[test]
-fn who_is_left_out_does_not_matter_when_too_few_are_well() {
-    let half = outliers(&policy("outlierDetection: { minHealthPercent: 50 }"));
-    assert!(!half.is_panic(2, 4) && half.is_panic(1, 4));
-    let never = outliers(&policy("outlierDetection: { interval: 1s }"));
-    assert!(!never.is_panic(0, 4));
-}
-
-#[test]
-fn an_endpoint_is_left_out_longer_each_time() {
-    let time = |base: &str, times: u32| {
-        let text = format!("outlierDetection: {{ baseEjectionTime: {base} }}");
-        outliers(&policy(&text)).ejection_time(times).as_secs()
-    };
-    for (base, times, wanted) in [
-        ("30s", 0, 30),
-        ("30s", 1, 30),
-        ("30s", 3, 90),
-        ("30s", 11, 300),
-        ("10m", 1, 600),
-        ("10m", 2, 600),
+fn the_statuses_that_are_written_are_the_failures() {
+    use Outcome::{GatewayError, GatewayErrorOnly, ServerError, Success};
+    let plain = outliers(&policy("outlierDetection: { interval: 1s }"));
+    let fields = "outlierDetection: { outlierDetectionHttpErrorCodes: [429, 500, 504] }";
+    let written = outliers(&policy(fields));
+    for (status, of_plain, of_written) in [
+        (200, Success, Success),
+        (429, Success, ServerError),
+        (500, ServerError, ServerError),
+        (501, ServerError, Success),
+        (503, GatewayError, GatewayErrorOnly),
+        (504, GatewayError, GatewayError),
     ] {
-        assert_eq!(time(base, times), wanted, "{base}, {times}");
+        assert_eq!(plain.outcome(status), of_plain, "{status}");
+        assert_eq!(written.outcome(status), of_written, "{status}");
     }
 }

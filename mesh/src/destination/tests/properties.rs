@@ -147,15 +147,6 @@ proptest! {
     }
 
     #[test]
-    fn some_of_the_endpoints_may_be_left_out(percent in 1u8..=100, endpoints in 1usize..2000) {
-        let text = policy(&format!("outlierDetection: {{ maxEjectionPercent: {percent} }}"));
-        let outliers = of(&text, None, 80).outlier_detection.expect("outlier detection");
-        let most = outliers.most_ejected(endpoints);
-        prop_assert!((1..=endpoints).contains(&most));
-        prop_assert!(most == 1 || most * 100 <= endpoints * usize::from(percent));
-    }
-
-    #[test]
     fn any_text_is_answered(
         text in "\\PC{0,60}",
         begin in select(&[

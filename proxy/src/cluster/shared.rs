@@ -1,0 +1,155 @@
+//! What all threads know of the clusters of the mesh: one state for each, by its name.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use signet_mesh::{
+    Address as Place, Endpoint as ServiceEndpoint, ServicePort, TrafficPolicy, WorkloadModel,
+};
+use tokio::time::Instant;
+
+use super::{health::Health, name::ClusterName, outliers::Outliers};
+use crate::{pool::Address, source::SharedModel};
+
+/// The states of all clusters that have had calls, for all threads. They are as the model in force
+/// says; the state of a cluster is kept as long as the model has it.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedClusters(Arc<Registry>);
+
+#[derive(Debug)]
+struct Registry {
+    model: SharedModel,
+    /// When the time of breakers begins.
+    start: Instant,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// What the states are of.
+    model: Option<Arc<WorkloadModel>>,
+    clusters: HashMap<ClusterName, Arc<Shared>>,
+    health: HashMap<Address, Weak<Health>>,
+}
+
+/// What all threads know of one cluster.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    name: Arc<str>,
+    outliers: Arc<Outliers>,
+}
+
+impl SharedClusters {
+    /// None yet; `model` is the one in force.
+    pub(crate) fn new(model: SharedModel) -> Self {
+        Self(Arc::new(Registry {
+            model,
+            start: Instant::now(),
+            known: Mutex::default(),
+        }))
+    }
+
+    /// The state of a cluster. One that the model in force does not have, as whoever asks has an
+    /// older one, is not shared.
+    pub(super) fn of(&self, name: ClusterName, now: Instant) -> Arc<Shared> {
+        let newest = Arc::clone(&self.0.model.borrow());
+        let mut known = self.0.lock();
+        known.follow(&newest, now);
+        if let Some(shared) = known.clusters.get(&name) {
+            return Arc::clone(shared);
+        }
+        let shared = Arc::new(Shared::new(name.to_string().into(), self.0.start));
+        if shared.follow(&name, &newest, now) {
+            known.clusters.insert(name, Arc::clone(&shared));
+        }
+        shared
+    }
+
+    /// Whether an endpoint can be reached.
+    pub(super) fn health(&self, address: &Address) -> Arc<Health> {
+        let mut known = self.0.lock();
+        if let Some(health) = known.health.get(address).and_then(Weak::upgrade) {
+            return health;
+        }
+        known.health.retain(|_, health| health.strong_count() > 0);
+        let health = Arc::new(Health::new(&address.to_string()));
+        let kept = Arc::downgrade(&health);
+        known.health.insert(address.clone(), kept);
+        health
+    }
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// All clusters are as a new model says, and those that it has not are forgotten.
+    fn follow(&mut self, model: &Arc<WorkloadModel>, now: Instant) {
+        if self.model.as_ref().is_some_and(|it| Arc::ptr_eq(it, model)) {
+            return;
+        }
+        self.model = Some(Arc::clone(model));
+        self.clusters
+            .retain(|name, shared| shared.follow(name, model, now));
+    }
+}
+
+impl Shared {
+    /// A state of a cluster that no model says anything of.
+    pub(crate) fn new(name: Arc<str>, start: Instant) -> Self {
+        Self {
+            outliers: Arc::new(Outliers::new(Arc::clone(&name), start)),
+            name,
+        }
+    }
+
+    /// The name of the cluster in logs.
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Which of its endpoints are ejected.
+    pub(super) fn outliers(&self) -> &Arc<Outliers> {
+        &self.outliers
+    }
+
+    /// It is as the model says from now on, unless that does not have it.
+    fn follow(&self, name: &ClusterName, model: &WorkloadModel, now: Instant) -> bool {
+        let Some((policy, endpoints)) = described(name, model) else {
+            return false;
+        };
+        let detection = policy.outlier_detection.as_ref();
+        self.outliers.follow(detection, endpoints, now);
+        true
+    }
+}
+
+/// What a model says of a cluster.
+fn described<'m>(
+    name: &ClusterName,
+    model: &'m WorkloadModel,
+) -> Option<(&'m TrafficPolicy, Vec<Address>)> {
+    let service = model.services.named(&name.host)?;
+    let port = service.port(name.port)?;
+    let subset = name.subset.as_deref();
+    let part = model.destinations.policy(&name.host, subset, port.number)?;
+    let endpoints = service.endpoints.iter().filter(|it| part.has(&it.labels));
+    let addresses = endpoints.map(|endpoint| address(endpoint, port)).collect();
+    Some((part.policy, addresses))
+}
+
+/// Where an endpoint of a service is called.
+pub(super) fn address(endpoint: &ServiceEndpoint, port: &ServicePort) -> Address {
+    let number = endpoint.port(port);
+    match &endpoint.address {
+        Place::Ip(ip) => Address::Tcp(SocketAddr::new(*ip, number)),
+        Place::Name(name) => Address::Name(format!("{name}:{number}").into()),
+        Place::Unix(path) => Address::Unix(path.as_ref().into()),
+    }
+}
