@@ -93,13 +93,11 @@ impl Worker {
         }
         // Each port's task holds it while it drains; what a destination keeps for later requests
         // goes with the last of them.
-        drop((inbound, outbound));
-        thread.tasks.close();
-        if timeout(self.drain_timeout, thread.tasks.wait())
-            .await
-            .is_err()
-        {
-            let connections = thread.tasks.len();
+        let tasks = thread.tasks.clone();
+        drop((inbound, outbound, thread));
+        tasks.close();
+        if timeout(self.drain_timeout, tasks.wait()).await.is_err() {
+            let connections = tasks.len();
             warn!(connections, "not finished in time, cut");
         }
         Ok(())

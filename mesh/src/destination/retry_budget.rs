@@ -23,6 +23,11 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
+    /// How many repetitions there may be while there are so many requests.
+    pub fn most(&self, requests: u32) -> u32 {
+        self.share.of(requests).max(self.min_retry_concurrency)
+    }
+
     pub(super) fn read(node: &Node, location: &str, problems: &mut Problems) -> Option<Self> {
         let table = Table::open(node, location, BUDGET, problems);
         let share = table.take("percent", problems, Percent::number);

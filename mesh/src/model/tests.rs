@@ -230,3 +230,64 @@ fn a_workload_has_what_concerns_it_of_every_kind() {
     assert_eq!(shop.services.iter().count(), 1);
     assert!(of("zoo").services.of("reviews").is_none());
 }
+
+/// What of a policy is refused, though it is read.
+fn not_carried(policy: &str) -> Vec<String> {
+    let text = rule("r", &format!("host: a.org, trafficPolicy: {{ {policy} }}"));
+    let model = parse(&text).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let refused = model.not_carried().into_iter();
+    refused.map(|error| error.what).collect()
+}
+
+#[test]
+fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
+    for carried in [
+        "outlierDetection: { consecutive5xxErrors: 5 }",
+        "retryBudget: { percent: 20 }",
+        "connectionPool: { tcp: { connectTimeout: 3s }, http: { http2MaxRequests: 1, \
+         maxRetries: 1, maxRequestsPerConnection: 1, idleTimeout: 1s } }",
+    ] {
+        assert_eq!(not_carried(carried), [""; 0], "{carried}");
+    }
+    for (policy, field) in [
+        (
+            "connectionPool: { tcp: { maxConnections: 1 } }",
+            "connectionPool.tcp.maxConnections",
+        ),
+        (
+            "connectionPool: { tcp: { tcpKeepalive: { probes: 3 } } }",
+            "connectionPool.tcp.tcpKeepalive",
+        ),
+        (
+            "connectionPool: { tcp: { maxConnectionDuration: 1s } }",
+            "connectionPool.tcp.maxConnectionDuration",
+        ),
+        (
+            "connectionPool: { tcp: { idleTimeout: 1s } }",
+            "connectionPool.tcp.idleTimeout",
+        ),
+        (
+            "connectionPool: { http: { http1MaxPendingRequests: 1 } }",
+            "connectionPool.http.http1MaxPendingRequests",
+        ),
+        (
+            "connectionPool: { http: { h2UpgradePolicy: UPGRADE } }",
+            "connectionPool.http.h2UpgradePolicy or useClientProtocol",
+        ),
+        (
+            "connectionPool: { http: { maxConcurrentStreams: 1 } }",
+            "connectionPool.http.maxConcurrentStreams",
+        ),
+        (
+            "connectionPool: { http: { http2KeepAlive: { interval: 1s, timeout: 1s } } }",
+            "connectionPool.http.http2KeepAlive",
+        ),
+        (
+            "retryBudget: { budgetInterval: 1s }",
+            "retryBudget.budgetInterval",
+        ),
+    ] {
+        let what = format!("DestinationRule shop/r: {field} is not carried by proxies yet");
+        assert_eq!(not_carried(policy), [what]);
+    }
+}

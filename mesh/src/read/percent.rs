@@ -53,6 +53,12 @@ impl Percent {
         drawn < u128::from(self.0)
     }
 
+    /// So much of a number, rounded down.
+    pub(crate) fn of(self, number: u32) -> u32 {
+        let share = u64::from(number) * u64::from(self.0) / u64::from(MILLION);
+        u32::try_from(share).unwrap_or(number)
+    }
+
     /// Whether it is no case at all.
     pub fn is_none(self) -> bool {
         self.0 == 0

@@ -18,7 +18,7 @@ use super::{Cluster, Endpoint, Member, SharedClusters, name::ClusterName, shared
 use crate::{
     config::Protocol,
     flow::{End, Routing, Shutdown, whole},
-    pool::{Address, Dialer},
+    pool::{Address, Dialer, Terms},
     reauthorize::Sources,
 };
 
@@ -56,6 +56,7 @@ struct Key {
     address: Address,
     tls: Option<Tls>,
     protocol: Protocol,
+    terms: Terms,
 }
 
 /// By what the TLS of endpoints differs.
@@ -180,8 +181,9 @@ impl Clusters {
                     tls,
                 };
                 let health = self.shared.health(&key.address);
-                let (protocol, tasks) = (key.protocol, self.tasks.clone());
-                Arc::new(Endpoint::new(dialer, protocol, health, tasks))
+                let (protocol, terms) = (key.protocol, key.terms);
+                let tasks = self.tasks.clone();
+                Arc::new(Endpoint::new(dialer, protocol, terms, health, tasks))
             }
         };
         made.endpoints.insert(key, Arc::clone(&endpoint));
@@ -265,7 +267,18 @@ fn key(
         address: address(endpoint, port),
         tls,
         protocol,
+        terms: terms(policy),
     })
+}
+
+/// On what terms a policy makes and keeps connections.
+pub(super) fn terms(policy: &TrafficPolicy) -> Terms {
+    let pool = &policy.connection_pool;
+    Terms {
+        connect: pool.tcp.connect_timeout,
+        idle: pool.http.idle_timeout,
+        requests: pool.http.max_requests_per_connection,
+    }
 }
 
 /// The IDs that an endpoint may have. A service that says none of its own could be anybody.

@@ -8,11 +8,11 @@ use std::sync::{
 use http::Request;
 use tokio_util::task::TaskTracker;
 
-use super::Health;
+use super::{Health, load::Counted};
 use crate::{
     body::Body,
     config::Protocol,
-    pool::{Address, Answer, DialError, Dialer, NextHop, Pool, SendError},
+    pool::{Address, Answer, DialError, Dialer, NextHop, Pool, SendError, Terms},
 };
 
 /// One endpoint of a cluster, and the connections to it that are kept.
@@ -28,20 +28,24 @@ pub(crate) struct Endpoint {
 
 /// A request or connection that is under way at an endpoint, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Active(Arc<Endpoint>);
+pub(crate) struct Active {
+    endpoint: Arc<Endpoint>,
+    _request: Counted,
+}
 
 impl Endpoint {
     /// An endpoint whose connections run on `tasks`.
     pub(crate) fn new(
         dialer: Dialer,
         protocol: Protocol,
+        terms: Terms,
         health: Arc<Health>,
         tasks: TaskTracker,
     ) -> Self {
         Self {
             name: dialer.address.to_string().into(),
             address: dialer.address.clone(),
-            pool: Pool::new(dialer, protocol, tasks),
+            pool: Pool::new(dialer, protocol, terms, tasks),
             health,
             active: AtomicUsize::new(0),
         }
@@ -62,10 +66,13 @@ impl Endpoint {
         self.pool.protocol()
     }
 
-    /// Counts one more that is under way.
-    pub(crate) fn begin(self: &Arc<Self>) -> Active {
+    /// Counts one more that is under way, as the cluster does.
+    pub(super) fn begin(self: &Arc<Self>, request: Counted) -> Active {
         self.active.fetch_add(1, Ordering::Relaxed);
-        Active(Arc::clone(self))
+        Active {
+            endpoint: Arc::clone(self),
+            _request: request,
+        }
     }
 
     /// Sends a request and waits for the head of the response.
@@ -107,6 +114,6 @@ impl Endpoint {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
     }
 }

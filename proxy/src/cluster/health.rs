@@ -58,6 +58,7 @@ mod tests {
     fn gone() -> DialError {
         DialError::Timeout {
             address: "127.0.0.1:1".to_owned(),
+            within: std::time::Duration::from_secs(10),
         }
     }
 

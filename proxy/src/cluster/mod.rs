@@ -7,6 +7,7 @@
 mod clusters;
 mod endpoint;
 mod health;
+mod load;
 mod name;
 mod outliers;
 mod shared;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 pub(crate) use clusters::{Called, Clusters};
 pub(crate) use endpoint::{Active, Endpoint};
 pub(crate) use health::Health;
+pub(crate) use load::Counted;
 pub(crate) use shared::{Shared, SharedClusters};
 
 use crate::flow::{End, Routing};
@@ -48,6 +50,7 @@ pub(crate) struct Member {
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) active: Active,
     pub(crate) trial: Trial,
 }
 
@@ -106,13 +109,15 @@ impl Cluster {
     /// other.
     ///
     /// # Errors
-    /// The cluster has no endpoint, or every one is ejected.
+    /// The cluster has as many requests as it may have, or no endpoint, or every one is ejected.
     pub(crate) fn choose(
         &self,
         tried: &[Arc<Endpoint>],
         random: u64,
         now: Instant,
     ) -> Result<Chosen, End> {
+        let request = self.shared.load().request(&self.policy);
+        let request = request.ok_or_else(|| self.overloaded())?;
         let chosen = match &self.policy.outlier_detection {
             None => self.pick(tried, &[], random).map(|place| (place, None)),
             Some(_) => {
@@ -125,12 +130,18 @@ impl Cluster {
         let member = self.members.get(place).ok_or_else(|| self.nobody())?;
         let policy = &self.policy;
         Ok(Chosen {
+            active: member.endpoint.begin(request),
             endpoint: Arc::clone(&member.endpoint),
             trial: Trial(trial.map(|trial| Watched {
                 trial,
                 policy: Arc::clone(policy),
             })),
         })
+    }
+
+    /// The right to repeat a request; none if there are as many repetitions as there may be.
+    pub(crate) fn retry(&self) -> Option<Counted> {
+        self.shared.load().retry(&self.policy)
     }
 
     fn pick(&self, tried: &[Arc<Endpoint>], barred: &[bool], random: u64) -> Option<usize> {
@@ -148,6 +159,14 @@ impl Cluster {
             pick(&self.policy.load_balancer.balancing, &choice, turn, random)
         };
         among(tried).or_else(|| among(&[]))
+    }
+
+    fn overloaded(&self) -> End {
+        let most = self.policy.connection_pool.http.max_requests;
+        let name = self.shared.name();
+        let why =
+            format!("{name} has {most} requests in progress, which is as many as it may have");
+        End::Routing(Routing::Overloaded(why.into()))
     }
 
     fn nobody(&self) -> End {

@@ -11,7 +11,7 @@ use signet_mesh::{
 };
 use tokio::time::Instant;
 
-use super::{health::Health, name::ClusterName, outliers::Outliers};
+use super::{health::Health, load::Load, name::ClusterName, outliers::Outliers};
 use crate::{pool::Address, source::SharedModel};
 
 /// The states of all clusters that have had calls, for all threads. They are as the model in force
@@ -40,6 +40,7 @@ struct Known {
 pub(crate) struct Shared {
     name: Arc<str>,
     outliers: Arc<Outliers>,
+    load: Load,
 }
 
 impl SharedClusters {
@@ -106,6 +107,7 @@ impl Shared {
         Self {
             outliers: Arc::new(Outliers::new(Arc::clone(&name), start)),
             name,
+            load: Load::default(),
         }
     }
 
@@ -117,6 +119,11 @@ impl Shared {
     /// Which of its endpoints are ejected.
     pub(super) fn outliers(&self) -> &Arc<Outliers> {
         &self.outliers
+    }
+
+    /// What is under way.
+    pub(super) fn load(&self) -> &Load {
+        &self.load
     }
 
     /// It is as the model says from now on, unless that does not have it.

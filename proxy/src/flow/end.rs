@@ -58,6 +58,8 @@ pub(crate) enum Routing {
     NoCluster(Arc<str>),
     /// Its service is nowhere.
     NoEndpoint(Arc<str>),
+    /// Its service has as many requests as it may have.
+    Overloaded(Arc<str>),
     /// A fault of its route answered in the place of its service.
     Fault,
 }
@@ -97,6 +99,7 @@ impl End {
             Self::Routing(Routing::NoService(_) | Routing::NoRoute(_)) => "NR",
             Self::Routing(Routing::NoCluster(_)) => "NC",
             Self::Routing(Routing::NoEndpoint(_)) => "UH",
+            Self::Routing(Routing::Overloaded(_)) => "UO",
             Self::Routing(Routing::Fault) => "FI",
             Self::Upstream(Upstream::Unreachable(_)) => "UF",
             Self::Upstream(Upstream::Broken(_)) => "UC",
@@ -139,7 +142,8 @@ impl End {
                 Routing::NoService(why)
                 | Routing::NoRoute(why)
                 | Routing::NoCluster(why)
-                | Routing::NoEndpoint(why),
+                | Routing::NoEndpoint(why)
+                | Routing::Overloaded(why),
             ) => why,
             Self::Routing(Routing::Fault) => "a fault that its route asks for",
             Self::Shutdown(Shutdown::Stopping) => "the proxy is stopping",

@@ -37,6 +37,8 @@ pub(crate) struct Flow {
     attempts: u32,
     /// Whether a fault of its route let it wait.
     delayed: bool,
+    /// Whether it was not repeated because too many were.
+    overloaded: bool,
     end: Option<End>,
 }
 
@@ -108,6 +110,7 @@ impl Flow {
             upstream: None,
             attempts: 0,
             delayed: false,
+            overloaded: false,
             end: None,
         }
     }
@@ -139,6 +142,11 @@ impl Flow {
     /// Notes that a fault of its route lets it wait.
     pub(crate) fn delayed(&mut self) {
         self.delayed = true;
+    }
+
+    /// Notes that it is not repeated because too many are.
+    pub(crate) fn overloaded(&mut self) {
+        self.overloaded = true;
     }
 
     /// Notes one more try, on this endpoint.
@@ -205,11 +213,12 @@ impl Flow {
     }
 
     fn flags(&self, end: &End) -> &'static str {
-        match (self.delayed, end.flag()) {
-            (false, flag) => flag,
-            (true, "FI") => "DI,FI",
-            (true, "-") => "DI",
-            (true, flag) => flag,
+        match (self.delayed, self.overloaded, end.flag()) {
+            (true, false, "FI") => "DI,FI",
+            (true, false, "-") => "DI",
+            (true, true, "-") => "DI,UO",
+            (false, true, "-") => "UO",
+            (_, _, flag) => flag,
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     body::{Body, Replayable},
-    cluster::{Active, Chosen, Cluster, Endpoint, Trial},
+    cluster::{Active, Chosen, Cluster, Counted, Endpoint, Trial},
     config::Protocol,
     flow::{End, Flow, Upstream},
     http::{
@@ -31,6 +31,8 @@ pub(super) struct Attempts<'a> {
     tried: Vec<Arc<Endpoint>>,
     /// Of the endpoint that has not answered yet.
     trial: Trial,
+    /// The right to the last repetition.
+    retry: Option<Counted>,
 }
 
 /// The answer of an endpoint.
@@ -91,6 +93,7 @@ impl<'a> Attempts<'a> {
             how,
             tried: Vec::new(),
             trial: Trial::default(),
+            retry: None,
         }
     }
 
@@ -101,11 +104,16 @@ impl<'a> Attempts<'a> {
             let chosen = self
                 .cluster
                 .choose(&self.tried, fastrand::u64(..), Instant::now())?;
-            let Chosen { endpoint, trial } = chosen;
+            let Chosen {
+                endpoint,
+                active,
+                trial,
+            } = chosen;
             self.trial = trial;
             let request = self.request(repetition, endpoint.protocol())?;
             flow.tried(endpoint.name());
-            let tried = attempt(&endpoint, request, self.how.retries.policy()).await;
+            let policy = self.how.retries.policy();
+            let tried = attempt(&endpoint, active, request, policy).await;
             self.settle(&tried);
             let outcome = match &tried {
                 Ok(answered) => AttemptOutcome::Answered(what_counts(&answered.response)),
@@ -114,6 +122,12 @@ impl<'a> Attempts<'a> {
             let Some(policy) = self.repeats(outcome, repetition) else {
                 return tried.map_err(|failed| failed.end);
             };
+            self.retry = None;
+            self.retry = self.cluster.retry();
+            if self.retry.is_none() {
+                flow.overloaded();
+                return tried.map_err(|failed| failed.end);
+            }
             repetition += 1;
             // What was answered is not needed any more, and its endpoint has less to do.
             drop(tried);
@@ -189,11 +203,11 @@ impl Again {
 
 /// One try on one endpoint.
 async fn attempt(
-    endpoint: &Arc<Endpoint>,
+    endpoint: &Endpoint,
+    active: Active,
     request: Request<Body>,
     policy: Option<&RetryPolicy>,
 ) -> Result<Answered, Failed> {
-    let active = endpoint.begin();
     let sending = endpoint.send(request);
     let sent = match policy.and_then(|policy| policy.per_try_timeout) {
         None => sending.await,

@@ -17,11 +17,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let chosen = cluster.choose(&[], fastrand::u64(..), Instant::now());
-    let Chosen { endpoint, trial } = match chosen {
+    let Chosen {
+        endpoint,
+        active: _active,
+        trial,
+    } = match chosen {
         Ok(chosen) => chosen,
         Err(end) => return end,
     };
-    let _active = endpoint.begin();
     match endpoint.dial().await {
         Ok(destination) => {
             trial.connected(Instant::now());

@@ -1,7 +1,7 @@
 //! Replies that the proxy gives itself: every one says why, and names the request.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
 use super::{kind::Kind, outgoing::Outgoing};
@@ -24,6 +24,10 @@ fn reply(end: &End, kind: Kind, id: Option<&HeaderValue>) -> Response<Full<Bytes
         Kind::Grpc => grpc(end),
         Kind::Http => text(end, id),
     };
+    if matches!(end, End::Routing(Routing::Overloaded(_))) {
+        let overloaded = HeaderValue::from_static("true");
+        response.headers_mut().insert(OVERLOADED, overloaded);
+    }
     if let Some(id) = id {
         response.headers_mut().insert(X_REQUEST_ID, id.clone());
     }
@@ -72,6 +76,9 @@ fn grpc(end: &End) -> Response<Full<Bytes>> {
     response
 }
 
+/// Envoy's: the request was not sent, as there are too many.
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
+
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
@@ -92,6 +99,18 @@ mod tests {
         assert_eq!(response.headers()[X_REQUEST_ID], "r-1");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "no rule allows it\nrequest id: r-1\n");
+    }
+
+    #[test]
+    fn a_request_that_is_too_much_is_answered_as_envoy_does() {
+        let end = End::Routing(Routing::Overloaded("3 requests".into()));
+        for (kind, status) in [(Kind::Http, 503), (Kind::Grpc, 200)] {
+            let response = reply(&end, kind, Some(&ID));
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()[OVERLOADED], "true");
+        }
+        let other = reply(&denied(), Kind::Http, Some(&ID));
+        assert!(!other.headers().contains_key(OVERLOADED));
     }
 
     #[test]

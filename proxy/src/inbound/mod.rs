@@ -23,7 +23,7 @@ use crate::{
     flow::{Downstream, End, Flow, Other},
     listener::{Ends, Listener},
     peer::Peer,
-    pool::Dialer,
+    pool::{Dialer, Terms},
     port::{self, Thread},
     ports::Open,
     read_ahead::ReadAhead,
@@ -162,7 +162,8 @@ fn cluster(open: &Open<Inbound>, thread: &Thread) -> Cluster {
         tls: None,
     };
     let (protocol, health) = (open.config.protocol, Arc::clone(&open.health));
-    let endpoint = Endpoint::new(dialer, protocol, health, thread.tasks.clone());
+    let (terms, tasks) = (Terms::default(), thread.tasks.clone());
+    let endpoint = Endpoint::new(dialer, protocol, terms, health, tasks);
     Cluster::of_one(Arc::clone(endpoint.name()), endpoint)
 }
 

@@ -16,7 +16,7 @@ use crate::{
     config::{Connect, Outbound, Protocol},
     flow::{Flow, Other},
     listener::{Ends, Listener},
-    pool::{Address, Dialer},
+    pool::{Address, Dialer, Terms},
     port::{self, Thread},
     ports::Open,
     route::{Mesh, Router},
@@ -109,7 +109,8 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
         tls: Some(tls),
     };
     let health = Arc::clone(&open.health);
-    let endpoint = Endpoint::new(dialer, config.protocol, health, tasks);
+    let terms = Terms::default();
+    let endpoint = Endpoint::new(dialer, config.protocol, terms, health, tasks);
     let cluster = Cluster::of_one(address.as_str().into(), endpoint);
     Ok(Router::Fixed(Arc::new(cluster)))
 }

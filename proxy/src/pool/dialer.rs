@@ -58,23 +58,24 @@ pub(crate) enum Address {
 pub(crate) enum DialError {
     #[error("{address} cannot be connected to")]
     Connect { address: String, source: io::Error },
-    #[error("{address} did not answer within {DIAL:?}")]
-    Timeout { address: String },
+    #[error("{address} did not answer within {within:?}")]
+    Timeout { address: String, within: Duration },
     #[error("the identity of {address} is not accepted: {reason}")]
     Identity { address: String, reason: String },
 }
 
 impl Dialer {
-    /// Connects, within ten seconds.
+    /// Connects, within this time.
     ///
     /// # Errors
     /// The endpoint cannot be reached, or is not who is expected.
-    pub(crate) async fn dial(&self) -> Result<NextHop, DialError> {
+    pub(crate) async fn dial(&self, within: Duration) -> Result<NextHop, DialError> {
         // What a handshake needs goes when it ends; the connection lives on.
-        timeout(DIAL, Box::pin(self.connect()))
+        timeout(within, Box::pin(self.connect()))
             .await
             .map_err(|_elapsed| DialError::Timeout {
                 address: self.address.to_string(),
+                within,
             })?
     }
 
@@ -156,6 +157,3 @@ async fn tcp(address: impl tokio::net::ToSocketAddrs) -> io::Result<TcpStream> {
     notice_dead_peer(&stream)?;
     Ok(stream)
 }
-
-/// Istio's `connectTimeout`.
-const DIAL: Duration = Duration::from_secs(10);

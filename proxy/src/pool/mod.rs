@@ -6,9 +6,10 @@
 
 mod dialer;
 mod kept;
+mod terms;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -19,10 +20,11 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
+use tokio::time::{sleep_until, timeout};
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub(crate) use dialer::{Address, DialError, Dialer, NextHop};
+pub(crate) use terms::Terms;
 
 use crate::{
     body::Body,
@@ -30,7 +32,7 @@ use crate::{
     flow::{End, Shutdown, Upstream, whole},
     patience::Patience,
 };
-use kept::Kept;
+use kept::{Kept, Used};
 
 /// Why there is no response.
 #[derive(Debug, Error)]
@@ -55,6 +57,7 @@ pub(crate) enum SendError {
 pub(crate) struct Pool {
     dialer: Dialer,
     protocol: Protocol,
+    terms: Terms,
     tasks: TaskTracker,
     kept: Mutex<Kept>,
 }
@@ -64,7 +67,7 @@ pub(crate) struct Pool {
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     generation: u64,
-    sender: http1::SendRequest<Body>,
+    used: Used,
 }
 
 /// A response, and the connection to give back after its body.
@@ -76,12 +79,18 @@ pub(crate) struct Answer {
 
 impl Pool {
     /// An empty pool; connections run on `tasks`.
-    pub(crate) fn new(dialer: Dialer, protocol: Protocol, tasks: TaskTracker) -> Arc<Self> {
+    pub(crate) fn new(
+        dialer: Dialer,
+        protocol: Protocol,
+        terms: Terms,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
         Arc::new(Self {
             dialer,
             protocol,
+            terms,
             tasks,
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept::new(terms)),
         })
     }
 
@@ -90,7 +99,7 @@ impl Pool {
     /// # Errors
     /// It cannot be reached, or is not who is expected.
     pub(crate) async fn dial(&self) -> Result<NextHop, DialError> {
-        self.dialer.dial().await
+        self.dialer.dial(self.terms.connect).await
     }
 
     /// What the endpoint speaks.
@@ -132,7 +141,7 @@ impl Pool {
 
     async fn send_http1(self: &Arc<Self>, mut request: Request<Body>) -> Result<Answer, SendError> {
         while let Some(mut lease) = self.take_idle() {
-            match lease.sender.try_send_request(request).await {
+            match lease.used.sender.try_send_request(request).await {
                 Ok(response) => return Ok(Answer::leased(response, lease)),
                 Err(mut failure) => {
                     request = self
@@ -142,7 +151,7 @@ impl Pool {
             }
         }
         let mut lease = self.connect_http1().await?;
-        let sent = lease.sender.try_send_request(request).await;
+        let sent = lease.used.sender.try_send_request(request).await;
         let response = sent.map_err(|failure| self.broken(failure))?;
         Ok(Answer::leased(response, lease))
     }
@@ -167,20 +176,23 @@ impl Pool {
 
     async fn connect_http1(self: &Arc<Self>) -> Result<Lease, SendError> {
         let generation = self.lock().generation();
-        let stream = TokioIo::new(Patience::new(self.dialer.dial().await?));
+        let stream = TokioIo::new(Patience::new(self.dial().await?));
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
         self.carry(connection)?;
         Ok(Lease {
             pool: Arc::clone(self),
             generation,
-            sender,
+            used: Used {
+                sender,
+                requests: 1,
+            },
         })
     }
 
-    async fn connect_http2(&self) -> Result<http2::SendRequest<Body>, SendError> {
+    async fn connect_http2(self: &Arc<Self>) -> Result<http2::SendRequest<Body>, SendError> {
         let generation = self.lock().generation();
-        let stream = TokioIo::new(self.dialer.dial().await?);
+        let stream = TokioIo::new(self.dial().await?);
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
@@ -190,7 +202,7 @@ impl Pool {
             .await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
         self.carry(connection)?;
-        self.lock().share(generation, sender.clone());
+        self.keep(|kept| kept.share(generation, sender.clone()));
         Ok(sender)
     }
 
@@ -211,12 +223,23 @@ impl Pool {
 
     fn take_idle(self: &Arc<Self>) -> Option<Lease> {
         let mut kept = self.lock();
-        let sender = kept.take_idle()?;
+        let mut used = kept.take_idle()?;
+        used.requests = used.requests.saturating_add(1);
         Some(Lease {
             pool: Arc::clone(self),
             generation: kept.generation(),
-            sender,
+            used,
         })
+    }
+
+    /// Keeps something, until it was idle for too long.
+    fn keep(self: &Arc<Self>, put: impl FnOnce(&mut Kept)) {
+        let mut kept = self.lock();
+        put(&mut kept);
+        if kept.is_unswept() {
+            let sweeper = self.tasks.spawn(sweep(Arc::downgrade(self)));
+            kept.is_swept_by(AbortOnDropHandle::new(sweeper));
+        }
     }
 
     fn unsent(&self, failure: &mut TrySendError<Request<Body>>) -> Option<Request<Body>> {
@@ -260,7 +283,12 @@ impl Answer {
 impl Lease {
     /// Gives the connection back once its response has ended.
     pub(crate) fn give_back(self) {
-        self.pool.lock().put_idle(self.generation, self.sender);
+        let Self {
+            pool,
+            generation,
+            used,
+        } = self;
+        pool.keep(|kept| kept.put_idle(generation, used));
     }
 }
 
@@ -296,6 +324,14 @@ impl From<SendError> for End {
             SendError::Broken { .. } => Self::Upstream(Upstream::Broken(whole(&error))),
             SendError::Timeout { .. } => Self::Upstream(Upstream::Timeout(whole(&error))),
         }
+    }
+}
+
+/// Closes what is idle for too long, as long as there is anything.
+async fn sweep(pool: Weak<Pool>) {
+    let sweep = || pool.upgrade().and_then(|pool| pool.lock().sweep());
+    while let Some(next) = sweep() {
+        sleep_until(next).await;
     }
 }
 

@@ -14,7 +14,6 @@ use tokio::{
 };
 
 use super::*;
-use kept::IDLE;
 
 /// An application that answers `hello`, and counts the connections that come to it.
 struct Application {
@@ -42,6 +41,14 @@ impl Application {
         pool(self.address, Protocol::Http, tasks)
     }
 
+    fn pool_on(&self, terms: Terms, tasks: &TaskTracker) -> Arc<Pool> {
+        let dialer = Dialer {
+            address: Address::Tcp(self.address),
+            tls: None,
+        };
+        Pool::new(dialer, Protocol::Http, terms, tasks.clone())
+    }
+
     fn met(&self) -> u32 {
         self.met.load(Ordering::Relaxed)
     }
@@ -52,7 +59,7 @@ fn pool(address: SocketAddr, protocol: Protocol, tasks: &TaskTracker) -> Arc<Poo
         address: Address::Tcp(address),
         tls: None,
     };
-    Pool::new(dialer, protocol, tasks.clone())
+    Pool::new(dialer, protocol, Terms::default(), tasks.clone())
 }
 
 fn request() -> Request<Body> {
@@ -77,7 +84,7 @@ async fn ask(pool: &Arc<Pool>) {
     assert_eq!(body.to_bytes(), "hello");
     let lease = answer.lease.unwrap();
     // The connection is ready again when its task has seen the end of the answer.
-    while !lease.sender.is_ready() && !lease.sender.is_closed() {
+    while !lease.used.sender.is_ready() && !lease.used.sender.is_closed() {
         tokio::task::yield_now().await;
     }
     lease.give_back();
@@ -92,8 +99,61 @@ async fn a_connection_serves_one_request_after_another_until_it_was_idle_for_a_m
     ask(&pool).await;
     assert_eq!(application.met(), 1);
     pause();
-    advance(IDLE).await;
+    advance(Terms::default().idle).await;
     assert!(pool.take_idle().is_none());
+}
+
+#[tokio::test]
+async fn a_connection_carries_as_many_requests_as_it_may_and_no_more() {
+    let tasks = TaskTracker::new();
+    let application = Application::start(&tasks, 9).await;
+    let terms = |requests| Terms {
+        requests: Some(requests),
+        ..Terms::default()
+    };
+    let pool = application.pool_on(terms(2), &tasks);
+    for _ in 0..5 {
+        ask(&pool).await;
+    }
+    assert_eq!(application.met(), 3);
+    let pool = application.pool_on(terms(1), &tasks);
+    for _ in 0..2 {
+        ask(&pool).await;
+    }
+    assert_eq!(application.met(), 5);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_idle_for_too_long_is_closed_though_nobody_asks_for_it() {
+    let (tasks, carried) = (TaskTracker::new(), TaskTracker::new());
+    let application = Application::start(&tasks, 9).await;
+    let idle = Duration::from_secs(5);
+    let terms = Terms {
+        idle,
+        ..Terms::default()
+    };
+    let pool = application.pool_on(terms, &carried);
+    ask(&pool).await;
+    carried.close();
+    pause();
+    let began = Instant::now();
+    carried.wait().await;
+    is_about(began.elapsed(), idle);
+    drop(pool);
+}
+
+#[tokio::test]
+async fn a_pool_that_is_gone_leaves_nothing_behind() {
+    let (tasks, carried) = (TaskTracker::new(), TaskTracker::new());
+    let application = Application::start(&tasks, 9).await;
+    let pool = application.pool_on(Terms::default(), &carried);
+    ask(&pool).await;
+    carried.close();
+    drop(pool);
+    pause();
+    let began = Instant::now();
+    carried.wait().await;
+    is_about(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test]

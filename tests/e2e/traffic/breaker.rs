@@ -3,6 +3,7 @@
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Instant,
 };
 
 use super::{Traffic, application::SLOW};
@@ -50,4 +51,60 @@ fn a_version_that_fails_is_ejected_and_comes_back_by_one_call_that_succeeds() {
     }
     says("the endpoint is back, as the probe was answered");
     assert!(traffic.count(50, "v1") > 0);
+}
+
+const BOUNDS: &str = "connectionPool: { http: { http2MaxRequests: 2 } }";
+
+#[test]
+fn what_is_more_than_a_service_may_have_is_refused_at_once() {
+    let bed = Bed::new();
+    let traffic = Traffic::with_policy(&bed, BOUNDS, "");
+    let began = Instant::now();
+    let answers: Vec<_> = thread::scope(|scope| {
+        let asking: Vec<_> = (0..6)
+            .map(|_| {
+                scope.spawn(|| {
+                    let answer = traffic.get("/slow");
+                    (answer, began.elapsed())
+                })
+            })
+            .collect();
+        let answers = asking.into_iter().map(|it| it.join().unwrap());
+        answers.collect()
+    });
+    let (served, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|(it, _)| it.status == 200);
+    assert_eq!((served.len(), refused.len()), (2, 4), "{refused:?}");
+    for (answer, took) in &refused {
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert!(
+            answer.head.contains("x-envoy-overloaded: true"),
+            "{answer:?}"
+        );
+        assert!(*took < SLOW, "{took:?}");
+    }
+    traffic.client.process.says("response_flags=UO");
+    // They are not counted for ever.
+    assert_eq!(traffic.get("/").status, 200);
+}
+
+const NO_MORE: &str = "retryBudget: { percent: 0, minRetryConcurrency: 1 }";
+const RETRIES: &str = "  - retries: { attempts: 1, retryOn: '503', backoff: 2s }
+    route: [{ destination: { host: shop.test, subset: v1 } }]
+";
+
+#[test]
+fn what_is_not_repeated_because_too_much_is_gets_the_answer_that_there_was() {
+    let bed = Bed::new();
+    let traffic = Traffic::with_policy(&bed, NO_MORE, &super::routes(RETRIES));
+    let one = &traffic.one.application;
+    one.fail(1_000);
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| assert_eq!(traffic.get("/flaky").body, "v1"));
+        }
+    });
+    let asked = one.asked().len();
+    assert!((21..30).contains(&asked), "{asked}");
+    traffic.client.process.says("response_flags=UO");
 }

@@ -116,3 +116,25 @@ fn the_statuses_that_are_written_are_the_failures() {
         assert_eq!(written.outcome(status), of_written, "{status}");
     }
 }
+
+#[test]
+fn a_budget_is_a_share_of_requests_and_a_few_at_any_rate() {
+    let of = |fields: &str| {
+        of(&policy(fields), None, 80)
+            .retry_budget
+            .expect("a budget")
+    };
+    let plain = of("retryBudget: { minRetryConcurrency: 3 }");
+    for (requests, most) in [
+        (0, 3),
+        (15, 3),
+        (19, 3),
+        (20, 4),
+        (1_000, 200),
+        (u32::MAX, 858_993_459),
+    ] {
+        assert_eq!(plain.most(requests), most, "{requests}");
+    }
+    assert_eq!(of("retryBudget: { percent: 100 }").most(7), 7);
+    assert_eq!(of("retryBudget: { percent: 0 }").most(700), 3);
+}

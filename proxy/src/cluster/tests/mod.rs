@@ -1,5 +1,6 @@
 //! Which endpoint a call goes to.
 
+mod load;
 mod outliers;
 
 use tokio_util::task::TaskTracker;
@@ -7,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::{
     config::Protocol,
-    pool::{Address, Dialer},
+    pool::{Address, Dialer, Terms},
 };
 
 fn endpoint(port: u16) -> Endpoint {
@@ -16,7 +17,8 @@ fn endpoint(port: u16) -> Endpoint {
         tls: None,
     };
     let health = Arc::new(Health::new("web"));
-    Endpoint::new(dialer, Protocol::Http, health, TaskTracker::new())
+    let terms = Terms::default();
+    Endpoint::new(dialer, Protocol::Http, terms, health, TaskTracker::new())
 }
 
 fn of_members(members: Vec<Member>) -> Cluster {
@@ -42,7 +44,8 @@ fn cluster(count: u16) -> Cluster {
 fn of_two_the_one_with_less_to_do_is_picked() {
     let cluster = cluster(2);
     let (first, second) = (&cluster.members[0].endpoint, &cluster.members[1].endpoint);
-    let busy = first.begin();
+    let request = cluster.shared.load().request(&cluster.policy).unwrap();
+    let busy = first.begin(request);
     for random in 0..100 {
         let picked = picked(&cluster, &[], random << 20);
         assert!(Arc::ptr_eq(&picked, second));

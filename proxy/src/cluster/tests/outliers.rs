@@ -50,12 +50,22 @@ fn of_text(text: String) -> Arc<WorkloadModel> {
 }
 
 /// A proxy with a model, and as many threads as are asked for.
-struct World {
-    models: watch::Sender<Arc<WorkloadModel>>,
+pub(super) struct World {
+    pub(super) models: watch::Sender<Arc<WorkloadModel>>,
     clusters: SharedClusters,
 }
 
 impl World {
+    /// Of a service with two endpoints that is called by this policy.
+    pub(super) fn of(policy: &str) -> Self {
+        Self::new(model(&[1, 2], policy))
+    }
+
+    /// The policy is another from now on.
+    pub(super) fn says(&self, policy: &str) {
+        self.models.send_replace(model(&[1, 2], policy));
+    }
+
     fn new(model: Arc<WorkloadModel>) -> Self {
         let (models, shared) = watch::channel(model);
         let clusters = SharedClusters::new(shared);
@@ -63,7 +73,7 @@ impl World {
     }
 
     /// The cluster, as a thread that comes to it now has it.
-    fn thread(&self) -> Cluster {
+    pub(super) fn thread(&self) -> Cluster {
         let model = Arc::clone(&self.models.borrow());
         let service = model.services.of("shop.test").unwrap();
         let name = ClusterName {

@@ -1,0 +1,58 @@
+//! How much is under way in a cluster, over all threads, and how much may be.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use signet_mesh::TrafficPolicy;
+
+/// What is under way in a cluster.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    /// Tries of requests and connections, until the answer has ended.
+    requests: Arc<Count>,
+    /// Those among them that are repetitions, or will be after a pause.
+    retries: Arc<Count>,
+}
+
+/// How many of something there are.
+#[derive(Debug, Default)]
+struct Count(AtomicU32);
+
+/// One of what is counted, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<Count>);
+
+impl Load {
+    /// Counts one more request; none if there are as many as may be.
+    pub(super) fn request(&self, policy: &TrafficPolicy) -> Option<Counted> {
+        Count::take(&self.requests, policy.connection_pool.http.max_requests)
+    }
+
+    /// Counts one more repetition; none if there are as many as may be.
+    pub(super) fn retry(&self, policy: &TrafficPolicy) -> Option<Counted> {
+        let requests = self.requests.0.load(Ordering::Relaxed);
+        let most = match &policy.retry_budget {
+            Some(budget) => budget.most(requests),
+            None => policy.connection_pool.http.max_retries,
+        };
+        Count::take(&self.retries, most)
+    }
+}
+
+impl Count {
+    fn take(count: &Arc<Self>, most: u32) -> Option<Counted> {
+        let more = |count: u32| (count < most).then(|| count.saturating_add(1));
+        let counted = count
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        counted.ok().map(|_before| Counted(Arc::clone(count)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,73 @@
+//! How much is let into a cluster.
+
+use std::time::Duration;
+
+use super::{outliers::World, *};
+
+#[tokio::test]
+async fn all_threads_together_have_so_many_requests_and_the_next_is_refused_at_once() {
+    let world = World::of("connectionPool: { http: { http2MaxRequests: 3 } }");
+    let (one, other) = (world.thread(), world.thread());
+    let choose = |cluster: &Cluster| cluster.choose(&[], 1, Instant::now());
+    let under_way = [&one, &other, &one].map(|cluster| choose(cluster).unwrap());
+    let end = choose(&other).unwrap_err();
+    let End::Routing(Routing::Overloaded(why)) = &end else {
+        panic!("{end:?}");
+    };
+    assert!(
+        why.contains("outbound|80||shop.test has 3 requests"),
+        "{why}"
+    );
+    drop(under_way);
+    assert!(choose(&other).is_ok());
+}
+
+#[tokio::test]
+async fn requests_are_counted_before_anybody_bounds_them() {
+    let world = World::of("loadBalancer: { simple: RANDOM }");
+    let before = world.thread().choose(&[], 1, Instant::now());
+    world.says("connectionPool: { http: { http2MaxRequests: 1 } }");
+    let thread = world.thread();
+    assert!(thread.choose(&[], 1, Instant::now()).is_err());
+    drop(before);
+    assert!(thread.choose(&[], 1, Instant::now()).is_ok());
+}
+
+#[tokio::test]
+async fn repetitions_are_bounded_by_their_number_or_by_their_share_of_requests() {
+    let world = World::of("connectionPool: { http: { maxRetries: 2 } }");
+    let (one, other) = (world.thread(), world.thread());
+    let two = [one.retry(), other.retry()];
+    assert!(two.iter().all(Option::is_some) && one.retry().is_none());
+    drop(two);
+    assert!(other.retry().is_some());
+
+    let budget = "retryBudget: { percent: 50, minRetryConcurrency: 1 }, \
+                  connectionPool: { http: { maxRetries: 1 } }";
+    let world = World::of(budget);
+    let thread = world.thread();
+    let first = thread.retry();
+    assert!(first.is_some() && thread.retry().is_none());
+    let requests: Vec<_> = (0..6)
+        .map(|_| thread.choose(&[], 1, Instant::now()).unwrap())
+        .collect();
+    let more: Vec<_> = (0..6).map_while(|_| thread.retry()).collect();
+    assert_eq!(more.len(), 2, "with the first, half of {}", requests.len());
+}
+
+#[test]
+fn connections_are_made_and_kept_as_the_policy_says() {
+    let world = World::of(
+        "connectionPool: { tcp: { connectTimeout: 3s }, \
+         http: { maxRequestsPerConnection: 7, idleTimeout: 5s } }",
+    );
+    let model = Arc::clone(&world.models.borrow());
+    let service = model.services.of("shop.test").unwrap();
+    let part = model.destinations.policy(&service.host, None, 80).unwrap();
+    let wanted = Terms {
+        connect: Duration::from_secs(3),
+        idle: Duration::from_secs(5),
+        requests: Some(7),
+    };
+    assert_eq!(clusters::terms(part.policy), wanted);
+}
