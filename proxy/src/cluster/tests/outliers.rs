@@ -203,8 +203,10 @@ async fn a_policy_that_asks_for_no_ejection_ends_all_of_them() {
     let world = World::new(model(&[1, 2], ARTICLE));
     eject(&world.thread(), 1);
     let plain = "loadBalancer: { simple: RANDOM }";
-    world.models.send_replace(model(&[1, 2], plain));
-    assert!(calls(&world.thread(), 1) > 0);
+    for policy in [plain, ARTICLE] {
+        world.says(policy);
+        assert!(calls(&world.thread(), 1) > 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
