@@ -70,8 +70,8 @@ impl Follower {
         match self.changed_model() {
             Ok(None) => {}
             Ok(Some(model)) => {
-                info!("the new model is in force");
                 self.model.send_replace(Arc::new(model));
+                info!("the new model is in force");
             }
             Err(problem) => error!("the model in force stays: {problem:#}"),
         }
