@@ -37,7 +37,7 @@ enum Command {
     /// The data plane beside one workload
     #[command(subcommand)]
     Proxy(proxy::Command),
-    /// Policies: are they valid, and what do they decide
+    /// Documents of the mesh: are they valid, and what becomes of a request
     #[command(subcommand)]
     Mesh(mesh::Command),
     /// The whole system at work, in a temporary directory

@@ -7,7 +7,7 @@
 //! it.
 //!
 //! ```
-//! use signet_mesh::{HttpPath, Policies, Request, Source, Workload};
+//! use signet_mesh::{Model, Request, Source, Workload};
 //!
 //! let text = r#"
 //! apiVersion: security.istio.io/v1
@@ -19,9 +19,9 @@
 //!     to: [{ operation: { ports: ["8080"] } }]
 //! "#;
 //! let source = Source { name: "orders.yaml".to_owned(), text: text.to_owned() };
-//! let policies = Policies::parse(&[source]).expect("the policy is valid");
+//! let model = Model::parse(&[source]).expect("the policy is valid");
 //! let workload = Workload { namespace: "shop".to_owned(), labels: Default::default() };
-//! let policy = policies.for_workload(&workload, "istio-system");
+//! let policy = model.for_workload(&workload, "istio-system").policy;
 //!
 //! let web: signet_identity::SpiffeId = "spiffe://example.org/web".parse().expect("a SPIFFE ID");
 //! let request = Request {
@@ -68,7 +68,7 @@ pub use destination::{
     Warmup, WorkloadDestinations,
 };
 pub use model::{Model, WorkloadModel};
-pub use object::{ObjectName, ObjectRef, Workload};
+pub use object::{Kind, ObjectName, ObjectRef, Workload};
 pub use path::{HttpPath, PathError};
 pub use peer_authentication::{
     DecidedMode, MtlsMode, PeerAuthentications, WorkloadPeerAuthentication,

@@ -317,7 +317,10 @@ fn policies_are_checked_and_explained_as_the_proxy_decides() {
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: readers }\nspec:\n  rules:\n    - from: [{ source: { principals: [example.org/web] } }]\n      to: [{ operation: { methods: [GET] } }]\n",
     );
     let file = file.to_str().unwrap();
-    bed.signet(&["mesh", "check", file]).ok();
+    assert_eq!(
+        bed.signet(&["mesh", "check", file]).ok().trim(),
+        "1 AuthorizationPolicy in 1 file is valid."
+    );
     let explain = |method: &str| {
         bed.signet(&[
             "mesh",

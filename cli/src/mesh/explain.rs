@@ -1,8 +1,7 @@
-//! `signet mesh explain`: the decision on one request, and why.
+//! `signet mesh explain`: what becomes of one request, and why.
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
 };
@@ -10,9 +9,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use signet_identity::{SpiffeId, id};
-use signet_mesh::{Http, HttpPath, Policies, Request, Workload};
+use signet_mesh::{Http, HttpPath, Request, Workload};
 
-use super::{destination::Destination, refused, sources};
+use super::{destination::Destination, model, refused, sources, warnings};
 use crate::output::Answer;
 
 /// Explains a decision.
@@ -104,16 +103,13 @@ impl Explain {
                 headers: &headers,
             }),
         };
-        let policies = match Policies::parse(&sources::read(&self.files)?) {
-            Ok(policies) => policies,
+        let model = match model(&sources::read(&self.files)?) {
+            Ok(model) => model,
             Err(errors) => return Ok(refused(&errors)),
         };
-        let policy = policies.for_workload(&workload, &self.called.root_namespace);
-        let mut notes = String::new();
-        for warning in policies.warnings() {
-            let _ = writeln!(notes, "warning: {warning}");
-        }
-        Ok(Answer::plain(policy.explain(&request).to_string()).with_notes(notes))
+        let concerned = model.for_workload(&workload, &self.called.root_namespace);
+        let explanation = concerned.policy.explain(&request).to_string();
+        Ok(Answer::plain(explanation).with_notes(warnings(&model)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `signet mesh …`: policies before they are in force. What is checked and explained here is
+//! `signet mesh …`: documents before they are in force. What is checked and explained here is
 //! read and decided by the same code that runs in the proxy.
 
 mod destination;
@@ -7,20 +7,20 @@ mod sources;
 
 use std::{fmt::Write as _, io::Write, path::PathBuf};
 
-use signet_mesh::{DocumentError, Policies};
+use signet_mesh::{DocumentError, Model, Source};
 
 use crate::output::{Answer, Format, Streams, Text, text};
 
 /// The commands of `signet mesh`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Reads policies and says what is wrong with them, and what is suspicious
+    /// Reads documents of every kind and says what is wrong with them, and what is suspicious
     Check(Check),
-    /// Says what the policies decide on a request, and which rule decided
+    /// Says what the documents decide on a request, and which rule decided
     Explain(Box<explain::Explain>),
 }
 
-/// Checks files of policies.
+/// Checks files of documents.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     /// YAML files, folders of them, or - for standard input
@@ -46,25 +46,42 @@ impl Check {
     fn answer(&self) -> anyhow::Result<Answer> {
         let sources = sources::read(&self.files)?;
         let files = sources.len();
-        Ok(match Policies::parse(&sources) {
-            Ok(policies) => valid(&policies, files),
+        Ok(match model(&sources) {
+            Ok(model) => valid(&model, files),
             Err(errors) => refused(&errors),
         })
     }
 }
 
-fn valid(policies: &Policies, files: usize) -> Answer {
+/// The model, if a proxy would put it in force.
+fn model(sources: &[Source]) -> Result<Model, Vec<DocumentError>> {
+    let model = Model::parse(sources)?;
+    let not_carried = model.not_carried();
+    match not_carried.is_empty() {
+        true => Ok(model),
+        false => Err(not_carried),
+    }
+}
+
+fn valid(model: &Model, files: usize) -> Answer {
+    let mut all: usize = 0;
+    let mut kinds = Vec::new();
+    for (kind, count) in model.documents() {
+        all = all.saturating_add(count);
+        let noun = text::plural(count, kind.name(), kind.plural());
+        kinds.push(format!("{count} {noun}"));
+    }
+    let (kinds, verb) = (kinds.join(", "), text::plural(all, "is", "are"));
+    let file = text::plural(files, "file", "files");
+    Answer::plain(format!("{kinds} in {files} {file} {verb} valid.\n")).with_notes(warnings(model))
+}
+
+fn warnings(model: &Model) -> String {
     let mut notes = String::new();
-    for warning in policies.warnings() {
+    for warning in model.warnings() {
         let _ = writeln!(notes, "warning: {warning}");
     }
-    let count = policies.names().count();
-    let (noun, verb) = (
-        text::plural(count, "policy", "policies"),
-        text::plural(count, "is", "are"),
-    );
-    let file = text::plural(files, "file", "files");
-    Answer::plain(format!("{count} {noun} in {files} {file} {verb} valid.\n")).with_notes(notes)
+    notes
 }
 
 /// All errors at once, each on a line that begins with its location.
@@ -107,15 +124,53 @@ mod tests {
         (good, text(streams.out), text(streams.err))
     }
 
+    const POLICY: &str = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+        metadata: { name: orders, namespace: shop }\n\
+        spec:\n  rules:\n  - from: [{ source: { principals: [\"example.org/web\"] } }]\n";
+
+    /// A route of `host` that has more keys.
+    fn route(host: &str, rest: &str) -> String {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+             metadata: {{ name: {host} }}\nspec:\n  hosts: [{host}.test]\n\
+             \x20 http:\n  - route: [{{ destination: {{ host: {host}.test }} }}]\n{rest}"
+        )
+    }
+
     #[test]
-    fn good_policies_are_counted() {
-        let (good, out, err) = check(
-            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
-             metadata: { name: orders, namespace: shop }\n\
-             spec:\n  rules:\n  - from: [{ source: { principals: [\"example.org/web\"] } }]\n",
-        );
+    fn good_documents_are_counted_by_kind() {
+        let (good, out, err) = check(POLICY);
         assert!(good, "{err}");
-        assert_eq!(out, "1 policy in 1 file is valid.\n");
+        assert_eq!(out, "1 AuthorizationPolicy in 1 file is valid.\n");
+        let (good, out, err) = check(&format!("{POLICY}{}{}", route("a", ""), route("b", "")));
+        assert!(good, "{err}");
+        assert_eq!(
+            out,
+            "1 AuthorizationPolicy, 2 VirtualServices in 1 file are valid.\n"
+        );
+    }
+
+    #[test]
+    fn what_no_proxy_would_put_in_force_is_refused_in_order() {
+        let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+            metadata: { name: a }\nspec:\n  host: a.test\n\
+            \x20 trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } }\n";
+        let tcp = route(
+            "b",
+            "  tcp:\n  - route: [{ destination: { host: b.test } }]\n",
+        );
+        let (good, out, err) = check(&format!("{rule}{tcp}"));
+        assert!(!good && out.is_empty(), "{out}");
+        let lines: Vec<_> = err.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "a.yaml:2: DestinationRule default/a: loadBalancer.simple PASSTHROUGH is not \
+                 carried by proxies yet; remove it",
+                "a.yaml:17: VirtualService default/b: tcp is not carried by proxies yet; remove it",
+                "Error: 2 problems; nothing of this would be loaded",
+            ]
+        );
     }
 
     #[test]

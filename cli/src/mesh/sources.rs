@@ -1,4 +1,4 @@
-//! Policies from files, folders and standard input.
+//! Documents from files, folders and standard input.
 
 use std::{
     fs,

@@ -23,60 +23,19 @@ pub use request::{Http, Request};
 pub use workload::WorkloadPolicy;
 
 use crate::{
-    object::{self, Kind, Named, Object, ObjectName, Unique, Workload},
-    problem::{DocumentError, Problems, Warning},
-    read::Source,
+    object::{Named, Object, Unique, Workload},
+    problem::Problems,
 };
 use policy::Policy;
 
 /// Every policy that was given, compiled.
 #[derive(Debug, Clone)]
-pub struct Policies {
-    policies: Vec<Arc<Policy>>,
-    warnings: Vec<Warning>,
-}
+pub struct Policies(Vec<Arc<Policy>>);
 
 impl Policies {
-    /// Reads all documents of all sources, or refuses them together: the errors are those of every
-    /// source, and nothing is loaded if there is one. The order of sources and documents
-    /// carries no meaning.
-    ///
-    /// # Errors
-    /// Every mistake of every source, each with its line and remedy.
-    pub fn parse(sources: &[Source]) -> Result<Self, Vec<DocumentError>> {
-        let mut problems = Problems::new();
-        let mut policies = Read::default();
-        object::each(sources, &mut problems, |object, problems| {
-            match object.kind {
-                Kind::AuthorizationPolicy => read_into(&mut policies, object, problems),
-                Kind::PeerAuthentication
-                | Kind::VirtualService
-                | Kind::DestinationRule
-                | Kind::ServiceEntry
-                | Kind::WorkloadEntry
-                | Kind::Telemetry => object.refuse(problems),
-            }
-        });
-        let warnings = problems.finish()?;
-        Ok(Self::new(policies, warnings))
-    }
-
-    /// Those that were read, with what was suspicious about the documents.
-    pub(crate) fn new(policies: Read, warnings: Vec<Warning>) -> Self {
-        Self {
-            policies: policies.into_values().collect(),
-            warnings,
-        }
-    }
-
-    /// What was accepted but probably does not do what its author wants.
-    pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
-    }
-
-    /// The names of all policies, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &ObjectName> {
-        self.policies.iter().map(|policy| &policy.name)
+    /// Those that were read.
+    pub(crate) fn new(policies: Read) -> Self {
+        Self(policies.into_values().collect())
     }
 
     /// The policies that concern `workload`: those of its namespace and those of the root namespace
@@ -87,7 +46,7 @@ impl Policies {
             (namespace == workload.namespace || namespace == root_namespace)
                 && policy.selector.selects(&workload.labels)
         };
-        WorkloadPolicy::new(self.policies.iter().filter(concerns).cloned())
+        WorkloadPolicy::new(self.0.iter().filter(concerns).cloned())
     }
 }
 

@@ -3,6 +3,8 @@
 mod carried;
 mod together;
 
+use std::collections::BTreeMap;
+
 use crate::{
     authorization::{self, Policies, WorkloadPolicy},
     destination::{self, DestinationRules, ServiceOf, WorkloadDestinations},
@@ -24,6 +26,7 @@ pub struct Model {
     destination_rules: DestinationRules,
     peer_authentications: PeerAuthentications,
     telemetries: Telemetries,
+    documents: BTreeMap<Kind, usize>,
     warnings: Vec<Warning>,
 }
 
@@ -58,7 +61,10 @@ impl Model {
         let mut rules = destination::Read::default();
         let mut authentications = peer_authentication::Read::default();
         let mut telemetries = telemetry::Read::default();
+        let mut documents: BTreeMap<Kind, usize> = BTreeMap::new();
         object::each(sources, &mut problems, |object, problems| {
+            let of_kind = documents.entry(object.kind).or_default();
+            *of_kind = of_kind.saturating_add(1);
             match object.kind {
                 Kind::AuthorizationPolicy => {
                     authorization::read_into(&mut policies, object, problems);
@@ -88,14 +94,20 @@ impl Model {
         );
         let warnings = problems.finish()?;
         Ok(Self {
-            policies: Policies::new(policies, warnings.clone()),
+            policies: Policies::new(policies),
             virtual_services,
             services,
             destination_rules,
             peer_authentications,
             telemetries,
+            documents,
             warnings,
         })
+    }
+
+    /// How many documents there are of each kind of which there is one.
+    pub fn documents(&self) -> impl Iterator<Item = (Kind, usize)> {
+        self.documents.iter().map(|(kind, count)| (*kind, *count))
     }
 
     /// Who may do what.
@@ -147,19 +159,21 @@ impl Model {
         }
     }
 
-    /// What proxies do not carry yet, each with its line and remedy: a model with any of it is not
-    /// to be put in force.
+    /// What proxies do not carry yet, each with its line and remedy, in the order of files and
+    /// lines: a model with any of it is not to be put in force.
     pub fn not_carried(&self) -> Vec<DocumentError> {
         let services = self.virtual_services.iter();
         let rules = self.destination_rules.iter();
         let lenient = self.peer_authentications.lenient();
         let telemetries = self.telemetries.objects();
-        services
+        let mut not_carried: Vec<_> = services
             .flat_map(|service| carried::of_service(service))
             .chain(rules.flat_map(|rule| carried::of_rule(rule)))
             .chain(lenient.map(|object| carried::of_object(object, "PeerAuthentication")))
             .chain(telemetries.map(|object| carried::of_object(object, "Telemetry")))
-            .collect()
+            .collect();
+        not_carried.sort();
+        not_carried
     }
 
     /// What was accepted but probably does not do what its author wants.

@@ -214,7 +214,7 @@ fn a_workload_has_what_concerns_it_of_every_kind() {
     let of = |namespace: &str| {
         let workload = Workload {
             namespace: namespace.to_owned(),
-            labels: std::collections::BTreeMap::new(),
+            labels: BTreeMap::new(),
         };
         model.for_workload(&workload, "istio-system")
     };

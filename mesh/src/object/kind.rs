@@ -9,14 +9,21 @@ use crate::{
 };
 
 /// What a document is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Who may do what at a workload.
     AuthorizationPolicy,
+    /// Which ports of a workload ask for a certificate.
     PeerAuthentication,
+    /// Where calls of a host go.
     VirtualService,
+    /// How a host is called, and which parts it has.
     DestinationRule,
+    /// Which service has a host.
     ServiceEntry,
+    /// Where a part of a service is.
     WorkloadEntry,
+    /// What a workload tells of its calls.
     Telemetry,
 }
 
@@ -43,7 +50,8 @@ impl Kind {
         kind
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in documents.
+    pub fn name(self) -> &'static str {
         match self {
             Self::AuthorizationPolicy => "AuthorizationPolicy",
             Self::PeerAuthentication => "PeerAuthentication",
@@ -52,6 +60,19 @@ impl Kind {
             Self::ServiceEntry => "ServiceEntry",
             Self::WorkloadEntry => "WorkloadEntry",
             Self::Telemetry => "Telemetry",
+        }
+    }
+
+    /// What several of it are called.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::AuthorizationPolicy => "AuthorizationPolicies",
+            Self::PeerAuthentication => "PeerAuthentications",
+            Self::VirtualService => "VirtualServices",
+            Self::DestinationRule => "DestinationRules",
+            Self::ServiceEntry => "ServiceEntries",
+            Self::WorkloadEntry => "WorkloadEntries",
+            Self::Telemetry => "Telemetries",
         }
     }
 

@@ -12,7 +12,7 @@ mod workload;
 pub(crate) use export::{ExportTo, Scope};
 pub use hierarchy::ObjectRef;
 pub(crate) use hierarchy::{Hierarchy, Level};
-pub(crate) use kind::Kind;
+pub use kind::Kind;
 pub use name::ObjectName;
 pub(crate) use selector::Selector;
 pub(crate) use unique::{Named, Unique};
@@ -87,12 +87,6 @@ impl<'n> Object<'n> {
             labels: metadata.get("labels"),
             spec: document.need("spec", remedy, problems)?,
         })
-    }
-
-    /// Refuses an object that nothing here would obey: to accept it would be to promise that.
-    pub(crate) fn refuse(&self, problems: &mut Problems) {
-        let what = format!("kind {} is not supported yet", self.kind.name());
-        problems.error(self.line, what, "remove the document");
     }
 }
 

@@ -87,7 +87,7 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use http::{HeaderValue, Method};
-    use signet_mesh::{Decision, HttpPath, Policies, Request, Workload};
+    use signet_mesh::{Decision, HttpPath, Model, Request, Workload};
 
     use super::*;
 
@@ -97,9 +97,8 @@ mod tests {
             namespace: "shop".to_owned(),
             labels: BTreeMap::new(),
         };
-        let policy = Policies::parse(&[])
-            .unwrap()
-            .for_workload(&workload, "root");
+        let model = Model::parse(&[]).unwrap();
+        let policy = model.for_workload(&workload, "root").policy;
         let request = Request {
             trust_domain: None,
             source: None,

@@ -6,8 +6,8 @@ use http::HeaderMap;
 use signet_daemon::config::Document;
 use signet_identity::SpiffeId;
 use signet_mesh::{
-    ConnectionCall, Http, HttpCall, HttpDecision, HttpPath, Metric, Model, Policies, Request, Side,
-    Source, To, Workload, WorkloadRoutes, WorkloadTelemetry,
+    ConnectionCall, Http, HttpCall, HttpDecision, HttpPath, Metric, Model, Request, Side, Source,
+    To, Workload, WorkloadRoutes, WorkloadTelemetry,
 };
 
 /// Every mistake of a configuration file is an error with its location.
@@ -39,14 +39,14 @@ pub(crate) fn policy(data: &[u8]) {
         name: "policy.yaml".to_owned(),
         text: text.to_owned(),
     };
-    let Ok(policies) = Policies::parse(&[source]) else {
+    let Ok(model) = Model::parse(&[source]) else {
         return;
     };
     let workload = Workload {
         namespace: "default".to_owned(),
         labels: BTreeMap::from([("app".to_owned(), "web".to_owned())]),
     };
-    let policy = policies.for_workload(&workload, "istio-system");
+    let policy = model.for_workload(&workload, "istio-system").policy;
     let web: SpiffeId = "spiffe://example.org/web".parse().expect("an ID");
     let path = HttpPath::parse("/orders/%41;v=1").expect("a path");
     let headers = HeaderMap::new();

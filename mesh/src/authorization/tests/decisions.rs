@@ -48,10 +48,9 @@ fn deny_comes_first_then_allow_and_without_allow_everything_passes() {
     ];
     for (documents, answer) in table {
         let sources: Vec<Source> = documents.iter().map(|text| source(text)).collect();
-        let policies = Policies::parse(&sources).expect("valid policies");
-        let decision = policies
-            .for_workload(&shop(), "istio-system")
-            .decide_call(&web());
+        let model = Model::parse(&sources).expect("valid policies");
+        let concerned = model.for_workload(&shop(), "istio-system");
+        let decision = concerned.policy.decide_call(&web());
         assert_eq!(decision.to_string(), answer);
     }
 }
@@ -110,7 +109,8 @@ fn a_policy_concerns_its_namespace_and_the_root_namespace_concerns_all() {
             namespace: workload.to_owned(),
             ..shop()
         };
-        let policy = policies(&text(namespace, selector)).for_workload(&workload, "istio-system");
+        let model = model(&text(namespace, selector));
+        let policy = model.for_workload(&workload, "istio-system").policy;
         // Such a policy allows nothing, so a denial shows that it holds.
         assert_eq!(
             !policy.decide_call(&web()).is_permitted(),

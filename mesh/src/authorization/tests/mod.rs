@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use signet_identity::{SpiffeId, TrustDomain};
 
 use super::*;
-use crate::path::HttpPath;
+use crate::{model::Model, path::HttpPath, problem::DocumentError, read::Source};
 
 /// A request that owns its parts.
 #[derive(Debug, Clone)]
@@ -117,8 +117,8 @@ fn source(text: &str) -> Source {
     }
 }
 
-fn policies(text: &str) -> Policies {
-    Policies::parse(&[source(text)]).unwrap_or_else(|errors| panic!("{text}\n{errors:#?}"))
+fn model(text: &str) -> Model {
+    Model::parse(&[source(text)]).unwrap_or_else(|errors| panic!("{text}\n{errors:#?}"))
 }
 
 fn shop() -> Workload {
@@ -130,7 +130,7 @@ fn shop() -> Workload {
 }
 
 fn loaded(text: &str) -> WorkloadPolicy {
-    policies(text).for_workload(&shop(), "istio-system")
+    model(text).for_workload(&shop(), "istio-system").policy
 }
 
 fn decide(text: &str, call: &Call) -> Decision {

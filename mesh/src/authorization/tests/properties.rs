@@ -107,9 +107,8 @@ fn texts(documents: &[Document]) -> Vec<String> {
 
 fn compiled(texts: &[String]) -> WorkloadPolicy {
     let sources: Vec<Source> = texts.iter().map(|text| source(text)).collect();
-    let policies =
-        Policies::parse(&sources).unwrap_or_else(|errors| panic!("{texts:#?}\n{errors:#?}"));
-    policies.for_workload(&shop(), "istio-system")
+    let model = Model::parse(&sources).unwrap_or_else(|errors| panic!("{texts:#?}\n{errors:#?}"));
+    model.for_workload(&shop(), "istio-system").policy
 }
 
 fn matched(explanation: &Explanation, action: Action) -> bool {
@@ -191,7 +190,7 @@ proptest! {
 
     #[test]
     fn any_text_is_answered(text in "\\PC{0,60}", line in select(&["kind: AuthorizationPolicy\n", "spec: [\n", "- ", "metadata: {name: "])) {
-        let _ = Policies::parse(&[source(&text), source(&format!("{line}{text}"))]);
+        let _ = Model::parse(&[source(&text), source(&format!("{line}{text}"))]);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn errors(text: &str) -> Vec<DocumentError> {
-    Policies::parse(&[source(text)])
+    Model::parse(&[source(text)])
         .map(|_| text)
         .expect_err("must be refused")
 }
@@ -245,11 +245,6 @@ fn each_wrong_envelope_is_refused() {
     let table = [
         (
             "kind: AuthorizationPolicy",
-            "kind: PeerAuthentication",
-            "kind PeerAuthentication is not supported yet; remove the document",
-        ),
-        (
-            "kind: AuthorizationPolicy",
             "kind: AuthorisationPolicy",
             "kind \"AuthorisationPolicy\" is not known; did you mean `AuthorizationPolicy`?",
         ),
@@ -318,36 +313,26 @@ fn each_wrong_envelope_is_refused() {
         assert!(error.contains(wanted), "{text}: {error}");
     }
     for text in ["", "# nothing\n", "just text", "[1, 2]", "spec: {}\n"] {
-        assert!(Policies::parse(&[source(text)]).is_err(), "{text:?}");
+        assert!(Model::parse(&[source(text)]).is_err(), "{text:?}");
     }
 }
 
 #[test]
-fn an_object_that_no_policy_is_made_of_is_refused_by_its_kind_and_group() {
+fn a_kind_of_another_group_is_refused_with_the_versions_of_its_own() {
     let kinds = [
-        ("security.istio.io/v1beta1", "PeerAuthentication"),
+        ("security.istio.io/v1", "PeerAuthentication"),
         ("networking.istio.io/v1", "VirtualService"),
-        ("networking.istio.io/v1beta1", "DestinationRule"),
-        ("networking.istio.io/v1alpha3", "ServiceEntry"),
+        ("networking.istio.io/v1", "DestinationRule"),
+        ("networking.istio.io/v1", "ServiceEntry"),
         ("networking.istio.io/v1", "WorkloadEntry"),
-        ("telemetry.istio.io/v1alpha1", "Telemetry"),
+        ("telemetry.istio.io/v1", "Telemetry"),
     ];
     for (version, kind) in kinds {
-        let text = policy("p", "{ anything: 1 }")
-            .replacen("security.istio.io/v1", version, 1)
+        let text = policy("p", "{}")
+            .replacen("security.istio.io/v1", "extensions.istio.io/v1", 1)
             .replacen("AuthorizationPolicy", kind, 1);
-        let errors = errors(&text);
-        let wanted = format!("kind {kind} is not supported yet");
-        assert_eq!(errors.len(), 1, "{errors:?}");
-        assert!(
-            errors.iter().all(|error| error.what == wanted),
-            "{errors:?}"
-        );
-        let text = text.replacen(version, "extensions.istio.io/v1", 1);
-        assert!(
-            first(&text).contains(&format!("for {kind} write `apiVersion: ")),
-            "{text}"
-        );
+        let wanted = format!("for {kind} write `apiVersion: {version}`");
+        assert!(first(&text).contains(&wanted), "{text}");
     }
 }
 
@@ -379,7 +364,7 @@ fn all_errors_of_all_files_come_together_with_their_lines() {
         name: "three.yaml".to_owned(),
         text: "a: [".to_owned(),
     };
-    let errors = Policies::parse(&[two, three, one])
+    let errors = Model::parse(&[two, three, one])
         .map(|_| "loaded")
         .expect_err("must be refused");
     let locations: Vec<String> = errors

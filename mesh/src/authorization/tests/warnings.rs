@@ -3,7 +3,7 @@
 use super::*;
 
 fn warnings(text: &str) -> Vec<String> {
-    policies(text)
+    model(text)
         .warnings()
         .iter()
         .map(ToString::to_string)

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
 use crate::{
     model::Model,
+    object::Kind,
     path::HttpPath,
     problem::{DocumentError, Warning},
     read::Source,

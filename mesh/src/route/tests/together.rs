@@ -143,6 +143,7 @@ fn a_name_twice_is_refused_but_not_of_two_kinds() {
     let policy = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
                   metadata: { name: x, namespace: shop }\nspec: {}\n";
     let model = model(&(one("shop", "x", "a.org", "'*'") + policy));
-    assert_eq!(model.policies().names().count(), 1);
-    assert_eq!(model.virtual_services().iter().count(), 1);
+    let documents: Vec<_> = model.documents().collect();
+    let (policy, service) = (Kind::AuthorizationPolicy, Kind::VirtualService);
+    assert_eq!(documents, [(policy, 1), (service, 1)]);
 }
