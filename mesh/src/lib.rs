@@ -67,7 +67,10 @@ pub use destination::{
     RetryBudget, ServerCheck, Subset, TcpKeepalive, TcpPool, TrafficPolicy, Upgrade, Verify,
     Warmup, WorkloadDestinations,
 };
-pub use model::{Model, WorkloadModel};
+pub use model::{
+    Arrival, CallExplanation, Called, CalledEndpoint, Course, Destined, Model, NotCalled, Peer,
+    Share, WorkloadModel,
+};
 pub use object::{Kind, ObjectName, ObjectRef, Workload};
 pub use path::{HttpPath, PathError};
 pub use peer_authentication::{
@@ -78,9 +81,10 @@ pub use read::{HostName, Locality, Percent, Source, StringMatch, SubjectAltName,
 pub use route::{
     Abort, AbortStatus, AttemptAnswer, AttemptOutcome, ConnectionCall, Cors, Delay, Destination,
     DirectResponse, Fault, Forward, HeaderChanges, HeaderOperations, HttpAction, HttpCall,
-    HttpDecision, HttpMatch, HttpRoute, Mirror, Redirect, RetryCondition, RetryPolicy, Rewrite,
-    Routed, RoutedConnection, Scheme, TcpRoute, TlsRoute, To, UnmatchedPreflights, VirtualService,
-    VirtualServices, WeightedDestination, WeightedDestinations, WorkloadRoutes, host_and_port,
+    HttpDecision, HttpMatch, HttpRoute, Mirror, PassedOver, Redirect, RetryCondition, RetryPolicy,
+    Rewrite, Routed, RoutedConnection, Scheme, TcpRoute, TlsRoute, To, UnmatchedPreflights,
+    VirtualService, VirtualServices, WeightedDestination, WeightedDestinations, WorkloadRoutes,
+    host_and_port,
 };
 pub use service::{
     Address, Endpoint, Location, Protocol, Resolution, Service, ServicePort, Services,

@@ -7,7 +7,7 @@ use http::{Uri, uri::Scheme};
 /// A destination, as the proxy in front of it sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Destination {
-    /// The port of the application.
+    /// The port that is called; of HTTP, 80 if none is written.
     pub(super) port: u16,
     /// The address, when the host is one.
     pub(super) address: Option<IpAddr>,
@@ -22,6 +22,8 @@ pub(super) struct HttpTarget {
     pub(super) host: String,
     /// Without query.
     pub(super) path: String,
+    /// What follows the `?`, if there is one.
+    pub(super) query: Option<String>,
 }
 
 /// Not a destination.
@@ -39,6 +41,7 @@ impl FromStr for Destination {
             Some(HttpTarget {
                 host: authority.as_str().to_owned(),
                 path: uri.path().to_owned(),
+                query: uri.query().map(str::to_owned),
             })
         } else if uri.scheme_str() == Some("tcp") {
             None
@@ -71,6 +74,7 @@ mod tests {
         let target = HttpTarget {
             host: "orders:8080".to_owned(),
             path: "/cart".to_owned(),
+            query: Some("id=1".to_owned()),
         };
         assert_eq!(
             orders,

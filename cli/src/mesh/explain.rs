@@ -2,14 +2,17 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
 };
 
 use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use signet_identity::{SpiffeId, id};
-use signet_mesh::{Http, HttpPath, Request, Workload};
+use signet_identity::{SpiffeId, TrustDomain, id};
+use signet_mesh::{
+    Http, HttpCall, HttpPath, Request, Workload, WorkloadModel, WorkloadPolicy, host_and_port,
+};
 
 use super::{destination::Destination, model, refused, sources, warnings};
 use crate::output::Answer;
@@ -43,6 +46,9 @@ pub(crate) struct Explain {
 
     #[command(flatten)]
     called: Called,
+
+    #[command(flatten)]
+    client: Client,
 }
 
 /// The workload that is called, as its proxy's configuration describes it.
@@ -60,43 +66,58 @@ struct Called {
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
 
+    /// The port of the application, which policies see; that of --to when it is left out
+    #[arg(long, value_name = "NUMBER")]
+    port: Option<u16>,
+
     /// The namespace whose policies hold for the whole mesh
     #[arg(long, default_value = "istio-system")]
     root_namespace: String,
 }
 
+/// The workload that calls, if what its proxy does is to be explained.
+#[derive(Debug, clap::Args)]
+struct Client {
+    /// The namespace of the calling workload; with it, it is explained where its proxy sends the
+    /// request
+    #[arg(long, value_name = "NAME", requires = "from")]
+    client_namespace: Option<String>,
+
+    /// A label of the calling workload, name=value; can be used more than once
+    #[arg(
+        long = "client-label",
+        value_name = "NAME=VALUE",
+        requires = "client_namespace"
+    )]
+    client_labels: Vec<String>,
+}
+
+/// A request, as far as it is asked about.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    from: Option<&'a SpiffeId>,
+    /// The trust domain of the called workload.
+    own: Option<&'a TrustDomain>,
+    http: Option<Http<'a>>,
+}
+
 impl Explain {
     pub(super) fn answer(&self) -> anyhow::Result<Answer> {
-        let workload = self.called.workload()?;
+        let called = workload(&self.called.namespace, "--label", &self.called.labels)?;
+        let client = self.client.workload()?;
         let headers = headers(&self.headers)?;
-        let from = self
-            .from
-            .as_deref()
-            .map(id::parse)
-            .transpose()
-            .context("--from")?;
-        let path = self
-            .to
-            .http
-            .as_ref()
-            .map(|http| HttpPath::parse(&http.path));
+        let from = self.from.as_deref().map(id::parse);
+        let from = from.transpose().context("--from")?;
+        let target = self.to.http.as_ref();
+        let path = target.map(|http| HttpPath::parse(&http.path));
         let path = path.transpose().context("--to")?;
-        let http = self.to.http.as_ref().zip(path.as_ref());
         let own = self.called.trust_domain.as_deref();
-        let own = own
-            .map(id::parse_trust_domain)
-            .transpose()
-            .context("--trust-domain")?;
-        let request = Request {
-            trust_domain: own
-                .as_ref()
-                .or_else(|| from.as_ref().map(SpiffeId::trust_domain)),
-            source: from.as_ref(),
-            source_ip: self.from_ip,
-            destination_ip: self.to.address.unwrap_or(LOCAL),
-            destination_port: self.to.port,
-            sni: None,
-            http: http.map(|(http, path)| Http {
+        let own = own.map(id::parse_trust_domain);
+        let own = own.transpose().context("--trust-domain")?;
+        let asked = Asked {
+            own: own.as_ref().or(from.as_ref().map(SpiffeId::trust_domain)),
+            from: from.as_ref(),
+            http: target.zip(path.as_ref()).map(|(http, path)| Http {
                 method: &self.method,
                 path,
                 host: &http.host,
@@ -107,26 +128,90 @@ impl Explain {
             Ok(model) => model,
             Err(errors) => return Ok(refused(&errors)),
         };
-        let concerned = model.for_workload(&workload, &self.called.root_namespace);
-        let explanation = concerned.policy.explain(&request).to_string();
-        Ok(Answer::plain(explanation).with_notes(warnings(&model)))
+        let root = &self.called.root_namespace;
+        let policy = model.for_workload(&called, root).policy;
+        let explained = match client {
+            Some(client) => self.routed(&model.for_workload(&client, root), &policy, asked)?,
+            None => policy.explain(&self.request(asked)).to_string(),
+        };
+        Ok(Answer::plain(explained).with_notes(warnings(&model)))
+    }
+
+    /// What the proxy of the client makes of the request, and what is decided on what arrives.
+    fn routed(
+        &self,
+        client: &WorkloadModel,
+        policy: &WorkloadPolicy,
+        asked: Asked<'_>,
+    ) -> anyhow::Result<String> {
+        let target = self.to.http.as_ref();
+        let (Some(http), Some(target), Some(from)) = (asked.http, target, asked.from) else {
+            bail!("--client-namespace: only requests of HTTP are routed; write --to http://…");
+        };
+        let (host, named) = host_and_port(http.host);
+        let call = HttpCall {
+            method: http.method,
+            scheme: "http",
+            authority: http.host,
+            path: http.path,
+            query: target.query.as_deref(),
+            headers: http.headers,
+            port: client.called_port(&host, named, None),
+        };
+        let explanation = client.explain(&call, from.trust_domain());
+        let mut text = explanation.to_string();
+        for arrival in explanation.arrivals(&call) {
+            let http = Http {
+                path: &arrival.path,
+                host: &arrival.authority,
+                headers: &arrival.headers,
+                ..http
+            };
+            let asked = Asked {
+                http: Some(http),
+                ..asked
+            };
+            let (method, path) = (http.method, arrival.path.as_str());
+            let _ = writeln!(text, "\narrives as {method} {path} of {}", http.host);
+            let _ = write!(text, "{}", policy.explain(&self.request(asked)));
+        }
+        Ok(text)
+    }
+
+    fn request<'a>(&self, asked: Asked<'a>) -> Request<'a> {
+        Request {
+            trust_domain: asked.own,
+            source: asked.from,
+            source_ip: self.from_ip,
+            destination_ip: self.to.address.unwrap_or(LOCAL),
+            destination_port: self.called.port.unwrap_or(self.to.port),
+            sni: None,
+            http: asked.http,
+        }
     }
 }
 
-impl Called {
-    fn workload(&self) -> anyhow::Result<Workload> {
-        let mut labels = BTreeMap::new();
-        for label in &self.labels {
-            let Some((name, value)) = label.split_once('=') else {
-                bail!("--label {label:?}: write it as name=value");
-            };
-            labels.insert(name.to_owned(), value.to_owned());
-        }
-        Ok(Workload {
-            namespace: self.namespace.clone(),
-            labels,
-        })
+impl Client {
+    fn workload(&self) -> anyhow::Result<Option<Workload>> {
+        let namespace = self.client_namespace.as_deref();
+        let of = |namespace| workload(namespace, "--client-label", &self.client_labels);
+        namespace.map(of).transpose()
     }
+}
+
+/// A workload by what was written of it; its labels after `flag`.
+fn workload(namespace: &str, flag: &str, written: &[String]) -> anyhow::Result<Workload> {
+    let mut labels = BTreeMap::new();
+    for label in written {
+        let Some((name, value)) = label.split_once('=') else {
+            bail!("{flag} {label:?}: write it as name=value");
+        };
+        labels.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(Workload {
+        namespace: namespace.to_owned(),
+        labels,
+    })
 }
 
 fn headers(texts: &[String]) -> anyhow::Result<HeaderMap> {
@@ -150,15 +235,38 @@ mod tests {
     use super::*;
     use crate::output::{Format, Streams};
 
+    const POLICY: &str = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+        metadata: { name: orders, namespace: shop }\nspec:\n  rules:\n\
+        \x20 - from: [{ source: { principals: [\"example.org/web\"] } }]\n\
+        \x20   to: [{ operation: { ports: [\"8080\"], paths: [\"/cart*\"] } }]\n";
+
+    const ROUTES: &str = "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+        metadata: { name: orders, namespace: shop }\nspec:\n  hosts: [orders]\n\
+        \x20 location: MESH_INTERNAL\n  resolution: STATIC\n\
+        \x20 ports: [{ number: 80, name: http, protocol: HTTP }]\n\
+        \x20 endpoints: [{ address: 10.0.0.7, ports: { http: 15006 }, serviceAccount: orders }]\n\
+        ---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+        metadata: { name: orders, namespace: shop }\nspec:\n  hosts: [orders]\n  http:\n\
+        \x20 - match: [{ uri: { prefix: /old/ }, sourceLabels: { app: web } }]\n\
+        \x20   rewrite: { uri: /cart/ }\n\
+        \x20   route: [{ destination: { host: orders } }]\n";
+
     fn explained(from: Option<&str>, to: &str) -> (bool, String, String) {
+        let client = Client {
+            client_namespace: None,
+            client_labels: Vec::new(),
+        };
+        explained_for(POLICY, client, from, to)
+    }
+
+    fn explained_for(
+        text: &str,
+        client: Client,
+        from: Option<&str>,
+        to: &str,
+    ) -> (bool, String, String) {
         let mut file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-        file.write_all(
-            b"apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
-              metadata: { name: orders, namespace: shop }\nspec:\n  rules:\n\
-              \x20 - from: [{ source: { principals: [\"example.org/web\"] } }]\n\
-              \x20   to: [{ operation: { ports: [\"8080\"], paths: [\"/cart*\"] } }]\n",
-        )
-        .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
         let explain = Explain {
             files: vec![file.path().to_owned()],
             from: from.map(str::to_owned),
@@ -170,8 +278,10 @@ mod tests {
                 trust_domain: None,
                 namespace: "shop".to_owned(),
                 labels: Vec::new(),
+                port: Some(8080),
                 root_namespace: "istio-system".to_owned(),
             },
+            client,
         };
         let mut streams = Streams {
             out: Vec::new(),
@@ -211,5 +321,50 @@ mod tests {
             err.starts_with("Error: --to: the path holds an encoded slash"),
             "{err}"
         );
+    }
+
+    #[test]
+    fn with_its_client_a_request_is_followed_through_its_route_and_judged_as_it_arrives() {
+        let documents = format!("{POLICY}{ROUTES}");
+        let ask = |labels: &[&str]| {
+            let client = Client {
+                client_namespace: Some("shop".to_owned()),
+                client_labels: labels.iter().map(|it| (*it).to_owned()).collect(),
+            };
+            let from = Some("spiffe://example.org/web");
+            explained_for(&documents, client, from, "http://orders/old/1?a=b")
+        };
+        let (good, out, err) = ask(&["app=web"]);
+        assert!(good, "{err}");
+        let parts: Vec<_> = [
+            "sent on by its route\n",
+            "path: becomes /cart/1\n",
+            "1 of 1 to orders.shop.svc.cluster.local\n",
+            "cluster outbound|80||orders.shop.svc.cluster.local\n",
+            "endpoint 10.0.0.7 port 15006: must be spiffe://example.org/ns/shop/sa/orders\n",
+            "arrives as GET /cart/1 of orders\npermitted by ALLOW policy shop/orders rule 0\n",
+        ]
+        .iter()
+        .map(|part| out.find(part).unwrap_or_else(|| panic!("{part} in {out}")))
+        .collect();
+        assert!(parts.is_sorted(), "{out}");
+        // For another client there is no such route, and nothing arrives.
+        let (_, out, _) = ask(&[]);
+        assert!(out.starts_with("no VirtualService routes it"), "{out}");
+        assert!(
+            out.contains("arrives as GET /old/1 of orders\ndenied: "),
+            "{out}"
+        );
+    }
+
+    #[test]
+    fn only_requests_of_http_have_routes() {
+        let client = Client {
+            client_namespace: Some("shop".to_owned()),
+            client_labels: Vec::new(),
+        };
+        let from = Some("spiffe://example.org/web");
+        let (good, _, err) = explained_for(POLICY, client, from, "tcp://10.0.0.7:5432");
+        assert!(!good && err.contains("only requests of HTTP"), "{err}");
     }
 }

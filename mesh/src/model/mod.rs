@@ -1,9 +1,15 @@
 //! All documents of a mesh together.
 
+mod called;
 mod carried;
+mod explain;
 mod together;
+mod told;
 
 use std::collections::BTreeMap;
+
+pub use called::{Called, CalledEndpoint, NotCalled, Peer};
+pub use explain::{Arrival, CallExplanation, Course, Destined, Share};
 
 use crate::{
     authorization::{self, Policies, WorkloadPolicy},

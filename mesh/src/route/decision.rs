@@ -13,7 +13,7 @@ use super::{
     response::DirectResponse,
 };
 use crate::{
-    object::{ObjectName, Workload},
+    object::{ObjectRef, Workload},
     read::by_host::ByHost,
 };
 
@@ -24,7 +24,7 @@ pub struct WorkloadRoutes(ByHost<Arc<Routes>>);
 /// The routes of a `VirtualService`, without those for other clients.
 #[derive(Debug)]
 struct Routes {
-    name: ObjectName,
+    object: ObjectRef,
     http: Vec<Rule<HttpMatch, HttpRoute>>,
     tls: Vec<Rule<ConnectionMatch, TlsRoute>>,
     tcp: Vec<Rule<ConnectionMatch, TcpRoute>>,
@@ -43,7 +43,7 @@ pub enum HttpDecision<'r> {
     /// Nothing routes the host at this port: it goes to the service of that host, if there is one.
     Unrouted,
     /// No route of this `VirtualService` matches: there is no such thing (404).
-    NoRoute(&'r ObjectName),
+    NoRoute(&'r ObjectRef),
     /// It takes a route.
     Routed(Routed<'r>),
 }
@@ -52,7 +52,7 @@ pub enum HttpDecision<'r> {
 #[derive(Debug, Clone, Copy)]
 pub struct Routed<'r> {
     /// Whose route it is.
-    pub virtual_service: &'r ObjectName,
+    pub virtual_service: &'r ObjectRef,
     /// The route.
     pub route: &'r Arc<HttpRoute>,
     /// The match by which it takes that.
@@ -72,11 +72,20 @@ pub enum To<'r> {
     Response(&'r DirectResponse),
 }
 
+/// A match that a request does not meet.
+#[derive(Debug, Clone, Copy)]
+pub struct PassedOver<'r> {
+    /// The route that it would take.
+    pub route: &'r HttpRoute,
+    /// The match.
+    pub matched: &'r HttpMatch,
+}
+
 /// The route that a connection takes.
 #[derive(Debug, Clone, Copy)]
 pub struct RoutedConnection<'r> {
     /// Whose route it is.
-    pub virtual_service: &'r ObjectName,
+    pub virtual_service: &'r ObjectRef,
     /// Where it goes.
     pub to: &'r WeightedDestination,
 }
@@ -111,7 +120,7 @@ impl WorkloadRoutes {
             concerned = true;
             if matched.holds(call) {
                 return HttpDecision::Routed(Routed {
-                    virtual_service: &routes.name,
+                    virtual_service: &routes.object,
                     route,
                     matched,
                     to: To::new(&route.action, random),
@@ -119,10 +128,21 @@ impl WorkloadRoutes {
             }
         }
         if concerned {
-            HttpDecision::NoRoute(&routes.name)
+            HttpDecision::NoRoute(&routes.object)
         } else {
             HttpDecision::Unrouted
         }
+    }
+
+    /// The matches that a request is asked before the one by which it is routed, each with its
+    /// route: it meets none of them.
+    pub fn passed_over(&self, call: &HttpCall<'_>) -> impl Iterator<Item = PassedOver<'_>> {
+        let routes = self.0.of(&call.host());
+        let rules = routes.into_iter().flat_map(|routes| &routes.http);
+        rules
+            .filter(|rule| rule.matched.port.is_none_or(|port| port == call.port))
+            .take_while(|rule| !rule.matched.holds(call))
+            .map(|Rule { matched, route }| PassedOver { route, matched })
     }
 
     /// Where a connection with TLS goes; `None` if nothing routes it.
@@ -163,7 +183,11 @@ impl Routes {
             .iter()
             .flat_map(|route| Rule::of(&route.matches, route));
         Self {
-            name: service.name.clone(),
+            object: ObjectRef {
+                name: service.name.clone(),
+                file: Arc::clone(&service.file),
+                line: service.line,
+            },
             http: http
                 .filter(|rule| rule.matched.clients.include(workload))
                 .collect(),
@@ -182,7 +206,7 @@ impl Routes {
         random: u64,
     ) -> RoutedConnection<'r> {
         RoutedConnection {
-            virtual_service: &self.name,
+            virtual_service: &self.object,
             to: destinations.pick(random),
         }
     }

@@ -84,6 +84,11 @@ impl WeightedDestinations {
         &self.first
     }
 
+    /// The sum of all weights.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Every destination that gets anything, in the order of the document.
     pub fn iter(&self) -> impl Iterator<Item = &WeightedDestination> {
         std::iter::once(&self.first).chain(&self.rest)

@@ -1,6 +1,6 @@
 //! Istio's `HTTPFaultInjection`: faults that the client's proxy makes, to see what becomes of them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{
     problem::Problems,
@@ -59,6 +59,21 @@ impl Fault {
             delay: table.take("delay", problems, delay),
             abort: table.take("abort", problems, abort),
         })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let delay = self.delay.as_ref();
+        let delay = delay.map(|it| format!("{} wait {:?}", it.percent, it.fixed));
+        let abort = self.abort.as_ref().map(|it| match it.status {
+            AbortStatus::Http(status) => format!("{} are answered {status}", it.percent),
+            AbortStatus::Grpc(status) => {
+                format!("{} are answered with gRPC status {status}", it.percent)
+            }
+        });
+        let all: Vec<_> = delay.into_iter().chain(abort).collect();
+        f.write_str(&all.join(", "))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a route changes of the headers of requests and responses.
 
+use std::fmt;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
@@ -47,6 +49,24 @@ impl HeaderChanges {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+}
+
+impl fmt::Display for HeaderChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let remove = self.remove.iter().map(|name| format!("remove {name}"));
+        let pair = |verb: &'static str| {
+            move |(name, value): &(HeaderName, HeaderValue)| {
+                format!(
+                    "{verb} {name}: {}",
+                    String::from_utf8_lossy(value.as_bytes())
+                )
+            }
+        };
+        let set = self.set.iter().map(pair("set"));
+        let add = self.add.iter().map(pair("add"));
+        let all: Vec<_> = remove.chain(set).chain(add).collect();
+        f.write_str(&all.join(", "))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One item of a route's `match`: conditions that must all hold.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -168,6 +168,11 @@ impl HttpMatch {
                 .all(|(name, value)| query_holds(name, value, call.query))
     }
 
+    /// The line that it begins on; 0 if the route has no `match`.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
     /// The path with `text` in the place of what `uri` matched: a prefix, or else all of it.
     pub(super) fn replaced(&self, path: &str, text: &str) -> String {
         let matched = match &self.uri {
@@ -191,6 +196,40 @@ impl HeaderMatch {
             (None, true, other) => other.matches(b""),
         };
         held != self.inverted
+    }
+}
+
+/// What a request is asked, of what a request can be.
+impl fmt::Display for HttpMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = [
+            ("uri", &self.uri),
+            ("scheme", &self.scheme),
+            ("method", &self.method),
+            ("authority", &self.authority),
+        ];
+        let fields = fields.into_iter().filter_map(|(name, value)| {
+            let value = value.as_ref()?;
+            let any_case = self.ignore_uri_case && name == "uri";
+            let case = if any_case { " in any case" } else { "" };
+            Some(format!("{name} {value}{case}"))
+        });
+        let port = self.port.map(|port| format!("port {port}"));
+        let headers = self.headers.iter().map(|header| {
+            let kind = if header.inverted {
+                "without header"
+            } else {
+                "header"
+            };
+            format!("{kind} {} {}", header.name, header.value)
+        });
+        let query = self.query.iter();
+        let query = query.map(|(name, value)| format!("query {name} {value}"));
+        let all: Vec<_> = fields.chain(port).chain(headers).chain(query).collect();
+        match all.is_empty() {
+            true => f.write_str("every request"),
+            false => f.write_str(&all.join(", ")),
+        }
     }
 }
 

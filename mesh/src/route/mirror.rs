@@ -1,5 +1,7 @@
 //! Copies of requests, whose answers nobody waits for.
 
+use std::fmt;
+
 use super::destination::Destination;
 use crate::{
     problem::Problems,
@@ -16,6 +18,12 @@ pub struct Mirror {
     pub destination: Destination,
     /// Of how many requests; each mirror is drawn on its own.
     pub percent: Percent,
+}
+
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.percent, self.destination)
+    }
 }
 
 /// Reads `mirrors`, or `mirror` with its share, of a route.

@@ -38,7 +38,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub use connection::{TcpRoute, TlsRoute};
 pub use cors::{Cors, UnmatchedPreflights};
-pub use decision::{HttpDecision, Routed, RoutedConnection, To, WorkloadRoutes};
+pub use decision::{HttpDecision, PassedOver, Routed, RoutedConnection, To, WorkloadRoutes};
 pub use destination::{Destination, WeightedDestination, WeightedDestinations};
 pub use document::VirtualService;
 pub use fault::{Abort, AbortStatus, Delay, Fault};

@@ -1,6 +1,6 @@
 //! Istio's `HTTPRetry`: when a request is sent again.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{
     problem::Problems,
@@ -136,6 +136,26 @@ impl RetryPolicy {
         }
         self.on.sort();
         self.on.dedup();
+    }
+}
+
+impl fmt::Display for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.attempts == 0 {
+            return f.write_str("none");
+        }
+        let words = CONDITIONS.iter().filter(|(_, it)| self.on.contains(it));
+        let words = words.map(|(word, _)| (*word).to_owned());
+        let statuses = self.statuses.iter().map(ToString::to_string);
+        let on: Vec<_> = words.chain(statuses).collect();
+        write!(f, "up to {} on {}", self.attempts, on.join(","))?;
+        if let Some(longest) = self.per_try_timeout {
+            write!(f, ", each try within {longest:?}")?;
+        }
+        match self.backoff {
+            Some(pause) => write!(f, ", first after {pause:?}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use signet_mesh::{
-    Fault, Forward, HttpCall, HttpDecision, HttpPath, Redirect, Routed as Decided, Service, To,
-    WeightedDestination, WorkloadModel, host_and_port,
+    Called, Fault, Forward, HttpCall, HttpDecision, HttpPath, NotCalled, Redirect,
+    Routed as Decided, To, WeightedDestination, WorkloadModel, host_and_port,
 };
 
 use super::{How, LocalAnswer, Retries, Route, Routed};
 use crate::{
-    cluster::{Called, Cluster, Clusters},
+    cluster::{self, Cluster, Clusters},
     flow::{End, Routing},
     http::{kind::Kind, request::HttpRequest},
     reauthorize::Sources,
@@ -64,14 +64,11 @@ impl Mesh {
     pub(super) fn route(&self, request: HttpRequest) -> Result<Route, End> {
         let model = self.sources.model();
         let (host, named) = host_and_port(request.host());
-        let service = model.services.of(&host);
-        let only = || service.and_then(|service| only_port(service));
-        let port = named.or(self.port).or_else(only).unwrap_or(HTTP);
+        let port = model.called_port(&host, named, self.port);
         let call = request.call(port);
         match model.routes.http(&call, fastrand::u64(..)) {
             HttpDecision::Unrouted => {
-                let service = service.ok_or_else(|| no_service(&host))?;
-                let cluster = self.cluster(&model, service, port, None)?;
+                let cluster = self.cluster(&model, model.of_host(&host, port))?;
                 let how = How {
                     route: Some(DEFAULT.into()),
                     retries: Retries::Usual,
@@ -79,8 +76,8 @@ impl Mesh {
                 };
                 Ok(Route::forward(request, cluster, how))
             }
-            HttpDecision::NoRoute(name) => {
-                let why = format!("no route of VirtualService {name} takes it");
+            HttpDecision::NoRoute(object) => {
+                let why = format!("no route of VirtualService {} takes it", object.name);
                 Err(End::Routing(Routing::NoRoute(why.into())))
             }
             HttpDecision::Routed(decided) => self.take(&model, decided, request, port),
@@ -144,12 +141,8 @@ impl Mesh {
             forward,
             weighted,
         } = destined;
-        let destination = &weighted.destination;
-        let service = model.services.named(&destination.host);
-        let service = service.ok_or_else(|| no_service(&destination.host.to_string()))?;
-        let port = destination.port.or_else(|| only_port(service));
-        let subset = destination.subset.as_deref();
-        let cluster = self.cluster(model, service, port.unwrap_or(call.port), subset)?;
+        let called = model.of_destination(&weighted.destination, call.port);
+        let cluster = self.cluster(model, called)?;
         let rewritten = forward.rewrite.as_ref();
         let rewritten = rewritten.map(|it| it.path(call.path, decided.matched));
         let changes = [&decided.route.headers.response, &weighted.headers.response];
@@ -171,22 +164,14 @@ impl Mesh {
     fn cluster(
         &self,
         model: &Arc<WorkloadModel>,
-        service: &Arc<Service>,
-        port: u16,
-        subset: Option<&str>,
+        called: Result<Called<'_>, NotCalled>,
     ) -> Result<Arc<Cluster>, End> {
-        let port = service.port(port).ok_or_else(|| {
-            let why = format!("service {} has no port {port}", service.host);
-            End::Routing(Routing::NoCluster(why.into()))
-        })?;
-        if !port.protocol.is_http() {
-            let why = format!(
-                "port {} of service {} is not spoken HTTP on",
-                port.number, service.host
-            );
-            return Err(End::Routing(Routing::NoCluster(why.into())));
-        }
-        let called = Called {
+        let Called {
+            service,
+            port,
+            subset,
+        } = called.map_err(nowhere)?;
+        let called = cluster::Called {
             service,
             port,
             subset,
@@ -229,19 +214,17 @@ fn drawn(fault: Option<&Fault>, kind: Kind) -> Drawn {
     }
 }
 
-/// The only port of a service.
-fn only_port(service: &Service) -> Option<u16> {
-    match &*service.ports {
-        [port] => Some(port.number),
-        [] | [_, _, ..] => None,
-    }
-}
-
-fn no_service(host: &str) -> End {
-    let why = format!("no service of the mesh has the host {host}");
-    End::Routing(Routing::NoService(why.into()))
+fn nowhere(why: NotCalled) -> End {
+    let text = why.to_string().into();
+    End::Routing(match why {
+        NotCalled::NoService(_) => Routing::NoService(text),
+        NotCalled::NoPort(..)
+        | NotCalled::NotHttp(..)
+        | NotCalled::Anywhere(_)
+        | NotCalled::NoSubset(..)
+        | NotCalled::NobodyExpected(..) => Routing::NoCluster(text),
+    })
 }
 
 /// Istio's name for what no route says.
 const DEFAULT: &str = "default";
-const HTTP: u16 = 80;

@@ -150,7 +150,7 @@ fn loaded(text: &str) -> WorkloadRoutes {
 fn goes(routes: &WorkloadRoutes, call: &Call, random: u64) -> String {
     call.ask(|call| match routes.http(call, random) {
         HttpDecision::Unrouted => "unrouted".to_owned(),
-        HttpDecision::NoRoute(name) => format!("no route of {name}"),
+        HttpDecision::NoRoute(object) => format!("no route of {}", object.name),
         HttpDecision::Routed(routed) => match routed.to {
             To::Destination(_, it) => it.destination.to_string(),
             To::Redirect(redirect) => {

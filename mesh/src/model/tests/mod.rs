@@ -1,5 +1,7 @@
 //! Documents of several kinds beside one another.
 
+mod explanations;
+
 use super::*;
 
 fn document(kind: &str, name: &str, spec: &str) -> String {
