@@ -79,12 +79,12 @@ pub use peer_authentication::{
 pub use problem::{DocumentError, Warning};
 pub use read::{HostName, Locality, Percent, Source, StringMatch, SubjectAltName, WholeRegex};
 pub use route::{
-    Abort, AbortStatus, AttemptAnswer, AttemptOutcome, ConnectionCall, Cors, Delay, Destination,
-    DirectResponse, Fault, Forward, HeaderChanges, HeaderOperations, HttpAction, HttpCall,
-    HttpDecision, HttpMatch, HttpRoute, Mirror, PassedOver, Redirect, RetryCondition, RetryPolicy,
-    Rewrite, Routed, RoutedConnection, Scheme, TcpRoute, TlsRoute, To, UnmatchedPreflights,
-    VirtualService, VirtualServices, WeightedDestination, WeightedDestinations, WorkloadRoutes,
-    host_and_port,
+    Abort, AbortStatus, AttemptAnswer, AttemptOutcome, ConnectionCall, Cors, CorsDecision, Delay,
+    Destination, DirectResponse, Fault, Forward, HeaderChanges, HeaderOperations, HttpAction,
+    HttpCall, HttpDecision, HttpMatch, HttpRoute, Mirror, PassedOver, Redirect, RetryCondition,
+    RetryPolicy, Rewrite, Routed, RoutedConnection, Scheme, TcpRoute, TlsRoute, To,
+    UnmatchedPreflights, VirtualService, VirtualServices, WeightedDestination,
+    WeightedDestinations, WorkloadRoutes, host_and_port,
 };
 pub use service::{
     Address, Endpoint, Location, Protocol, Resolution, Service, ServicePort, Services,

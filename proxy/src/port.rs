@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    cluster::Clusters,
+    cluster::{Clusters, Copies},
     listener::{Ends, Listener},
     ports::{Open, PortConfig},
     reauthorize::Sources,
@@ -19,6 +19,8 @@ pub(crate) struct Thread {
     pub(crate) tasks: TaskTracker,
     /// Those of the mesh.
     pub(crate) clusters: Arc<Clusters>,
+    /// Those of requests that go into the mesh.
+    pub(crate) copies: Copies,
 }
 
 /// A port of either direction on one thread.

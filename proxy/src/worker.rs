@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    cluster::{Clusters, SharedClusters},
+    cluster::{Clusters, Copies, SharedClusters},
     inbound,
     listener::Ends,
     outbound,
@@ -64,6 +64,7 @@ impl Worker {
         let shared = self.clusters.clone();
         let clusters = Arc::new(Clusters::new(sources.clone(), tasks.clone(), shared));
         let thread = Thread {
+            copies: Copies::new(tasks.clone()),
             sources,
             tasks,
             clusters,

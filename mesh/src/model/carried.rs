@@ -6,18 +6,14 @@ use crate::{
     },
     object::ObjectRef,
     problem::DocumentError,
-    route::{HttpAction, HttpRoute, VirtualService},
+    route::VirtualService,
 };
 
 /// What of a `VirtualService` is not carried.
 pub(super) fn of_service(service: &VirtualService) -> Vec<DocumentError> {
-    let of_http = service
-        .http
-        .iter()
-        .flat_map(|route| of_route(route).map(|key| (route.line, key)));
     let tls = service.tls.iter().map(|route| (route.line, "tls"));
     let tcp = service.tcp.iter().map(|route| (route.line, "tcp"));
-    let refused = of_http.chain(tls).chain(tcp);
+    let refused = tls.chain(tcp);
     let error = |(line, key): (u64, &str)| DocumentError {
         file: service.file.clone(),
         line,
@@ -58,15 +54,6 @@ pub(super) fn of_object(object: &ObjectRef, what: &str) -> DocumentError {
         what: format!("{what} {}: it is not carried by proxies yet", object.name),
         remedy: "remove it".to_owned(),
     }
-}
-
-fn of_route(route: &HttpRoute) -> impl Iterator<Item = &'static str> {
-    let mirrored = match &route.action {
-        HttpAction::Forward(forward) => !forward.mirrors.is_empty(),
-        HttpAction::Redirect(_) | HttpAction::Respond(_) => false,
-    };
-    let cors = route.cors.is_some().then_some("corsPolicy");
-    cors.into_iter().chain(mirrored.then_some("mirror"))
 }
 
 fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use super::headers::HeaderChanges;
 use crate::{
     problem::Problems,
     read::{
@@ -43,7 +44,69 @@ pub enum UnmatchedPreflights {
     Ignore,
 }
 
+/// What becomes of a request, as far as pages of other origins are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsDecision {
+    /// It asks, before another request, whether that may be sent: it is answered here with 200,
+    /// no body and these headers, whatever else its route says.
+    Answered(HeaderChanges),
+    /// It passes, and these are changed of its answer, last of all.
+    Passes(HeaderChanges),
+}
+
 impl Cors {
+    /// What becomes of a request with this method and these headers, as in Envoy. One that is not
+    /// of a page of another origin, or of one that is not allowed, passes unchanged: the browser
+    /// then keeps the answer from the page.
+    pub fn decide(&self, method: &str, headers: &HeaderMap) -> CorsDecision {
+        let unchanged = CorsDecision::Passes(HeaderChanges::default());
+        let given = |name: HeaderName| headers.get(name).filter(|value| !value.is_empty());
+        let Some(origin) = given(header::ORIGIN) else {
+            return unchanged;
+        };
+        let asked = given(header::ACCESS_CONTROL_REQUEST_METHOD).is_some();
+        let is_preflight = method == Method::OPTIONS.as_str() && asked;
+        match (self.allows(origin.as_bytes()), is_preflight) {
+            (true, true) => CorsDecision::Answered(self.of_preflight(origin)),
+            (true, false) => CorsDecision::Passes(self.of_answer(origin)),
+            (false, true) => match self.unmatched_preflights {
+                UnmatchedPreflights::Forward => unchanged,
+                UnmatchedPreflights::Ignore => CorsDecision::Answered(HeaderChanges::default()),
+            },
+            (false, false) => unchanged,
+        }
+    }
+
+    fn of_preflight(&self, origin: &HeaderValue) -> HeaderChanges {
+        let age = self.max_age.map(|age| HeaderValue::from(age.as_secs()));
+        let more = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, listed(&self.methods)),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, listed(&self.headers)),
+            (header::ACCESS_CONTROL_MAX_AGE, age),
+        ];
+        self.setting(origin, more)
+    }
+
+    fn of_answer(&self, origin: &HeaderValue) -> HeaderChanges {
+        let expose = (header::ACCESS_CONTROL_EXPOSE_HEADERS, listed(&self.expose));
+        self.setting(origin, [expose])
+    }
+
+    fn setting(
+        &self,
+        origin: &HeaderValue,
+        more: impl IntoIterator<Item = (HeaderName, Option<HeaderValue>)>,
+    ) -> HeaderChanges {
+        let yes = HeaderValue::from_static("true");
+        let credentials = self.credentials.then_some(yes);
+        let both = [
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, Some(origin.clone())),
+            (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, credentials),
+        ];
+        let all = both.into_iter().chain(more);
+        HeaderChanges::setting(all.filter_map(|(name, value)| Some((name, value?))))
+    }
+
     /// Whether pages of an origin may use the service. As with Envoy, what matches `*` matches all.
     pub fn allows(&self, origin: &[u8]) -> bool {
         let mut origins = self.origins.iter();
@@ -77,6 +140,12 @@ impl Cors {
             unmatched_preflights: unmatched.unwrap_or_default(),
         })
     }
+}
+
+/// Names as the value of a header; none if there are none.
+fn listed(names: &[Box<str>]) -> Option<HeaderValue> {
+    let value = HeaderValue::try_from(names.join(",")).ok();
+    value.filter(|value| !value.is_empty())
 }
 
 fn origins(table: &Table<'_>, problems: &mut Problems) -> Vec<StringMatch> {

@@ -33,6 +33,14 @@ pub struct HeaderChanges {
 }
 
 impl HeaderChanges {
+    /// Nothing but that these are set.
+    pub(super) fn setting(set: impl Iterator<Item = (HeaderName, HeaderValue)>) -> Self {
+        Self {
+            set: set.collect(),
+            ..Self::default()
+        }
+    }
+
     /// Changes the headers of a message.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for name in &self.remove {

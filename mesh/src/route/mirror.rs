@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::destination::Destination;
+use super::{destination::Destination, request::split_port};
 use crate::{
     problem::Problems,
     read::{
@@ -18,6 +18,18 @@ pub struct Mirror {
     pub destination: Destination,
     /// Of how many requests; each mirror is drawn on its own.
     pub percent: Percent,
+}
+
+impl Mirror {
+    /// The authority of a copy, as in Envoy: `shop.test-shadow:80`. An address of IPv6 stays, as
+    /// it would be none any more.
+    pub fn authority(of_request: &str) -> String {
+        match split_port(of_request) {
+            (host, _) if host.ends_with(']') => of_request.to_owned(),
+            (host, Some(port)) => format!("{host}-shadow:{port}"),
+            (host, None) => format!("{host}-shadow"),
+        }
+    }
 }
 
 impl fmt::Display for Mirror {

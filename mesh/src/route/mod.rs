@@ -37,7 +37,7 @@ mod rewrite;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use connection::{TcpRoute, TlsRoute};
-pub use cors::{Cors, UnmatchedPreflights};
+pub use cors::{Cors, CorsDecision, UnmatchedPreflights};
 pub use decision::{HttpDecision, PassedOver, Routed, RoutedConnection, To, WorkloadRoutes};
 pub use destination::{Destination, WeightedDestination, WeightedDestinations};
 pub use document::VirtualService;

@@ -14,8 +14,12 @@ use hyper::body::{Body as _, Frame, SizeHint};
 use super::{Body, BodyError, Next};
 
 /// A body that can be sent more than once, as long as what came of it fits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Replayable(Arc<Mutex<Shared>>);
+
+/// Ready when all of a body has come, or when that cannot be any more.
+#[derive(Debug)]
+struct Whole<'r>(&'r Replayable);
 
 /// The body of one try. Tries may overlap: each gets all of it.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ struct Shared {
     pieces: usize,
     bytes: usize,
     trailers: Option<HeaderMap>,
+    /// How many tries there are.
+    replays: usize,
     /// Whether all of it has come.
     ended: bool,
     /// Whether all that came is kept.
@@ -53,6 +59,7 @@ impl Replayable {
             pieces: 0,
             bytes: 0,
             trailers: None,
+            replays: 0,
             whole: true,
             waiting: Vec::new(),
         })))
@@ -60,13 +67,40 @@ impl Replayable {
 
     /// The body from its beginning; none if that is not kept any more.
     pub(crate) fn replay(&self) -> Option<Body> {
-        lock(&self.0).whole.then(|| {
+        let mut shared = lock(&self.0);
+        shared.whole.then(|| {
+            shared.replays += 1;
             Body::Replay(Replay {
                 shared: Arc::clone(&self.0),
                 given: 0,
                 finished: false,
             })
         })
+    }
+}
+
+impl Replayable {
+    /// All of the body, once it has come for somebody else; none if it is too large to be kept, or
+    /// nobody asks for the rest of it.
+    pub(crate) async fn whole(&self) -> Option<Body> {
+        match Whole(self).await {
+            true => self.replay(),
+            false => None,
+        }
+    }
+}
+
+impl Future for Whole<'_> {
+    type Output = bool;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
+        let mut shared = lock(&self.0.0);
+        let is_asked_for = shared.replays > 0;
+        if shared.ended || !shared.whole || !is_asked_for {
+            return Poll::Ready(shared.ended && shared.whole);
+        }
+        shared.wait(context.waker());
+        Poll::Pending
     }
 }
 
@@ -139,7 +173,9 @@ impl Replay {
 impl Drop for Replay {
     /// Another try may wait for what this one was to be woken by.
     fn drop(&mut self) {
-        lock(&self.shared).wake();
+        let mut shared = lock(&self.shared);
+        shared.replays -= 1;
+        shared.wake();
     }
 }
 
@@ -223,6 +259,27 @@ mod tests {
         let (first, second) = (body.replay().unwrap(), body.replay().unwrap());
         assert_eq!(all(second).await, large);
         assert!(matches!(first.collect().await, Err(BodyError::Lost)));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_whole_once_all_of_it_has_come_for_somebody_else() {
+        let body = replayable(b"hello");
+        let first = body.replay().unwrap();
+        let (whole, sent) = tokio::join!(body.whole(), all(first));
+        assert_eq!(all(whole.unwrap()).await, "hello");
+        assert_eq!(sent, "hello");
+        let large = replayable(&vec![7; MOST_KEPT + 1]);
+        let first = large.replay().unwrap();
+        let (whole, sent) = tokio::join!(large.whole(), all(first));
+        assert!(whole.is_none() && sent.len() > MOST_KEPT);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_nobody_asks_for_is_not_waited_for() {
+        let body = replayable(b"hello");
+        let first = body.replay().unwrap();
+        let (whole, ()) = tokio::join!(body.whole(), async { drop(first) });
+        assert!(whole.is_none());
     }
 
     #[tokio::test]

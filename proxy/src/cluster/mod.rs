@@ -5,6 +5,7 @@
 //! [`Shared`] state, what they know of an endpoint is its [`Health`].
 
 mod clusters;
+mod copies;
 mod endpoint;
 mod health;
 mod load;
@@ -21,6 +22,7 @@ use signet_mesh::{Candidates, TrafficPolicy, breaker::Outcome, pick};
 use tokio::time::Instant;
 
 pub(crate) use clusters::{Called, Clusters};
+pub(crate) use copies::{Copies, Copy};
 pub(crate) use endpoint::{Active, Endpoint};
 pub(crate) use health::Health;
 pub(crate) use load::Counted;

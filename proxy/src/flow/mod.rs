@@ -14,7 +14,7 @@ use std::{
 use http::{HeaderValue, Method, StatusCode, Uri};
 use signet_mesh::PermitWhy;
 use tokio::time::Instant;
-use tracing::{field, info, warn};
+use tracing::{debug, field, info, warn};
 
 pub(crate) use end::{Downstream, End, Policy, Routing, Shutdown, Upstream, whole};
 
@@ -75,6 +75,8 @@ enum What {
         method: Method,
         uri: Uri,
         id: HeaderValue,
+        /// Whether it is a copy of one, of which nobody but who debugs wants to know.
+        is_copy: bool,
     },
 }
 
@@ -94,7 +96,36 @@ impl Flow {
     /// A request that begins now, by the `id` that its headers have.
     pub(crate) fn request<B>(who: Who, request: &http::Request<B>, id: HeaderValue) -> Self {
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        Self::new(who, What::Request { method, uri, id }, Instant::now())
+        let is_copy = false;
+        let what = What::Request {
+            method,
+            uri,
+            id,
+            is_copy,
+        };
+        Self::new(who, what, Instant::now())
+    }
+
+    /// A copy of it, if it is a request, which begins now.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        let What::Request {
+            method, uri, id, ..
+        } = &self.what
+        else {
+            return None;
+        };
+        let what = What::Request {
+            method: method.clone(),
+            uri: uri.clone(),
+            id: id.clone(),
+            is_copy: true,
+        };
+        // What cuts the connection of its client does not cut it.
+        let who = Who {
+            cut: Cut::default(),
+            ..self.who.clone()
+        };
+        Some(Self::new(who, what, Instant::now()))
     }
 
     fn new(who: Who, what: What, started: Instant) -> Self {
@@ -193,6 +224,14 @@ impl Flow {
             };
         }
         match &self.what {
+            What::Request {
+                method,
+                uri,
+                is_copy: true,
+                ..
+            } => {
+                line!(debug, format_args!("copy of {method} {}", uri.path()));
+            }
             What::Request { method, uri, .. } => {
                 line!(info, format_args!("{method} {}", uri.path()));
             }

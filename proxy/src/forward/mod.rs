@@ -3,6 +3,7 @@
 
 mod attempt;
 mod connection;
+mod copy;
 
 use http::{Response, Version};
 use tokio::time::{sleep, timeout};
@@ -23,9 +24,9 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
         flow.permitted(ticket.permit().why());
     }
     let Routed {
-        request,
+        mut request,
         cluster,
-        how,
+        mut how,
     } = routed;
     if let Some(route) = &how.route {
         flow.routed(route, cluster.name());
@@ -35,6 +36,7 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
         flow.delayed();
         sleep(delay).await;
     }
+    copy::send(std::mem::take(&mut how.copies), &mut request, &flow);
     let mut attempts = Attempts::new(request, &cluster, &how);
     let answered = match how.timeout {
         None => attempts.run(&mut flow).await,
@@ -58,12 +60,17 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
             for changes in &how.response {
                 changes.apply(&mut head.headers);
             }
+            how.cors.apply(&mut head.headers);
             head.version = Version::default();
             flow.answered(head.status);
             let body = Outgoing::of_endpoint(body, lease, active, right, flow);
             Response::from_parts(head, body)
         }
-        Err(end) => refuse(end, kind, flow),
+        Err(end) => {
+            let mut refusal = refuse(end, kind, flow);
+            how.cors.apply(refusal.headers_mut());
+            refusal
+        }
     }
 }
 

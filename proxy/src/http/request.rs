@@ -7,12 +7,12 @@ use std::sync::Arc;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri::Authority,
 };
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use signet_mesh::{HttpCall, HttpPath};
 
 use super::kind::Kind;
 use crate::{
-    body::Body,
+    body::{Body, Replayable},
     flow::{Downstream, End, Flow, Who},
     headers::{self, X_FORWARDED_CLIENT_CERT},
 };
@@ -126,6 +126,31 @@ impl HttpRequest {
         self.inner.headers_mut().insert(header::HOST, host.clone());
         Arc::make_mut(&mut self.asks).host = host;
         Ok(())
+    }
+
+    /// Another one that asks the same, with another body.
+    pub(crate) fn copy(&self, body: Body) -> Self {
+        let mut inner = Request::new(body);
+        *inner.method_mut() = self.inner.method().clone();
+        *inner.uri_mut() = self.inner.uri().clone();
+        *inner.version_mut() = self.inner.version();
+        *inner.headers_mut() = self.inner.headers().clone();
+        Self {
+            asks: Arc::clone(&self.asks),
+            kind: self.kind,
+            inner,
+        }
+    }
+
+    /// From now on what comes of its body is kept; none if there is no body.
+    pub(crate) fn keep_body(&mut self) -> Option<Replayable> {
+        if self.inner.body().is_end_stream() {
+            return None;
+        }
+        let body = std::mem::replace(self.inner.body_mut(), Body::empty());
+        let kept = Replayable::new(body);
+        *self.inner.body_mut() = kept.replay().unwrap_or_else(Body::empty);
+        Some(kept)
     }
 
     /// What it is made of: what is asked, the head, and the body.

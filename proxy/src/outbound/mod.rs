@@ -97,8 +97,7 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     let (address, expect) = match &config.connect {
         Connect::Fixed { address, expect } => (address, expect),
         Connect::Mesh { port } => {
-            let clusters = Arc::clone(&thread.clusters);
-            return Ok(Router::Mesh(Mesh::new(sources, clusters, *port)));
+            return Ok(Router::Mesh(Mesh::new(thread, *port)));
         }
     };
     let expect = Expect::Exactly(expect.clone());

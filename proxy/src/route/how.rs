@@ -8,6 +8,8 @@ use std::{
 use http::{HeaderMap, Method};
 use signet_mesh::{HeaderChanges, HttpAction, HttpRoute, RetryPolicy};
 
+use crate::cluster::Copy;
+
 /// How a request goes to its cluster, and what of the answer is changed.
 #[derive(Debug, Default)]
 pub(crate) struct How {
@@ -18,8 +20,12 @@ pub(crate) struct How {
     /// How long all tries together may take.
     pub(crate) timeout: Option<Duration>,
     pub(crate) retries: Retries,
-    /// Of the answer, in this order.
+    /// Of the answer of an endpoint, in this order.
     pub(crate) response: Vec<HeaderChanges>,
+    /// Of any answer, after that: what pages of other origins may do with it.
+    pub(crate) cors: HeaderChanges,
+    /// Where copies of it go.
+    pub(crate) copies: Vec<Copy>,
 }
 
 /// When a request is sent again.

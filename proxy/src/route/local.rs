@@ -49,6 +49,11 @@ impl LocalAnswer {
         Ok(Self::complete(response))
     }
 
+    /// That a page of another origin may send a request, or nothing of the kind.
+    pub(super) fn preflight(headers: &HeaderChanges) -> Self {
+        Self::complete(of_status(200)).with(headers)
+    }
+
     /// What the route says.
     pub(super) fn direct(direct: &DirectResponse) -> Self {
         let mut response = of_status(direct.status);

@@ -3,15 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use signet_mesh::{
-    Called, Fault, Forward, HttpCall, HttpDecision, HttpPath, NotCalled, Redirect,
-    Routed as Decided, To, WeightedDestination, WorkloadModel, host_and_port,
+    Called, CorsDecision, Fault, Forward, HeaderChanges, HttpCall, HttpDecision, HttpPath, Mirror,
+    NotCalled, Redirect, Routed as Decided, To, WeightedDestination, WorkloadModel, host_and_port,
 };
+use tracing::debug;
 
 use super::{How, LocalAnswer, Retries, Route, Routed};
 use crate::{
-    cluster::{self, Cluster, Clusters},
+    cluster::{self, Cluster, Clusters, Copies, Copy},
     flow::{End, Routing},
     http::{kind::Kind, request::HttpRequest},
+    port::Thread,
     reauthorize::Sources,
 };
 
@@ -20,6 +22,7 @@ use crate::{
 pub(crate) struct Mesh {
     sources: Sources,
     clusters: Arc<Clusters>,
+    copies: Copies,
     /// The port that is called by a request whose host has none.
     port: Option<u16>,
 }
@@ -48,10 +51,11 @@ struct Onward {
 
 impl Mesh {
     /// A way to all services of the model in force.
-    pub(crate) fn new(sources: Sources, clusters: Arc<Clusters>, port: Option<u16>) -> Self {
+    pub(crate) fn new(thread: &Thread, port: Option<u16>) -> Self {
         Self {
-            sources,
-            clusters,
+            sources: thread.sources.clone(),
+            clusters: Arc::clone(&thread.clusters),
+            copies: thread.copies.clone(),
             port,
         }
     }
@@ -93,17 +97,26 @@ impl Mesh {
         port: u16,
     ) -> Result<Route, End> {
         let response = &decided.route.headers.response;
+        let cors = match cors(&decided, &request) {
+            CorsDecision::Answered(headers) => {
+                return Ok(Route::Answer(LocalAnswer::preflight(&headers)));
+            }
+            CorsDecision::Passes(changes) => changes,
+        };
         match decided.to {
             To::Redirect(redirect) => {
                 let answer = redirected(redirect, &decided, &request.call(port))?;
-                Ok(Route::Answer(answer.with(response)))
+                Ok(Route::Answer(answer.with(response).with(&cors)))
             }
-            To::Response(direct) => Ok(Route::Answer(LocalAnswer::direct(direct).with(response))),
+            To::Response(direct) => {
+                let answer = LocalAnswer::direct(direct).with(response);
+                Ok(Route::Answer(answer.with(&cors)))
+            }
             To::Destination(forward, weighted) => {
                 let delay = match drawn(forward.fault.as_ref(), request.kind()) {
                     Drawn::Nothing => None,
                     Drawn::Delay(delay) => Some(delay),
-                    Drawn::Abort(answer) => return Ok(Route::Answer(answer)),
+                    Drawn::Abort(answer) => return Ok(Route::Answer(answer.with(&cors))),
                 };
                 let call = request.call(port);
                 let destined = Destined {
@@ -118,7 +131,7 @@ impl Mesh {
                     authority,
                     mut how,
                 } = onward;
-                how.delay = delay;
+                (how.delay, how.cors) = (delay, cors);
                 path.map_or(Ok(()), |path| request.set_path(path))?;
                 authority.map_or(Ok(()), |host| request.set_host(&host))?;
                 let headers = request.headers_mut();
@@ -157,8 +170,36 @@ impl Mesh {
                 timeout: forward.timeout,
                 retries: Retries::OfRoute(Arc::clone(decided.route)),
                 response: changes.cloned().collect(),
+                cors: HeaderChanges::default(),
+                copies: self.copies(model, forward, call),
             },
         })
+    }
+
+    /// The copies that are drawn, and that can be sent: one that cannot is no reason not to send
+    /// the request.
+    fn copies(
+        &self,
+        model: &Arc<WorkloadModel>,
+        forward: &Forward,
+        call: &HttpCall<'_>,
+    ) -> Vec<Copy> {
+        let mirrors = forward.mirrors.iter();
+        let drawn = mirrors.filter(|mirror| mirror.percent.takes(fastrand::u64(..)));
+        let copy = |mirror: &Mirror| {
+            let called = model.of_destination(&mirror.destination, call.port);
+            match self.cluster(model, called) {
+                Ok(cluster) => self.copies.one(cluster),
+                Err(end) => {
+                    debug!(
+                        reason = end.why(),
+                        "no copy is sent to {}", mirror.destination
+                    );
+                    None
+                }
+            }
+        };
+        drawn.filter_map(copy).collect()
     }
 
     fn cluster(
@@ -196,6 +237,15 @@ fn redirected(
     call: &HttpCall<'_>,
 ) -> Result<LocalAnswer, End> {
     LocalAnswer::redirect(redirect.code, &redirect.location(call, decided.matched))
+}
+
+/// What pages of other origins may do.
+fn cors(decided: &Decided<'_>, request: &HttpRequest) -> CorsDecision {
+    let method = request.asks().method.as_str();
+    match &decided.route.cors {
+        Some(cors) => cors.decide(method, request.headers()),
+        None => CorsDecision::Passes(HeaderChanges::default()),
+    }
 }
 
 /// What a fault makes of this request.

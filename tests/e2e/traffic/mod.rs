@@ -3,6 +3,8 @@
 
 mod application;
 mod breaker;
+mod copies;
+mod cors;
 mod endpoints;
 mod routing;
 

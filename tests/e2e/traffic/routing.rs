@@ -209,13 +209,19 @@ fn routes_change_while_the_proxy_runs_and_wrong_ones_change_nothing() {
     traffic.client.process.says("the model in force stays");
     assert_eq!(traffic.get("/").body, "v2");
     // What proxies do not carry is not left out in silence.
-    write(&routes(
-        "  - corsPolicy: { allowOrigins: [{ exact: 'https://a.test' }] }\n    route: [{ destination: { host: shop.test } }]\n",
-    ));
+    write(
+        "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: warm }
+spec:
+  host: warm.test
+  trafficPolicy: { loadBalancer: { simple: LEAST_REQUEST, warmup: { duration: 10s } } }
+",
+    );
     traffic
         .client
         .process
-        .says("corsPolicy is not carried by proxies yet");
+        .says("loadBalancer.warmup is not carried by proxies yet");
     assert_eq!(traffic.get("/").body, "v2");
 }
 

@@ -146,6 +146,7 @@ fn told(telemetry: &WorkloadTelemetry) {
 fn requests(routes: &WorkloadRoutes, authority: &str, path: &str) {
     let path = HttpPath::parse(path).expect("a path");
     let mut headers = HeaderMap::new();
+    headers.insert("origin", "https://a.org".parse().expect("a value"));
     headers.insert("cookie", "user=jason".parse().expect("a value"));
     for (method, query, random) in [("GET", None, 0), ("POST", Some("k=v&k"), u64::MAX)] {
         let call = HttpCall {
@@ -164,6 +165,9 @@ fn requests(routes: &WorkloadRoutes, authority: &str, path: &str) {
             panic!("routed once, and then not");
         };
         assert_eq!(routed.name(), again.name());
+        if let Some(cors) = &routed.route.cors {
+            assert_eq!(cors.decide(method, &headers), cors.decide(method, &headers));
+        }
         match routed.to {
             To::Destination(forward, destination) => {
                 assert!(destination.weight > 0);

@@ -2,6 +2,7 @@
 //! for all of them.
 
 mod actions;
+mod copies;
 mod documents;
 mod matching;
 mod properties;

@@ -1,0 +1,75 @@
+//! Copies of requests, for mirrors: how many a thread may have under way.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::Cluster;
+
+/// The copies of a thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Copies {
+    tasks: TaskTracker,
+    room: Arc<Semaphore>,
+}
+
+/// A copy that there is room for.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    /// Where it goes.
+    pub(crate) cluster: Arc<Cluster>,
+    /// Those of its thread.
+    pub(crate) tasks: TaskTracker,
+    /// It is under way until this is dropped.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+impl Copies {
+    /// None yet; they will be sent on `tasks`.
+    pub(crate) fn new(tasks: TaskTracker) -> Self {
+        Self {
+            tasks,
+            room: Arc::new(Semaphore::new(MOST)),
+        }
+    }
+
+    /// One more to a cluster; none if too many are under way.
+    pub(crate) fn one(&self, cluster: Arc<Cluster>) -> Option<Copy> {
+        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
+            debug!(
+                destination = &*cluster.name(),
+                "no copy is sent: {MOST} are under way"
+            );
+            return None;
+        };
+        let tasks = self.tasks.clone();
+        Some(Copy {
+            cluster,
+            tasks,
+            place,
+        })
+    }
+}
+
+/// Each may hold 64 KiB, and a connection.
+const MOST: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nowhere() -> Arc<Cluster> {
+        Arc::new(Cluster::new("copy".into(), Vec::new(), Default::default()))
+    }
+
+    #[test]
+    fn a_thread_has_so_many_copies_under_way_and_no_more() {
+        let copies = Copies::new(TaskTracker::new());
+        let mut all: Vec<_> = (0..MOST).map(|_| copies.one(nowhere()).unwrap()).collect();
+        assert!(copies.one(nowhere()).is_none());
+        all.pop();
+        assert!(copies.one(nowhere()).is_some());
+    }
+}
