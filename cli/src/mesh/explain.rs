@@ -115,7 +115,9 @@ impl Explain {
         let own = own.map(id::parse_trust_domain);
         let own = own.transpose().context("--trust-domain")?;
         let asked = Asked {
-            own: own.as_ref().or(from.as_ref().map(SpiffeId::trust_domain)),
+            own: own
+                .as_ref()
+                .or_else(|| from.as_ref().map(SpiffeId::trust_domain)),
             from: from.as_ref(),
             http: target.zip(path.as_ref()).map(|(http, path)| Http {
                 method: &self.method,

@@ -58,10 +58,14 @@ const MOST: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::cluster::Shared;
 
     fn nowhere() -> Arc<Cluster> {
-        Arc::new(Cluster::new("copy".into(), Vec::new(), Default::default()))
+        let shared = Shared::new("copy".into(), Instant::now());
+        Arc::new(Cluster::new(Vec::new(), Arc::default(), Arc::new(shared)))
     }
 
     #[test]

@@ -188,6 +188,11 @@ impl Cluster {
 }
 
 impl Trial {
+    /// Whether it matters what comes of it.
+    pub(crate) fn counts(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The endpoint answered, with this status of HTTP.
     pub(crate) fn answered(self, status: u16, now: Instant) {
         if let Some(Watched { trial, policy }) = self.0 {

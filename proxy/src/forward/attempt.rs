@@ -1,6 +1,6 @@
 //! The tries of a request: each on one endpoint, others before those that were tried.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts};
 use hyper::body::Incoming;
@@ -97,8 +97,23 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Tries until there is an answer that is not to be repeated, nothing more to try, or no time
+    /// left.
+    pub(super) async fn within(
+        &mut self,
+        longest: Option<Duration>,
+        flow: &mut Flow,
+    ) -> Result<Answered, End> {
+        let Some(longest) = longest else {
+            return self.run(flow).await;
+        };
+        // Seldom asked for, and what it needs would else be needed by every request.
+        let within = timeout(longest, Box::pin(self.run(flow))).await;
+        within.unwrap_or_else(|_elapsed| Err(self.too_slow(longest)))
+    }
+
     /// Tries until there is an answer that is not to be repeated, or nothing more to try.
-    pub(super) async fn run(&mut self, flow: &mut Flow) -> Result<Answered, End> {
+    async fn run(&mut self, flow: &mut Flow) -> Result<Answered, End> {
         let mut repetition = 0;
         loop {
             let chosen = self
@@ -115,6 +130,9 @@ impl<'a> Attempts<'a> {
             let policy = self.how.retries.policy();
             let tried = attempt(&endpoint, active, request, policy).await;
             self.settle(&tried);
+            if matches!(self.source, Source::Once(_)) {
+                return tried.map_err(|failed| failed.end);
+            }
             let outcome = match &tried {
                 Ok(answered) => AttemptOutcome::Answered(what_counts(&answered.response)),
                 Err(failed) => failed.outcome,
@@ -139,17 +157,22 @@ impl<'a> Attempts<'a> {
     }
 
     /// All tries together took too long: whoever has not answered by now is to blame.
-    pub(super) fn too_slow(&mut self) {
+    fn too_slow(&mut self, longest: Duration) -> End {
         std::mem::take(&mut self.trial).failed(Instant::now());
+        let name = self.cluster.name();
+        let why = format!("{name} did not answer within {longest:?}, the timeout of its route");
+        End::Upstream(Upstream::Timeout(why.into()))
     }
 
     /// Says what came of the try.
     fn settle(&mut self, tried: &Result<Answered, Failed>) {
         let trial = std::mem::take(&mut self.trial);
         match tried {
-            Ok(answered) => trial.answered(status(&answered.response), Instant::now()),
+            Ok(answered) if trial.counts() => {
+                trial.answered(status(&answered.response), Instant::now());
+            }
             Err(failed) if failed.is_of_endpoint => trial.failed(Instant::now()),
-            Err(_) => drop(trial),
+            Ok(_) | Err(_) => drop(trial),
         }
     }
 
@@ -208,10 +231,11 @@ async fn attempt(
     request: Request<Body>,
     policy: Option<&RetryPolicy>,
 ) -> Result<Answered, Failed> {
-    let sending = endpoint.send(request);
+    // One future for both ways: each request has room for all that may become of it.
+    let mut sending = pin!(endpoint.send(request));
     let sent = match policy.and_then(|policy| policy.per_try_timeout) {
         None => sending.await,
-        Some(longest) => match timeout(longest, sending).await {
+        Some(longest) => match timeout(longest, sending.as_mut()).await {
             Ok(sent) => sent,
             Err(_elapsed) => {
                 let name = endpoint.name();

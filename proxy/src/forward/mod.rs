@@ -6,12 +6,12 @@ mod connection;
 mod copy;
 
 use http::{Response, Version};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 pub(crate) use connection::carry;
 
 use crate::{
-    flow::{End, Flow, Upstream},
+    flow::Flow,
     headers,
     http::{in_flight::Right, outgoing::Outgoing, reply::refuse},
     route::Routed,
@@ -38,16 +38,7 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
     }
     copy::send(std::mem::take(&mut how.copies), &mut request, &flow);
     let mut attempts = Attempts::new(request, &cluster, &how);
-    let answered = match how.timeout {
-        None => attempts.run(&mut flow).await,
-        Some(longest) => {
-            let within = timeout(longest, attempts.run(&mut flow)).await;
-            within.unwrap_or_else(|_elapsed| {
-                attempts.too_slow();
-                Err(too_slow(&cluster.name(), longest))
-            })
-        }
-    };
+    let answered = attempts.within(how.timeout, &mut flow).await;
     match answered {
         Ok(answered) => {
             let Answered {
@@ -72,9 +63,4 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
             refusal
         }
     }
-}
-
-fn too_slow(name: &str, longest: std::time::Duration) -> End {
-    let why = format!("{name} did not answer within {longest:?}, the timeout of its route");
-    End::Upstream(Upstream::Timeout(why.into()))
 }
