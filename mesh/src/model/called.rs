@@ -1,6 +1,6 @@
 //! What a request calls: which port of which service, or of a part of it, and who has to be there.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use signet_identity::{SpiffeId, TrustDomain};
 use thiserror::Error;
@@ -22,6 +22,18 @@ pub struct Called<'m> {
     pub port: &'m ServicePort,
     /// The part that is meant, if it is one.
     pub subset: Option<&'m str>,
+}
+
+/// What names a port of a service, or of a part of it. Written as Envoy has it from Istio:
+/// `outbound|80|v1|shop.test`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClusterName {
+    /// The host of the service.
+    pub host: HostName,
+    /// The port of the service.
+    pub port: u16,
+    /// The part of it, if it is one.
+    pub subset: Option<Box<str>>,
 }
 
 /// An endpoint of what is called.
@@ -107,6 +119,16 @@ impl WorkloadModel {
         Called::new(service, port.unwrap_or(called), subset)
     }
 
+    /// What has this name; none if there is no such thing any more.
+    pub fn named<'m>(&'m self, name: &'m ClusterName) -> Option<Called<'m>> {
+        let service = self.services.named(&name.host)?;
+        Some(Called {
+            port: service.port(name.port)?,
+            subset: name.subset.as_deref(),
+            service,
+        })
+    }
+
     /// How it is called.
     ///
     /// # Errors
@@ -169,13 +191,28 @@ impl<'m> Called<'m> {
         })
     }
 
-    /// Envoy's name for it.
-    pub fn cluster_name(&self) -> String {
-        let subset = self.subset.unwrap_or_default();
-        format!(
-            "outbound|{}|{subset}|{}",
-            self.port.number, self.service.host
-        )
+    /// What names it.
+    pub fn name(&self) -> ClusterName {
+        ClusterName {
+            host: self.service.host.clone(),
+            port: self.port.number,
+            subset: self.subset.map(Into::into),
+        }
+    }
+}
+
+impl ClusterName {
+    /// Whether it is the name of what is called.
+    pub fn is_of(&self, called: Called<'_>) -> bool {
+        let (port, subset) = (called.port.number, called.subset);
+        self.host == called.service.host && self.port == port && self.subset.as_deref() == subset
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subset = self.subset.as_deref().unwrap_or_default();
+        write!(f, "outbound|{}|{subset}|{}", self.port, self.host)
     }
 }
 

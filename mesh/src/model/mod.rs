@@ -8,7 +8,7 @@ mod told;
 
 use std::collections::BTreeMap;
 
-pub use called::{Called, CalledEndpoint, NotCalled, Peer};
+pub use called::{Called, CalledEndpoint, ClusterName, NotCalled, Peer};
 pub use explain::{Arrival, CallExplanation, Course, Destined, Share};
 
 use crate::{

@@ -149,7 +149,7 @@ fn write_destined(
 impl fmt::Display for Destined<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (called, service) = (&self.called, self.called.service);
-        writeln!(f, "  cluster {}", called.cluster_name())?;
+        writeln!(f, "  cluster {}", called.name())?;
         let (name, file, line) = (&service.name, &service.file, service.line);
         writeln!(
             f,

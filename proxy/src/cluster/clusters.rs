@@ -6,15 +6,15 @@ use std::{
 };
 
 use rustls::ClientConfig;
-use signet_identity::{SpiffeId, TrustDomain, tls};
+use signet_identity::{SpiffeId, tls};
 use signet_mesh::{
-    ClientTls, Endpoint as ServiceEndpoint, HostName, Location, Protocol as Spoken, Resolution,
-    Service, ServicePort, SubjectAltName, TrafficPolicy, WorkloadModel,
+    Called, CalledEndpoint, ClusterName, HostName, NotCalled, Peer, Protocol as Spoken,
+    TrafficPolicy, WorkloadModel,
 };
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{Cluster, Endpoint, Member, SharedClusters, name::ClusterName, shared::address};
+use super::{Cluster, Endpoint, Member, SharedClusters, shared::address};
 use crate::{
     config::Protocol,
     flow::{End, Routing, Shutdown, whole},
@@ -45,8 +45,7 @@ struct Made {
 /// A cluster of a service, by what names it.
 #[derive(Debug)]
 struct Named {
-    port: u16,
-    subset: Option<Box<str>>,
+    name: ClusterName,
     cluster: Arc<Cluster>,
 }
 
@@ -64,15 +63,6 @@ struct Key {
 struct Tls {
     expect: Vec<SpiffeId>,
     protocol: Protocol,
-}
-
-/// What a cluster is made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Called<'m> {
-    pub(crate) service: &'m Service,
-    pub(crate) port: &'m ServicePort,
-    /// The part of the service that is meant, if it is one.
-    pub(crate) subset: Option<&'m str>,
 }
 
 impl Clusters {
@@ -101,15 +91,9 @@ impl Clusters {
             return Ok(cluster);
         }
         let cluster = Arc::new(self.make(called, model, &mut made)?);
-        let Called {
-            service,
-            port,
-            subset,
-        } = called;
-        let of_host = made.clusters.entry(service.host.clone()).or_default();
-        of_host.push(Named {
-            port: port.number,
-            subset: subset.map(Into::into),
+        let of_host = made.clusters.entry(called.service.host.clone());
+        of_host.or_default().push(Named {
+            name: called.name(),
             cluster: Arc::clone(&cluster),
         });
         Ok(cluster)
@@ -128,40 +112,24 @@ impl Clusters {
         model: &WorkloadModel,
         made: &mut Made,
     ) -> Result<Cluster, End> {
-        let Called {
-            service,
-            port,
-            subset,
-        } = called;
-        if service.resolution == Resolution::None {
-            let why = format!(
-                "service {} has resolution NONE: it is where the client called, which a host does \
-                 not say",
-                service.host
-            );
-            return Err(End::Routing(Routing::NoCluster(why.into())));
-        }
-        let part = model
-            .destinations
-            .policy(&service.host, subset, port.number);
-        let part = part.ok_or_else(|| no_subset(called))?;
         let own = self.sources.trust_domain();
         let own = own.ok_or(End::Shutdown(Shutdown::Identity))?;
+        let policy = model.part_of(called)?.policy;
         let mut members = Vec::new();
-        for endpoint in service.endpoints.iter().filter(|it| part.has(&it.labels)) {
-            let key = key(called, endpoint, part.policy, &own)?;
+        for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own)? {
+            let key = Key {
+                address: address(endpoint, called.port),
+                tls: tls_of(peer, called)?,
+                protocol: spoken(called.port.protocol),
+                terms: terms(policy),
+            };
             members.push(Member {
                 endpoint: self.endpoint(key, made)?,
                 weight: endpoint.weight,
             });
         }
-        let name = ClusterName {
-            host: service.host.clone(),
-            port: port.number,
-            subset: subset.map(Into::into),
-        };
-        let shared = self.shared.of(name, Instant::now());
-        Ok(Cluster::new(members, Arc::clone(part.policy), shared))
+        let shared = self.shared.of(called.name(), Instant::now());
+        Ok(Cluster::new(members, Arc::clone(policy), shared))
     }
 
     fn endpoint(&self, key: Key, made: &mut Made) -> Result<Arc<Endpoint>, End> {
@@ -221,54 +189,25 @@ impl Made {
 
     fn find(&self, called: Called<'_>) -> Option<Arc<Cluster>> {
         let of_host = self.clusters.get(&called.service.host)?;
-        let same = |named: &&Named| {
-            named.port == called.port.number && named.subset.as_deref() == called.subset
-        };
-        of_host
-            .iter()
-            .find(same)
-            .map(|named| Arc::clone(&named.cluster))
+        let named = of_host.iter().find(|named| named.name.is_of(called))?;
+        Some(Arc::clone(&named.cluster))
     }
 }
 
-fn no_subset(called: Called<'_>) -> End {
-    let subset = called.subset.unwrap_or_default();
-    let why = format!(
-        "no DestinationRule of {} has a subset {subset}",
-        called.service.host
-    );
-    End::Routing(Routing::NoCluster(why.into()))
-}
-
-fn key(
-    called: Called<'_>,
-    endpoint: &ServiceEndpoint,
-    policy: &TrafficPolicy,
-    own: &TrustDomain,
-) -> Result<Key, End> {
-    let Called { service, port, .. } = called;
-    let protocol = spoken(port.protocol);
-    let expect = match (&policy.tls, service.location) {
-        (Some(ClientTls::Disable), _) | (None, Location::External) => None,
-        (Some(ClientTls::IstioMutual { ids, .. }), _) if !ids.is_empty() => Some(ids.clone()),
-        (Some(ClientTls::IstioMutual { .. }), _) | (None, Location::Internal) => {
-            Some(expected(service, endpoint, own)?)
+/// The TLS by which `peer` shows who it is; none if anybody may be there.
+fn tls_of(peer: Peer, called: Called<'_>) -> Result<Option<Tls>, End> {
+    match peer {
+        Peer::Anybody => Ok(None),
+        Peer::OneOf(expect) => Ok(Some(Tls {
+            expect,
+            protocol: spoken(called.port.protocol),
+        })),
+        Peer::OfFiles => {
+            let host = &called.service.host;
+            let why = format!("TLS by files is asked for {host}, and not supported");
+            Err(End::Routing(Routing::NoCluster(why.into())))
         }
-        (Some(ClientTls::Simple(_) | ClientTls::Mutual { .. }), _) => {
-            let why = format!(
-                "TLS by files is asked for {}, and not supported",
-                service.host
-            );
-            return Err(End::Routing(Routing::NoCluster(why.into())));
-        }
-    };
-    let tls = expect.map(|expect| Tls { expect, protocol });
-    Ok(Key {
-        address: address(endpoint, port),
-        tls,
-        protocol,
-        terms: terms(policy),
-    })
+    }
 }
 
 /// On what terms a policy makes and keeps connections.
@@ -281,37 +220,24 @@ pub(super) fn terms(policy: &TrafficPolicy) -> Terms {
     }
 }
 
-/// The IDs that an endpoint may have. A service that says none of its own could be anybody.
-fn expected(
-    service: &Service,
-    endpoint: &ServiceEndpoint,
-    own: &TrustDomain,
-) -> Result<Vec<SpiffeId>, End> {
-    let named = service
-        .subject_alt_names
-        .iter()
-        .filter_map(|name| match name {
-            SubjectAltName::Id(id) => Some(id.clone()),
-            SubjectAltName::Dns(_) => None,
-        });
-    let mut ids: Vec<_> = endpoint.id(own).into_iter().chain(named).collect();
-    if ids.is_empty() {
-        let why = format!(
-            "it is not known who service {} has to be at {}: its ServiceEntry has neither \
-             `subjectAltNames` nor a `serviceAccount` for it",
-            service.host, endpoint.address
-        );
-        return Err(End::Routing(Routing::NoCluster(why.into())));
-    }
-    ids.sort();
-    ids.dedup();
-    Ok(ids)
-}
-
 fn spoken(protocol: Spoken) -> Protocol {
     match protocol {
         Spoken::Http => Protocol::Http,
         Spoken::Http2 | Spoken::Grpc => Protocol::Http2,
         Spoken::Https | Spoken::Tls | Spoken::Tcp | Spoken::Mongo => Protocol::Tcp,
+    }
+}
+
+impl From<NotCalled> for End {
+    fn from(why: NotCalled) -> Self {
+        let text = why.to_string().into();
+        Self::Routing(match why {
+            NotCalled::NoService(_) => Routing::NoService(text),
+            NotCalled::NoPort(..)
+            | NotCalled::NotHttp(..)
+            | NotCalled::Anywhere(_)
+            | NotCalled::NoSubset(..)
+            | NotCalled::NobodyExpected(..) => Routing::NoCluster(text),
+        })
     }
 }

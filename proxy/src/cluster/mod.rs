@@ -9,7 +9,6 @@ mod copies;
 mod endpoint;
 mod health;
 mod load;
-mod name;
 mod outliers;
 mod shared;
 
@@ -21,7 +20,7 @@ use std::sync::{
 use signet_mesh::{Candidates, TrafficPolicy, breaker::Outcome, pick};
 use tokio::time::Instant;
 
-pub(crate) use clusters::{Called, Clusters};
+pub(crate) use clusters::Clusters;
 pub(crate) use copies::{Copies, Copy};
 pub(crate) use endpoint::{Active, Endpoint};
 pub(crate) use health::Health;

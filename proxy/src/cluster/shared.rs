@@ -7,11 +7,12 @@ use std::{
 };
 
 use signet_mesh::{
-    Address as Place, Endpoint as ServiceEndpoint, ServicePort, TrafficPolicy, WorkloadModel,
+    Address as Place, ClusterName, Endpoint as ServiceEndpoint, ServicePort, TrafficPolicy,
+    WorkloadModel,
 };
 use tokio::time::Instant;
 
-use super::{health::Health, load::Load, name::ClusterName, outliers::Outliers};
+use super::{health::Health, load::Load, outliers::Outliers};
 use crate::{pool::Address, source::SharedModel};
 
 /// The states of all clusters that have had calls, for all threads. They are as the model in force
@@ -142,12 +143,11 @@ fn described<'m>(
     name: &ClusterName,
     model: &'m WorkloadModel,
 ) -> Option<(&'m TrafficPolicy, Vec<Address>)> {
-    let service = model.services.named(&name.host)?;
-    let port = service.port(name.port)?;
-    let subset = name.subset.as_deref();
-    let part = model.destinations.policy(&name.host, subset, port.number)?;
-    let endpoints = service.endpoints.iter().filter(|it| part.has(&it.labels));
-    let addresses = endpoints.map(|endpoint| address(endpoint, port)).collect();
+    let called = model.named(name)?;
+    let part = model.part_of(called).ok()?;
+    let endpoints = called.service.endpoints.iter();
+    let endpoints = endpoints.filter(|it| part.has(&it.labels));
+    let addresses = endpoints.map(|it| address(it, called.port)).collect();
     Some((part.policy, addresses))
 }
 

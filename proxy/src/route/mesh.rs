@@ -10,7 +10,7 @@ use tracing::debug;
 
 use super::{How, LocalAnswer, Retries, Route, Routed};
 use crate::{
-    cluster::{self, Cluster, Clusters, Copies, Copy},
+    cluster::{Cluster, Clusters, Copies, Copy},
     flow::{End, Routing},
     http::{kind::Kind, request::HttpRequest},
     port::Thread,
@@ -207,17 +207,7 @@ impl Mesh {
         model: &Arc<WorkloadModel>,
         called: Result<Called<'_>, NotCalled>,
     ) -> Result<Arc<Cluster>, End> {
-        let Called {
-            service,
-            port,
-            subset,
-        } = called.map_err(nowhere)?;
-        let called = cluster::Called {
-            service,
-            port,
-            subset,
-        };
-        self.clusters.of(called, model)
+        self.clusters.of(called?, model)
     }
 }
 
@@ -262,18 +252,6 @@ fn drawn(fault: Option<&Fault>, kind: Kind) -> Drawn {
         }
         Some(_) | None => delay.map_or(Drawn::Nothing, Drawn::Delay),
     }
-}
-
-fn nowhere(why: NotCalled) -> End {
-    let text = why.to_string().into();
-    End::Routing(match why {
-        NotCalled::NoService(_) => Routing::NoService(text),
-        NotCalled::NoPort(..)
-        | NotCalled::NotHttp(..)
-        | NotCalled::Anywhere(_)
-        | NotCalled::NoSubset(..)
-        | NotCalled::NobodyExpected(..) => Routing::NoCluster(text),
-    })
 }
 
 /// Istio's name for what no route says.

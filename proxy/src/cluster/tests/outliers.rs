@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use signet_mesh::{Model, Source, Workload, WorkloadModel};
+use signet_mesh::{ClusterName, Model, Source, Workload, WorkloadModel};
 use tokio::{sync::watch, time::advance};
 
 use super::*;
-use crate::{
-    cluster::{name::ClusterName, shared::SharedClusters},
-    testing::lines,
-};
+use crate::{cluster::shared::SharedClusters, testing::lines};
 
 /// A service with these endpoints, by their ports, and this policy.
 fn model(ports: &[u16], policy: &str) -> Arc<WorkloadModel> {
