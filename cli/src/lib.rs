@@ -12,6 +12,7 @@ mod demo;
 mod files;
 mod grpc;
 mod health;
+mod intercept;
 mod logger;
 mod mesh;
 mod output;

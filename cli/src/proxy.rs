@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::{
     daemon::{self, Proxy},
+    intercept,
     output::Streams,
 };
 
@@ -14,6 +15,9 @@ pub(crate) enum Command {
     Run(signet_proxy::RunFlags),
     /// Validates a proxy configuration file
     Validate(signet_proxy::RunFlags),
+    /// Leads the traffic of applications through the proxy, without their knowledge
+    #[command(subcommand)]
+    Intercept(intercept::Command),
 }
 
 impl Command {
@@ -25,6 +29,7 @@ impl Command {
         match self {
             Self::Run(flags) => daemon::run::<Proxy>(&flags),
             Self::Validate(flags) => daemon::validate::<Proxy, _, _>(&flags, streams),
+            Self::Intercept(command) => command.execute(streams),
         }
     }
 }

@@ -11,10 +11,12 @@
 )]
 
 mod admin;
+mod authorization;
 mod cli;
 mod demo;
 mod deploy;
 mod evict_and_ban;
+mod intercept;
 mod join_token;
 mod jwt;
 mod operator;

@@ -1,0 +1,7 @@
+//! `signet proxy intercept` on hosts of their own: network namespaces that a cable connects.
+
+mod capture;
+mod host;
+mod operate;
+
+use host::{Hosts, needs};
