@@ -28,6 +28,7 @@
 //!     trust_domain: Some(web.trust_domain()),
 //!     source: Some(&web),
 //!     source_ip: [10, 0, 0, 1].into(),
+//!     remote_ip: None,
 //!     destination_ip: [10, 0, 0, 2].into(),
 //!     destination_port: 8080,
 //!     sni: None,
@@ -55,8 +56,9 @@ mod service;
 mod telemetry;
 
 pub use authorization::{
-    Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
-    Policies, PolicyTrace, Request, RuleRef, RuleTrace, WorkloadPolicy,
+    Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, NoProxy, Noted, Outcome,
+    Permit, PermitWhy, Policies, PolicyTrace, Request, RuleRef, RuleTrace, Token, TrustedProxies,
+    WorkloadPolicy,
 };
 pub use balance::{Candidates, pick};
 pub use destination::{

@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod accept;
+mod admission;
 mod body;
 mod buffer;
 mod clock;
@@ -47,7 +48,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{Config, Connect, Inbound, Outbound, Protocol, RunFlags, Target};
-use self::{cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources, worker::Worker};
+use self::{
+    admission::Admission, cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources,
+    worker::Worker,
+};
 
 /// Runs the proxy until `shutdown`.
 ///
@@ -58,6 +62,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let config = Arc::clone(&current.borrow());
     let (models, model) = source::Follower::start(current.clone())?;
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
+    let (admission, tokens) = admission::start(&config)?;
     let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
         identity,
@@ -75,25 +80,35 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("ports", |stop| follower.run(stop));
-    let started = start(&config, &ports, &sources, &mut tasks);
+    if let Some(tokens) = tokens {
+        tasks.spawn("tokens", |stop| tokens.run(stop));
+    }
+    let started = start(&config, &ports, &Given { sources, admission }, &mut tasks);
     let outcome = tasks.finish(started).await;
     info!("proxy stopped");
     outcome
+}
+
+/// What all threads decide by.
+struct Given {
+    sources: Sources,
+    admission: Arc<Admission>,
 }
 
 /// Starts the threads that carry connections.
 fn start(
     config: &Config,
     ports: &SharedPorts,
-    sources: &Sources,
+    given: &Given,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let clusters = SharedClusters::new(sources.model.clone());
+    let clusters = SharedClusters::new(given.sources.model.clone());
     for number in 0..config.threads {
         let worker = Worker {
             number,
             ports: ports.clone(),
-            sources: sources.clone(),
+            sources: given.sources.clone(),
+            admission: Arc::clone(&given.admission),
             clusters: clusters.clone(),
             max_connections: config.max_connections,
             drain_timeout: config.drain_timeout,

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    admission::Admission,
     cluster::{Clusters, Copies},
     listener::{Ends, Listener},
     ports::{Open, PortConfig},
@@ -16,6 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Thread {
     pub(crate) sources: Sources,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) tasks: TaskTracker,
     /// Those of the mesh.
     pub(crate) clusters: Arc<Clusters>,

@@ -13,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
+    admission::Admission,
     cluster::{Clusters, Copies, SharedClusters},
     inbound,
     listener::Ends,
@@ -29,6 +30,7 @@ pub(crate) struct Worker {
     pub(crate) number: usize,
     pub(crate) ports: SharedPorts,
     pub(crate) sources: Sources,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) clusters: SharedClusters,
     /// Connections of one port at a time.
     pub(crate) max_connections: usize,
@@ -66,6 +68,7 @@ impl Worker {
         let thread = Thread {
             copies: Copies::new(tasks.clone()),
             sources,
+            admission: Arc::clone(&self.admission),
             tasks,
             clusters,
         };

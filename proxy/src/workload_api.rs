@@ -3,7 +3,8 @@
 use hyper_util::rt::TokioIo;
 use signet_identity::endpoint::Endpoint;
 use signet_proto::workload::{
-    X509SvidRequest, X509SvidResponse, spiffe_workload_api_client::SpiffeWorkloadApiClient,
+    JwtBundlesRequest, JwtBundlesResponse, X509SvidRequest, X509SvidResponse,
+    spiffe_workload_api_client::SpiffeWorkloadApiClient,
 };
 use tokio::net::UnixStream;
 use tonic::{
@@ -40,10 +41,26 @@ impl WorkloadApi {
 
     /// Opens the stream of X509-SVIDs.
     pub(crate) async fn x509_svids(&self) -> Result<Streaming<X509SvidResponse>, Status> {
-        let mut request = Request::new(X509SvidRequest {});
-        // On every call (SPIFFE Workload Endpoint §3).
-        let yes = MetadataValue::from_static("true");
-        request.metadata_mut().insert("workload.spiffe.io", yes);
+        let request = asking(X509SvidRequest {});
         Ok(self.0.clone().fetch_x509svid(request).await?.into_inner())
     }
+
+    /// Opens the stream of JWT bundles.
+    pub(crate) async fn jwt_bundles(&self) -> Result<Streaming<JwtBundlesResponse>, Status> {
+        let request = asking(JwtBundlesRequest {});
+        Ok(self
+            .0
+            .clone()
+            .fetch_jwt_bundles(request)
+            .await?
+            .into_inner())
+    }
+}
+
+fn asking<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    // On every call (SPIFFE Workload Endpoint §3).
+    let yes = MetadataValue::from_static("true");
+    request.metadata_mut().insert("workload.spiffe.io", yes);
+    request
 }

@@ -35,10 +35,10 @@ spec:
 ";
 
 /// A client's proxy and a shop's proxy, and the application behind the shop's.
-struct Mesh<'a> {
-    server: Server<'a>,
+pub(super) struct Mesh<'a> {
+    pub(super) server: Server<'a>,
     agent: Agent<'a>,
-    shop: Proxy,
+    pub(super) shop: Proxy,
     client: Proxy,
     out: u16,
     shop_in: u16,
@@ -47,6 +47,16 @@ struct Mesh<'a> {
 
 impl<'a> Mesh<'a> {
     fn start(bed: &'a Bed, protocol: &'static str, policy: &str) -> Self {
+        Self::start_with(bed, protocol, policy, "")
+    }
+
+    /// The same with more settings of the shop's proxy.
+    pub(super) fn start_with(
+        bed: &'a Bed,
+        protocol: &'static str,
+        policy: &str,
+        settings: &str,
+    ) -> Self {
         let server = Server::start(bed);
         let agent = Agent::join(&server);
         let application = application(protocol);
@@ -54,7 +64,7 @@ impl<'a> Mesh<'a> {
         let policy = bed.write("policies/shop.yaml", policy);
         let shop = format!(
             "mesh: [policies]
-inbound:
+{settings}inbound:
   - {{ name: shop, listen: '127.0.0.1:{shop_in}', protocol: {protocol}, forward: '127.0.0.1:{application}' }}
 "
         );
@@ -81,7 +91,7 @@ inbound:
     }
 
     /// Status and text of a request through both proxies.
-    fn ask(&self, method: &str, path: &str, headers: &str) -> (u16, String) {
+    pub(super) fn ask(&self, method: &str, path: &str, headers: &str) -> (u16, String) {
         http(self.out, method, path, headers)
     }
 

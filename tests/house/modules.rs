@@ -48,7 +48,7 @@ const FLOORS: [Floors; 4] = [
             &["listener", "ports", "relay"],
             &["cluster"],
             &["pool", "reauthorize"],
-            &["source", "identity"],
+            &["admission", "source", "identity"],
             &["body"],
             &["config", "flow"],
         ],

@@ -9,9 +9,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
 use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_mesh::{
-    Http, HttpCall, HttpPath, Request, Workload, WorkloadModel, WorkloadPolicy, host_and_port,
+    Http, HttpCall, HttpPath, Request, Token, Workload, WorkloadModel, WorkloadPolicy,
+    host_and_port,
 };
 
 use super::{destination::Destination, model, refused, sources, warnings};
@@ -43,6 +45,14 @@ pub(crate) struct Explain {
     /// The address that the caller connects from
     #[arg(long, value_name = "ADDRESS", default_value_t = LOCAL)]
     from_ip: IpAddr,
+
+    /// The address before trusted proxies, if there are such; --from-ip when left out
+    #[arg(long, value_name = "ADDRESS")]
+    remote_ip: Option<IpAddr>,
+
+    /// What the token of an HTTP request says, as JSON, with its issuer (iss); it is taken as good
+    #[arg(long, value_name = "JSON")]
+    claims: Option<String>,
 
     #[command(flatten)]
     called: Called,
@@ -111,6 +121,8 @@ impl Explain {
         let target = self.to.http.as_ref();
         let path = target.map(|http| HttpPath::parse(&http.path));
         let path = path.transpose().context("--to")?;
+        let token = self.claims.as_deref().map(token);
+        let token = token.transpose().context("--claims")?;
         let own = self.called.trust_domain.as_deref();
         let own = own.map(id::parse_trust_domain);
         let own = own.transpose().context("--trust-domain")?;
@@ -124,6 +136,7 @@ impl Explain {
                 path,
                 host: &http.host,
                 headers: &headers,
+                token: token.as_ref(),
             }),
         };
         let model = match model(&sources::read(&self.files)?) {
@@ -185,6 +198,7 @@ impl Explain {
             trust_domain: asked.own,
             source: asked.from,
             source_ip: self.from_ip,
+            remote_ip: Some(self.remote_ip.unwrap_or(self.from_ip)),
             destination_ip: self.to.address.unwrap_or(LOCAL),
             destination_port: self.called.port.unwrap_or(self.to.port),
             sni: None,
@@ -214,6 +228,18 @@ fn workload(namespace: &str, flag: &str, written: &[String]) -> anyhow::Result<W
         namespace: namespace.to_owned(),
         labels,
     })
+}
+
+/// A token that was found to be good, by its claims.
+fn token(text: &str) -> anyhow::Result<Token> {
+    let claims: Map<String, Value> = serde_json::from_str(text).context("it is no JSON object")?;
+    let of = |name| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let subject = of("sub").and_then(|subject| id::parse(&subject).ok());
+    match (of("iss"), subject) {
+        (Some(issuer), _) => Ok(Token::of_issuer(&issuer, claims)),
+        (None, Some(id)) => Ok(Token::of_svid(&id, claims)),
+        (None, None) => bail!("write iss, the issuer, or as sub the SPIFFE ID of a JWT-SVID"),
+    }
 }
 
 fn headers(texts: &[String]) -> anyhow::Result<HeaderMap> {
@@ -276,6 +302,8 @@ mod tests {
             method: "GET".to_owned(),
             headers: Vec::new(),
             from_ip: LOCAL,
+            remote_ip: None,
+            claims: None,
             called: Called {
                 trust_domain: None,
                 namespace: "shop".to_owned(),

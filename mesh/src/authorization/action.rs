@@ -1,5 +1,7 @@
 //! What a policy is for.
 
+use std::fmt;
+
 /// What a matching rule does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -7,4 +9,27 @@ pub enum Action {
     Allow,
     /// Denies, whatever else matches.
     Deny,
+    /// Marks what it matches, and changes nothing.
+    Audit,
+}
+
+impl Action {
+    /// Whether matching less is the safe side: what an ALLOW matches is permitted. What the others
+    /// match is denied, or looked at more closely.
+    pub(super) fn is_safe_if_it_matches_less(self) -> bool {
+        match self {
+            Self::Allow => true,
+            Self::Deny | Self::Audit => false,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "ALLOW",
+            Self::Deny => "DENY",
+            Self::Audit => "AUDIT",
+        })
+    }
 }

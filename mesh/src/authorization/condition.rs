@@ -9,14 +9,13 @@
 //! federated with could put anything there. Where matching less is safe they are those of the
 //! workload's own trust domain, unless the rule says whose with `principals` or `trustDomains`.
 
-use std::fmt;
-
 use http::HeaderName;
 
 use super::{
     action::Action,
     request::{Http, Request},
     template::Template,
+    token::{ClaimPath, Token},
 };
 use crate::{cidr::Cidr, pattern::Pattern};
 
@@ -42,6 +41,8 @@ pub(crate) enum Test {
     ServiceAccount(Vec<ServiceAccount>),
     TrustDomain(Vec<Pattern>),
     SourceIp(Vec<Cidr>),
+    /// The address that the request came from before trusted proxies.
+    RemoteIp(Vec<Cidr>),
     DestinationIp(Vec<Cidr>),
     Port(Vec<u16>),
     Sni(Vec<Pattern>),
@@ -49,6 +50,10 @@ pub(crate) enum Test {
     Method(Vec<Pattern>),
     Path(Vec<PathPattern>),
     Header(HeaderName, Vec<Pattern>),
+    RequestPrincipal(Vec<Pattern>),
+    Audience(Vec<Pattern>),
+    Presenter(Vec<Pattern>),
+    Claim(ClaimPath, Vec<Pattern>),
 }
 
 /// A Kubernetes service account.
@@ -84,9 +89,9 @@ enum Reading {
 
 impl Condition {
     pub(crate) fn check(&self, request: &Request<'_>, action: Action) -> Held {
-        let reading = match (action, self.negated) {
-            (Action::Deny, false) | (Action::Allow, true) => Reading::Loose,
-            (Action::Deny, true) | (Action::Allow, false) => Reading::Strict,
+        let reading = match action.is_safe_if_it_matches_less() == self.negated {
+            true => Reading::Loose,
+            false => Reading::Strict,
         };
         // SPIFFE-ID §4.1.4: a path means something only together with its trust domain.
         if reading == Reading::Strict && !self.anywhere && self.test.reads_foreign_path(request) {
@@ -105,11 +110,19 @@ impl Test {
     pub(crate) fn needs_http(&self) -> bool {
         match self {
             Self::Host(_) | Self::Method(_) | Self::Path(_) | Self::Header(..) => true,
+            Self::RequestPrincipal(_)
+            | Self::Audience(_)
+            | Self::Presenter(_)
+            | Self::Claim(..) => true,
             Self::Principal(_)
             | Self::Namespace(_)
             | Self::ServiceAccount(_)
             | Self::TrustDomain(_) => false,
-            Self::SourceIp(_) | Self::DestinationIp(_) | Self::Port(_) | Self::Sni(_) => false,
+            Self::SourceIp(_)
+            | Self::RemoteIp(_)
+            | Self::DestinationIp(_)
+            | Self::Port(_)
+            | Self::Sni(_) => false,
         }
     }
 
@@ -146,11 +159,16 @@ impl Test {
                 .iter()
                 .any(|pattern| path_matches(pattern, &http, reading)),
             Self::Header(name, patterns) => header_matches(name, patterns, &http, reading),
+            Self::RequestPrincipal(_)
+            | Self::Audience(_)
+            | Self::Presenter(_)
+            | Self::Claim(..) => http.token.is_some_and(|token| self.matches_token(token)),
             Self::Principal(_)
             | Self::Namespace(_)
             | Self::ServiceAccount(_)
             | Self::TrustDomain(_)
             | Self::SourceIp(_)
+            | Self::RemoteIp(_)
             | Self::DestinationIp(_)
             | Self::Port(_)
             | Self::Sni(_) => self.matches_connection(request, reading),
@@ -175,6 +193,11 @@ impl Test {
             }
             Self::TrustDomain(patterns) => any(patterns, trust_domain),
             Self::SourceIp(blocks) => blocks.iter().any(|block| block.contains(request.source_ip)),
+            // An address that cannot be told may be any.
+            Self::RemoteIp(blocks) => match request.remote_ip {
+                Some(address) => blocks.iter().any(|block| block.contains(address)),
+                None => reading == Reading::Loose,
+            },
             Self::DestinationIp(blocks) => blocks
                 .iter()
                 .any(|block| block.contains(request.destination_ip)),
@@ -185,35 +208,38 @@ impl Test {
                     .any(|pattern| host_matches(pattern, sni, reading))
             }),
             Self::Host(_) | Self::Method(_) | Self::Path(_) | Self::Header(..) => false,
+            Self::RequestPrincipal(_)
+            | Self::Audience(_)
+            | Self::Presenter(_)
+            | Self::Claim(..) => false,
         }
     }
 
-    /// What the request has where this test looks, for people.
-    pub(crate) fn found(&self, request: &Request<'_>) -> String {
-        let Some(text) = self.looked_at(request) else {
-            return "nothing".to_owned();
-        };
-        text
-    }
-
-    fn looked_at(&self, request: &Request<'_>) -> Option<String> {
+    fn matches_token(&self, token: &Token) -> bool {
         match self {
-            Self::Principal(_) | Self::Namespace(_) | Self::ServiceAccount(_) => request
-                .source
-                .map(|id| format!("{}{}", id.trust_domain_name(), id.path())),
-            Self::TrustDomain(_) => request.source.map(|id| id.trust_domain_name().to_owned()),
-            Self::SourceIp(_) => Some(request.source_ip.to_string()),
-            Self::DestinationIp(_) => Some(request.destination_ip.to_string()),
-            Self::Port(_) => Some(request.destination_port.to_string()),
-            Self::Sni(_) => request.sni.map(str::to_owned),
-            Self::Host(_) => request.http.map(|http| http.host.to_owned()),
-            Self::Method(_) => request.http.map(|http| http.method.to_owned()),
-            Self::Path(_) => request.http.map(|http| http.path.as_str().to_owned()),
-            // The value may be a credential; that there is one says enough.
-            Self::Header(name, _) => request
-                .http
-                .filter(|http| http.headers.contains_key(name))
-                .map(|_| "another value".to_owned()),
+            Self::RequestPrincipal(patterns) => any(patterns, token.principal()),
+            Self::Audience(patterns) => {
+                let mut audiences = token.audiences();
+                audiences.any(|audience| any(patterns, Some(audience)))
+            }
+            Self::Presenter(patterns) => any(patterns, token.presenter()),
+            Self::Claim(path, patterns) => {
+                let values = token.values(path);
+                values.iter().any(|value| any(patterns, Some(value)))
+            }
+            Self::Principal(_)
+            | Self::Namespace(_)
+            | Self::ServiceAccount(_)
+            | Self::TrustDomain(_)
+            | Self::SourceIp(_)
+            | Self::RemoteIp(_)
+            | Self::DestinationIp(_)
+            | Self::Port(_)
+            | Self::Sni(_)
+            | Self::Host(_)
+            | Self::Method(_)
+            | Self::Path(_)
+            | Self::Header(..) => false,
         }
     }
 }
@@ -224,41 +250,6 @@ impl ServiceAccount {
             .strip_prefix("/ns/")
             .and_then(|rest| rest.strip_prefix(&*self.namespace));
         account.and_then(|rest| rest.strip_prefix("/sa/")) == Some(&*self.name)
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [", self.field)?;
-        match &self.test {
-            Test::Principal(values)
-            | Test::Namespace(values)
-            | Test::TrustDomain(values)
-            | Test::Sni(values)
-            | Test::Host(values)
-            | Test::Method(values)
-            | Test::Header(_, values) => some(f, values)?,
-            Test::ServiceAccount(values) => some(f, values)?,
-            Test::SourceIp(values) | Test::DestinationIp(values) => some(f, values)?,
-            Test::Port(values) => some(f, values)?,
-            Test::Path(values) => some(f, values)?,
-        }
-        f.write_str("]")
-    }
-}
-
-impl fmt::Display for ServiceAccount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(pattern) => pattern.fmt(f),
-            Self::Template(template) => template.fmt(f),
-        }
     }
 }
 
@@ -344,17 +335,3 @@ fn header_matches(
         Reading::Strict => values.peek().is_some() && values.all(matches),
     }
 }
-
-/// Lists can be long; a message names the first few values.
-fn some(f: &mut fmt::Formatter<'_>, values: &[impl fmt::Display]) -> fmt::Result {
-    for (index, value) in values.iter().take(SHOWN).enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        write!(f, "{comma}{value}")?;
-    }
-    match values.len().saturating_sub(SHOWN) {
-        0 => Ok(()),
-        more => write!(f, ", and {more} more"),
-    }
-}
-
-const SHOWN: usize = 5;

@@ -54,6 +54,16 @@ pub enum DeniedWhy {
     },
 }
 
+/// What is told of a request beside the decision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// The AUDIT rule that matched.
+    pub audited: Option<RuleRef>,
+    /// What would be decided if the policies that are only tried (`istio.io/dry-run`) were
+    /// enforced, if there are such.
+    pub would_be: Option<String>,
+}
+
 /// A rule of a policy.
 #[derive(Clone)]
 pub struct RuleRef {

@@ -13,7 +13,11 @@ use crate::{
 /// The policy that an object holds.
 pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Policy {
     let Object {
-        name, line, spec, ..
+        name,
+        line,
+        spec,
+        dry_run,
+        ..
     } = object;
     let table = Table::open(spec, "spec", SPEC, problems);
     let action = table
@@ -26,19 +30,28 @@ pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Policy {
         Some(node) => rules::read(node, name.namespace(), problems),
         None => Vec::new(),
     };
-    if action == Action::Deny && rules.is_empty() {
-        let remedy = "add rules; `rules: [{}]` denies everything";
+    let without_effect = match action {
+        Action::Allow => None,
+        Action::Deny => Some(("deny", "denies")),
+        Action::Audit => Some(("mark", "marks")),
+    };
+    if let Some((would, does)) = without_effect.filter(|_| rules.is_empty()) {
         problems.error(
             line,
-            format!("DENY policy {name} has no rules, so it would deny nothing"),
-            remedy,
+            format!("{action} policy {name} has no rules, so it would {would} nothing"),
+            format!("add rules; `rules: [{{}}]` {does} everything"),
         );
+    }
+    if let (Action::Audit, Some(line)) = (action, dry_run) {
+        let what = "an AUDIT policy changes nothing, so there is nothing to try";
+        problems.error(line, what, "remove the annotation");
     }
     Policy {
         name,
         file: problems.file(),
         line,
         action,
+        dry_run: dry_run.is_some(),
         selector,
         rules,
     }
@@ -49,11 +62,12 @@ fn action(node: &Node, problems: &mut Problems) -> Action {
     match table::text(node, "spec.action", problems) {
         Some("ALLOW") => Action::Allow,
         Some("DENY") => Action::Deny,
-        Some(other @ ("AUDIT" | "CUSTOM")) => {
+        Some("AUDIT") => Action::Audit,
+        Some("CUSTOM") => {
             problems.error(
                 node.line,
-                format!("action {other} is not supported yet"),
-                "use ALLOW or DENY",
+                "action CUSTOM is not supported yet",
+                "use ALLOW, DENY or AUDIT",
             );
             Action::Allow
         }
@@ -61,7 +75,7 @@ fn action(node: &Node, problems: &mut Problems) -> Action {
             problems.error(
                 node.line,
                 format!("action {other:?} is not known"),
-                "write ALLOW or DENY",
+                "write ALLOW, DENY or AUDIT",
             );
             Action::Allow
         }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{
     action::Action,
     condition::{Condition, Held},
-    decision::{Decision, describe_found},
+    decision::{Decision, Noted, describe_found},
     policy::{Policy, Rule},
     request::Request,
 };
@@ -16,7 +16,10 @@ use crate::object::ObjectName;
 pub struct Explanation {
     /// The decision itself, made by the same function that decides on requests.
     pub decision: Decision,
-    /// Every policy of the workload in the order of decision: first DENY, then ALLOW.
+    /// What is told beside it.
+    pub noted: Noted,
+    /// Every policy of the workload in the order of decision: first DENY, then ALLOW, then what is
+    /// only tried, then AUDIT.
     pub policies: Vec<PolicyTrace>,
 }
 
@@ -27,6 +30,8 @@ pub struct PolicyTrace {
     pub name: ObjectName,
     /// What it does if a rule matches.
     pub action: Action,
+    /// Whether it is only tried.
+    pub dry_run: bool,
     /// The file it stands in.
     pub file: Arc<str>,
     /// The line its document begins on.
@@ -65,11 +70,13 @@ pub enum Outcome {
 impl Explanation {
     pub(super) fn new<'p>(
         decision: Decision,
+        noted: Noted,
         policies: impl Iterator<Item = &'p Arc<Policy>>,
         request: &Request<'_>,
     ) -> Self {
         Self {
             decision,
+            noted,
             policies: policies
                 .map(|policy| PolicyTrace::new(policy, request))
                 .collect(),
@@ -86,6 +93,7 @@ impl PolicyTrace {
         Self {
             name: policy.name.clone(),
             action: policy.action,
+            dry_run: policy.dry_run,
             file: Arc::clone(&policy.file),
             line: policy.line,
             rules: rules.collect(),
@@ -104,7 +112,8 @@ impl RuleTrace {
             },
         };
         let skipped = |condition: &&Condition| {
-            action == Action::Deny && condition.check(request, action) == Held::NeedsHttp
+            let narrow = action.is_safe_if_it_matches_less();
+            !narrow && condition.check(request, action) == Held::NeedsHttp
         };
         let left_out = rule
             .conditions()
@@ -122,6 +131,12 @@ impl RuleTrace {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.decision)?;
+        if let Some(rule) = &self.noted.audited {
+            writeln!(f, "marked by {rule}")?;
+        }
+        if let Some(would_be) = &self.noted.would_be {
+            writeln!(f, "with what is only tried it would be {would_be}")?;
+        }
         for policy in &self.policies {
             write!(f, "{policy}")?;
         }
@@ -133,8 +148,12 @@ impl fmt::Display for PolicyTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} policy {} ({}:{})",
-            self.action, self.name, self.file, self.line
+            "{} policy {} ({}:{}){}",
+            self.action,
+            self.name,
+            self.file,
+            self.line,
+            if self.dry_run { ", only tried" } else { "" }
         )?;
         if self.rules.is_empty() {
             writeln!(f, "  no rules: it matches nothing")?;

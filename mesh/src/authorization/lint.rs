@@ -58,7 +58,13 @@ fn check_condition(condition: &Condition, problems: &mut Problems) {
         Test::Principal(values) => each(condition, values, principal_trap, problems),
         Test::Namespace(values) => each(condition, values, namespace_trap, problems),
         Test::Method(values) => each(condition, values, method_trap, problems),
-        Test::Sni(values) | Test::Host(values) | Test::Header(_, values) => {
+        Test::Sni(values)
+        | Test::Host(values)
+        | Test::Header(_, values)
+        | Test::RequestPrincipal(values)
+        | Test::Audience(values)
+        | Test::Presenter(values)
+        | Test::Claim(_, values) => {
             each(condition, values, |_| None, problems);
         }
         Test::Path(values) => {
@@ -69,7 +75,7 @@ fn check_condition(condition: &Condition, problems: &mut Problems) {
                 .collect();
             each(condition, &texts, path_trap, problems);
         }
-        Test::SourceIp(blocks) | Test::DestinationIp(blocks) => {
+        Test::SourceIp(blocks) | Test::RemoteIp(blocks) | Test::DestinationIp(blocks) => {
             warn_of_host_bits(condition, blocks, problems)
         }
         Test::ServiceAccount(_) | Test::TrustDomain(_) | Test::Port(_) => {}
@@ -178,13 +184,20 @@ impl Test {
             | (Self::TrustDomain(mine), Self::TrustDomain(theirs))
             | (Self::Sni(mine), Self::Sni(theirs))
             | (Self::Host(mine), Self::Host(theirs))
-            | (Self::Method(mine), Self::Method(theirs)) => {
+            | (Self::Method(mine), Self::Method(theirs))
+            | (Self::RequestPrincipal(mine), Self::RequestPrincipal(theirs))
+            | (Self::Audience(mine), Self::Audience(theirs))
+            | (Self::Presenter(mine), Self::Presenter(theirs)) => {
                 all_covered(mine, theirs, Pattern::covers)
             }
             (Self::Header(name, mine), Self::Header(other, theirs)) => {
                 name == other && all_covered(mine, theirs, Pattern::covers)
             }
+            (Self::Claim(path, mine), Self::Claim(other, theirs)) => {
+                path == other && all_covered(mine, theirs, Pattern::covers)
+            }
             (Self::SourceIp(mine), Self::SourceIp(theirs))
+            | (Self::RemoteIp(mine), Self::RemoteIp(theirs))
             | (Self::DestinationIp(mine), Self::DestinationIp(theirs)) => {
                 all_covered(mine, theirs, Cidr::covers)
             }

@@ -3,13 +3,16 @@
 mod action;
 mod condition;
 mod decision;
+mod describe;
 mod document;
 mod explain;
 mod lint;
 mod policy;
+mod remote;
 mod request;
 mod rules;
 mod template;
+mod token;
 mod values;
 mod when;
 mod workload;
@@ -17,9 +20,11 @@ mod workload;
 use std::sync::Arc;
 
 pub use action::Action;
-pub use decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef};
+pub use decision::{Decision, Denied, DeniedWhy, NearMiss, Noted, Permit, PermitWhy, RuleRef};
 pub use explain::{Explanation, Outcome, PolicyTrace, RuleTrace};
+pub use remote::{NoProxy, TrustedProxies};
 pub use request::{Http, Request};
+pub use token::Token;
 pub use workload::WorkloadPolicy;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! A compiled policy: its rules, and whether one of them matches a request.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     action::Action,
@@ -15,6 +15,8 @@ pub(crate) struct Policy {
     pub(crate) file: Arc<str>,
     pub(crate) line: u64,
     pub(crate) action: Action,
+    /// Whether it is only tried: what it would decide is told, and changes nothing.
+    pub(crate) dry_run: bool,
     pub(crate) selector: Selector,
     pub(crate) rules: Vec<Rule>,
 }
@@ -72,22 +74,13 @@ impl Policy {
     }
 }
 
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allow => "ALLOW",
-            Self::Deny => "DENY",
-        })
-    }
-}
-
 impl Rule {
     /// `Ok` if the rule matches.
     ///
-    /// Without HTTP an ALLOW rule that asks for anything of HTTP matches nothing, and a DENY rule
-    /// loses just that condition, as in Istio: either way less is permitted.
+    /// Without HTTP an ALLOW rule that asks for anything of HTTP matches nothing, and a rule of
+    /// DENY or AUDIT loses just that condition, as in Istio: either way less is permitted.
     pub(crate) fn check(&self, request: &Request<'_>, action: Action) -> Result<(), Miss<'_>> {
-        if action == Action::Allow && request.http.is_none() {
+        if action.is_safe_if_it_matches_less() && request.http.is_none() {
             self.refuse_http_conditions()?;
         }
         let mut held = one_of(&self.from, request, action, 0)?;
@@ -125,9 +118,10 @@ impl Clause {
         mut held: usize,
     ) -> Result<usize, Miss<'_>> {
         for condition in &self.0 {
-            match (condition.check(request, action), action) {
+            let narrow = action.is_safe_if_it_matches_less();
+            match (condition.check(request, action), narrow) {
                 (Held::Yes, _) => held = held.saturating_add(1),
-                (Held::NeedsHttp, Action::Deny) => {}
+                (Held::NeedsHttp, false) => {}
                 (Held::No, _) => {
                     return Err(Miss {
                         condition,
@@ -135,7 +129,7 @@ impl Clause {
                         held,
                     });
                 }
-                (Held::NeedsHttp, Action::Allow) => {
+                (Held::NeedsHttp, true) => {
                     return Err(Miss {
                         condition,
                         needs_http: true,

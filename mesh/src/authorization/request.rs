@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use signet_identity::{SpiffeId, TrustDomain};
 
+use super::token::Token;
 use crate::path::HttpPath;
 
 /// A connection, or a request on it, that wants to reach a workload.
@@ -16,6 +17,9 @@ pub struct Request<'a> {
     pub source: Option<&'a SpiffeId>,
     /// The address of the direct peer.
     pub source_ip: IpAddr,
+    /// The address that the request came from, before the proxies in between that are trusted; that
+    /// of the direct peer if none is. `None` if they do not say.
+    pub remote_ip: Option<IpAddr>,
     /// The address the connection was made to.
     pub destination_ip: IpAddr,
     /// The port of the workload, not that of the proxy.
@@ -37,4 +41,6 @@ pub struct Http<'a> {
     pub host: &'a str,
     /// All headers.
     pub headers: &'a HeaderMap,
+    /// The token of the request, if it has a good one.
+    pub token: Option<&'a Token>,
 }

@@ -145,6 +145,8 @@ fn source_attribute(key: &str) -> Option<Attribute> {
         "serviceAccounts" => Some(Attribute::ServiceAccount),
         "trustDomains" => Some(Attribute::TrustDomain),
         "ipBlocks" => Some(Attribute::SourceIp),
+        "remoteIpBlocks" => Some(Attribute::RemoteIp),
+        "requestPrincipals" => Some(Attribute::RequestPrincipal),
         _ => None,
     }
 }
@@ -184,14 +186,13 @@ const SOURCE: Kind = Kind {
             "notTrustDomains",
             "ipBlocks",
             "notIpBlocks",
+            "remoteIpBlocks",
+            "notRemoteIpBlocks",
+            "requestPrincipals",
+            "notRequestPrincipals",
         ],
         bookkeeping: &[],
-        not_yet: &[
-            ("requestPrincipals", NO_TOKENS),
-            ("notRequestPrincipals", NO_TOKENS),
-            ("remoteIpBlocks", NO_REMOTE),
-            ("notRemoteIpBlocks", NO_REMOTE),
-        ],
+        not_yet: &[],
     },
     attribute: source_attribute,
 };
@@ -219,9 +220,6 @@ const OPERATION: Kind = Kind {
     },
     attribute: operation_attribute,
 };
-
-const NO_TOKENS: &str = "tokens of requests are not verified here; use `principals`";
-const NO_REMOTE: &str = "addresses before the direct peer are not known here; use `ipBlocks`";
 
 #[cfg(test)]
 mod tests {

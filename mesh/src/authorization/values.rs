@@ -6,6 +6,7 @@ use signet_identity::id;
 use super::{
     condition::{Condition, PathPattern, ServiceAccount, Test},
     template::Template,
+    token::ClaimPath,
 };
 use crate::{
     cidr::Cidr,
@@ -22,6 +23,7 @@ pub(crate) enum Attribute {
     ServiceAccount,
     TrustDomain,
     SourceIp,
+    RemoteIp,
     DestinationIp,
     Port,
     Sni,
@@ -29,6 +31,10 @@ pub(crate) enum Attribute {
     Method,
     Path,
     Header(HeaderName),
+    RequestPrincipal,
+    Audience,
+    Presenter,
+    Claim(ClaimPath),
 }
 
 /// A field with its values as they were written.
@@ -61,6 +67,7 @@ impl Field<'_> {
             }
             Attribute::TrustDomain => Test::TrustDomain(values.each(trust_domain)),
             Attribute::SourceIp => Test::SourceIp(values.each(cidr)),
+            Attribute::RemoteIp => Test::RemoteIp(values.each(cidr)),
             Attribute::DestinationIp => Test::DestinationIp(values.each(cidr)),
             Attribute::Port => Test::Port(values.each(port)),
             Attribute::Sni => Test::Sni(values.each(pattern)),
@@ -68,6 +75,10 @@ impl Field<'_> {
             Attribute::Method => Test::Method(values.each(pattern)),
             Attribute::Path => Test::Path(values.each(path)),
             Attribute::Header(name) => Test::Header(name, values.each(pattern)),
+            Attribute::RequestPrincipal => Test::RequestPrincipal(values.each(pattern)),
+            Attribute::Audience => Test::Audience(values.each(pattern)),
+            Attribute::Presenter => Test::Presenter(values.each(pattern)),
+            Attribute::Claim(path) => Test::Claim(path, values.each(pattern)),
         };
         Condition {
             field: self.name.into(),

@@ -4,6 +4,7 @@ use http::HeaderName;
 
 use super::{
     policy::Clause,
+    token::ClaimPath,
     values::{Attribute, Field},
 };
 use crate::{
@@ -75,6 +76,17 @@ fn key(table: &Table<'_>, problems: &mut Problems) -> Option<Attribute> {
         };
         return Some(Attribute::Header(header));
     }
+    if let Some(claim) = key.strip_prefix("request.auth.claims") {
+        let path = ClaimPath::parse(claim);
+        if path.is_none() {
+            problems.error(
+                node.line,
+                format!("{name} {key:?} names no claim"),
+                "write request.auth.claims[name], or more names in brackets, at most 8",
+            );
+        }
+        return path.map(Attribute::Claim);
+    }
     let known = KEYS
         .iter()
         .find(|(known, _)| *known == key)
@@ -86,16 +98,17 @@ fn key(table: &Table<'_>, problems: &mut Problems) -> Option<Attribute> {
         } else {
             "is not a known key"
         };
-        let remedy = format!("supported are request.headers[name], {}", names.join(", "));
+        let remedy = format!(
+            "supported are request.headers[name], request.auth.claims[name], {}",
+            names.join(", ")
+        );
         problems.error(node.line, format!("{name} {key:?} {what}"), remedy);
     }
     known
 }
 
 fn is_of_istio(key: &str) -> bool {
-    key == "remote.ip"
-        || key.starts_with("request.auth.")
-        || key.starts_with("experimental.envoy.filters.")
+    key.starts_with("experimental.envoy.filters.")
 }
 
 const CONDITION: Schema = Schema {
@@ -106,6 +119,7 @@ const CONDITION: Schema = Schema {
 
 const KEYS: &[(&str, Attribute)] = &[
     ("source.ip", Attribute::SourceIp),
+    ("remote.ip", Attribute::RemoteIp),
     ("source.namespace", Attribute::Namespace),
     ("source.principal", Attribute::Principal),
     ("source.serviceAccount", Attribute::ServiceAccount),
@@ -113,4 +127,7 @@ const KEYS: &[(&str, Attribute)] = &[
     ("destination.ip", Attribute::DestinationIp),
     ("destination.port", Attribute::Port),
     ("connection.sni", Attribute::Sni),
+    ("request.auth.principal", Attribute::RequestPrincipal),
+    ("request.auth.audiences", Attribute::Audience),
+    ("request.auth.presenter", Attribute::Presenter),
 ];

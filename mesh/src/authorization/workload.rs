@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     action::Action,
-    decision::{Decision, Denied, DeniedWhy, NearMiss, Permit, PermitWhy, RuleRef},
+    decision::{Decision, Denied, DeniedWhy, NearMiss, Noted, Permit, PermitWhy, RuleRef},
     explain::Explanation,
     policy::{Miss, Policy},
     request::Request,
@@ -13,29 +13,52 @@ use super::{
 /// The policies that concern one workload.
 #[derive(Debug, Clone)]
 pub struct WorkloadPolicy {
+    enforced: Enforced,
+    notes: Option<Arc<Notes>>,
+    reads_headers: bool,
+}
+
+/// What decides.
+#[derive(Debug, Clone)]
+struct Enforced {
     deny: Vec<Arc<Policy>>,
     allow: Vec<Arc<Policy>>,
-    reads_headers: bool,
+}
+
+/// What is told of a request, and changes nothing.
+#[derive(Debug)]
+struct Notes {
+    audit: Vec<Arc<Policy>>,
+    /// What would decide if what is only tried were enforced too.
+    tried: Option<Enforced>,
 }
 
 impl WorkloadPolicy {
     /// `policies` come sorted by name, so that the rule that is named does not depend on the order
     /// of files.
     pub(super) fn new(policies: impl Iterator<Item = Arc<Policy>>) -> Self {
-        let (mut deny, mut allow) = (Vec::new(), Vec::new());
-        for policy in policies {
-            match policy.action {
-                Action::Deny => deny.push(policy),
-                Action::Allow => allow.push(policy),
-            }
-        }
-        let reads_headers = deny
-            .iter()
-            .chain(&allow)
-            .any(|policy| policy.reads_headers());
+        let policies: Vec<_> = policies.collect();
+        let reads_headers = policies.iter().any(|policy| policy.reads_headers());
+        let of = |action: Action, tried: bool| {
+            let concerns =
+                |policy: &&Arc<Policy>| policy.action == action && (tried || !policy.dry_run);
+            policies.iter().filter(concerns).cloned().collect()
+        };
+        let enforced = |tried| Enforced {
+            deny: of(Action::Deny, tried),
+            allow: of(Action::Allow, tried),
+        };
+        let notes = Notes {
+            audit: of(Action::Audit, false),
+            tried: policies
+                .iter()
+                .any(|policy| policy.dry_run)
+                .then(|| enforced(true)),
+        };
+        let says_anything = !notes.audit.is_empty() || notes.tried.is_some();
         Self {
-            deny,
-            allow,
+            enforced: enforced(false),
+            notes: says_anything.then(|| Arc::new(notes)),
             reads_headers,
         }
     }
@@ -50,6 +73,40 @@ impl WorkloadPolicy {
     /// everything else passes; with one, only what a rule of an ALLOW policy matches. It cannot
     /// fail, and a permit costs no allocation.
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        self.enforced.decide(request)
+    }
+
+    /// What is to be told of a request; `None` if no policy asks for that.
+    pub fn note(&self, request: &Request<'_>) -> Option<Box<Noted>> {
+        let notes = self.notes.as_deref()?;
+        let would_be = notes.tried.as_ref().map(|tried| tried.decide(request));
+        Some(Box::new(Noted {
+            audited: first_match(&notes.audit, request),
+            would_be: would_be.map(|decision| decision.to_string()),
+        }))
+    }
+
+    /// The same decision, and what became of every rule on the way to it.
+    pub fn explain(&self, request: &Request<'_>) -> Explanation {
+        let noted = self.note(request).unwrap_or_default();
+        Explanation::new(self.decide(request), *noted, self.policies(), request)
+    }
+
+    /// The policies in the order in which they are asked; last what changes nothing.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        let notes = self.notes.iter();
+        let tried = notes.clone().flat_map(|notes| &notes.tried);
+        let tried = tried.flat_map(|all| all.deny.iter().chain(&all.allow));
+        let Enforced { deny, allow } = &self.enforced;
+        let enforced = deny.iter().chain(allow);
+        enforced
+            .chain(tried.filter(|policy| policy.dry_run))
+            .chain(notes.flat_map(|notes| &notes.audit))
+    }
+}
+
+impl Enforced {
+    fn decide(&self, request: &Request<'_>) -> Decision {
         if let Some(rule) = first_match(&self.deny, request) {
             return Decision::Denied(Denied::new(DeniedWhy::Rule(rule)));
         }
@@ -60,16 +117,6 @@ impl WorkloadPolicy {
             Some(rule) => Decision::Permit(Permit::new(PermitWhy::Rule(rule))),
             None => Decision::Denied(Denied::new(self.no_allow_matched(request))),
         }
-    }
-
-    /// The same decision, and what became of every rule on the way to it.
-    pub fn explain(&self, request: &Request<'_>) -> Explanation {
-        Explanation::new(self.decide(request), self.policies(), request)
-    }
-
-    /// The policies in the order in which they are asked.
-    pub(super) fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
-        self.deny.iter().chain(&self.allow)
     }
 
     fn no_allow_matched(&self, request: &Request<'_>) -> DeniedWhy {

@@ -38,6 +38,8 @@ pub(crate) struct Object<'n> {
     pub(crate) line: u64,
     /// The labels that stand in its metadata.
     pub(crate) labels: Option<&'n Node>,
+    /// Whether it is to be tried without effect, and the line that says so.
+    pub(crate) dry_run: Option<u64>,
     /// What its kind reads.
     pub(crate) spec: &'n Node,
 }
@@ -71,6 +73,8 @@ impl<'n> Object<'n> {
         )?;
         let metadata = Table::open(metadata, "metadata", METADATA, problems);
         let name = name(&metadata, problems)?;
+        let annotations = metadata.get("annotations");
+        let dry_run = annotations.and_then(|node| dry_run(node, kind, problems));
         let remedy = match kind {
             Kind::AuthorizationPolicy => "write `spec: {}` for a policy that allows nothing",
             Kind::PeerAuthentication
@@ -85,6 +89,7 @@ impl<'n> Object<'n> {
             name,
             line: node.line,
             labels: metadata.get("labels"),
+            dry_run,
             spec: document.need("spec", remedy, problems)?,
         })
     }
@@ -113,9 +118,6 @@ fn version(document: &Table<'_>, kind: Kind, problems: &mut Problems) {
 }
 
 fn name(metadata: &Table<'_>, problems: &mut Problems) -> Option<ObjectName> {
-    if let Some(annotations) = metadata.get("annotations") {
-        refuse_dry_run(annotations, problems);
-    }
     let namespace = match metadata.get("namespace") {
         Some(node) => kubernetes_name(node, "metadata.namespace", problems)?,
         None => "default",
@@ -125,27 +127,40 @@ fn name(metadata: &Table<'_>, problems: &mut Problems) -> Option<ObjectName> {
     Some(ObjectName::new(namespace, name))
 }
 
-/// To ignore it would enforce what was meant as a trial.
-fn refuse_dry_run(annotations: &Node, problems: &mut Problems) {
+/// The line that asks for a trial. To ignore it would enforce what was meant as one.
+fn dry_run(annotations: &Node, kind: Kind, problems: &mut Problems) -> Option<u64> {
     let Value::Map(entries) = &annotations.value else {
         problems.error(
             annotations.line,
             "metadata.annotations must be a mapping",
             "write `key: \"value\"` pairs",
         );
-        return;
+        return None;
     };
-    for entry in entries
-        .iter()
-        .filter(|entry| entry.key == "istio.io/dry-run")
-    {
-        let off = matches!(&entry.node.value, Value::Text(text) if text == "false");
-        if !off {
-            let remedy = "remove the annotation, or the document until it is meant";
-            problems.error(entry.line, "dry-run is not supported yet", remedy);
+    let entry = entries.iter().find(|entry| entry.key == DRY_RUN)?;
+    let is_on = match &entry.node.value {
+        Value::Text(text) if text == "true" => true,
+        Value::Text(text) if text == "false" => false,
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Text(_)
+        | Value::List(_)
+        | Value::Map(_) => {
+            let what = format!("{DRY_RUN} is neither \"true\" nor \"false\"");
+            problems.error(entry.line, what, "write \"true\", with its quotes");
+            false
         }
+    };
+    if is_on && kind != Kind::AuthorizationPolicy {
+        let what = format!("{} cannot be tried: {DRY_RUN} is for policies", kind.name());
+        let remedy = "remove the annotation, or the document until it is meant";
+        problems.error(entry.line, what, remedy);
     }
+    is_on.then_some(entry.line)
 }
+
+const DRY_RUN: &str = "istio.io/dry-run";
 
 const DOCUMENT: Schema = Schema {
     read: &["apiVersion", "kind", "metadata", "spec"],

@@ -21,12 +21,23 @@ pub(super) struct File {
     pub(super) mesh: Option<Vec<PathBuf>>,
     pub(super) inbound: Vec<InboundPort>,
     pub(super) outbound: Vec<OutboundPort>,
+    /// Whose `X-Forwarded-For` is believed: addresses, blocks, SPIFFE IDs.
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) jwt: Option<Jwt>,
     pub(super) threads: Option<usize>,
     pub(super) max_connections: Option<usize>,
     pub(super) drain_timeout: Option<String>,
     pub(super) log_level: Level,
     pub(super) log_format: Format,
     pub(super) log_file: Option<PathBuf>,
+}
+
+/// Which tokens of requests are good.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Jwt {
+    /// For whom JWT-SVIDs must be: any of these.
+    pub(super) audiences: Vec<String>,
 }
 
 /// A port that other proxies connect to.

@@ -18,12 +18,12 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use signet_daemon::{config::Settings, log::LogConfig};
 use signet_identity::endpoint::{Endpoint, VARIABLE};
-use signet_mesh::Workload;
+use signet_mesh::{TrustedProxies, Workload};
 
 pub use flags::RunFlags;
 pub use ports::{Connect, Inbound, Outbound, Protocol, Target};
 
-use file::File;
+use file::{File, Jwt};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -44,6 +44,10 @@ pub struct Config {
     pub inbound: Vec<Inbound>,
     /// Local ports, each with its destination.
     pub outbound: Vec<Outbound>,
+    /// Whose word on a request's origin is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// The audiences that a request's JWT-SVID may be for, if tokens are looked at.
+    pub jwt_audiences: Option<Vec<String>>,
     /// Threads that carry connections.
     pub threads: usize,
     /// Most connections that a listener carries at once, per thread; on an inbound port, one
@@ -94,6 +98,9 @@ impl Config {
                 .into_iter()
                 .map(ports::outbound)
                 .collect::<Result<_, _>>()?,
+            trusted_proxies: TrustedProxies::parse(&file.trusted_proxies)
+                .context("trustedProxies")?,
+            jwt_audiences: file.jwt.map(jwt_audiences).transpose()?,
             threads: threads(file.threads)?,
             max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),
             drain_timeout: drain_timeout(file.drain_timeout.as_deref())?,
@@ -105,6 +112,16 @@ impl Config {
         );
         Ok(config)
     }
+}
+
+/// A token that is for anybody is for nobody (JWT-SVID §3.2).
+fn jwt_audiences(jwt: Jwt) -> anyhow::Result<Vec<String>> {
+    let good = !jwt.audiences.is_empty() && jwt.audiences.iter().all(|one| !one.is_empty());
+    ensure!(
+        good,
+        "jwt.audiences: list whom tokens must be for, such as the SPIFFE ID of this workload"
+    );
+    Ok(jwt.audiences)
 }
 
 /// The flag, the file, or the standard's variable (SPIFFE Workload Endpoint §4); a guess might

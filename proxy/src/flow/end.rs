@@ -41,6 +41,8 @@ pub(crate) enum Downstream {
 pub(crate) enum Policy {
     /// No rule permits it.
     Denied(Arc<str>),
+    /// It came with a token that is not good.
+    BadToken(Arc<str>),
     /// A change of the policies ended what was permitted before.
     Withdrawn(Arc<str>),
     /// A change of trust ended it: the client's authority is withdrawn.
@@ -133,7 +135,10 @@ impl End {
                 | Downstream::Broken(why),
             )
             | Self::Policy(
-                Policy::Denied(why) | Policy::Withdrawn(why) | Policy::Distrusted(why),
+                Policy::Denied(why)
+                | Policy::BadToken(why)
+                | Policy::Withdrawn(why)
+                | Policy::Distrusted(why),
             )
             | Self::Upstream(
                 Upstream::Unreachable(why) | Upstream::Broken(why) | Upstream::Timeout(why),
@@ -164,7 +169,7 @@ impl fmt::Display for End {
             Self::Downstream(Downstream::NotAuthenticated(_)) => "refused, not authenticated",
             Self::Downstream(Downstream::Malformed(_) | Downstream::NotSupported(_)) => "refused",
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "broken by the client",
-            Self::Policy(Policy::Denied(_)) => "denied",
+            Self::Policy(Policy::Denied(_) | Policy::BadToken(_)) => "denied",
             Self::Routing(_) => "not routed",
             Self::Downstream(Downstream::Silent)
             | Self::Policy(Policy::Withdrawn(_) | Policy::Distrusted(_))

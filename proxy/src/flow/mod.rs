@@ -12,7 +12,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, StatusCode, Uri};
-use signet_mesh::PermitWhy;
+use signet_mesh::{Noted, PermitWhy, RuleRef};
 use tokio::time::Instant;
 use tracing::{debug, field, info, warn};
 
@@ -30,6 +30,8 @@ pub(crate) struct Flow {
     traffic: Arc<Traffic>,
     /// What permitted it.
     permitted_by: Option<PermitWhy>,
+    /// What policies say of it that change nothing.
+    noted: Option<Box<Noted>>,
     /// The route that it took.
     route: Option<Arc<str>>,
     /// The endpoint that was tried last.
@@ -137,6 +139,7 @@ impl Flow {
             status: None,
             traffic: Arc::default(),
             permitted_by: None,
+            noted: None,
             route: None,
             upstream: None,
             attempts: 0,
@@ -162,6 +165,11 @@ impl Flow {
     /// Notes what permitted it.
     pub(crate) fn permitted(&mut self, by: &PermitWhy) {
         self.permitted_by = Some(by.clone());
+    }
+
+    /// Notes what policies say of it that change nothing.
+    pub(crate) fn noted(&mut self, noted: Option<Box<Noted>>) {
+        self.noted = noted;
     }
 
     /// Notes the route that it takes, and where that leads.
@@ -211,6 +219,8 @@ impl Flow {
                     attempts = self.attempts(),
                     status = self.status.map(|status| status.as_u16()),
                     permitted_by = self.permitted_by.as_ref().map(field::display),
+                    audited_by = self.audited_by(),
+                    dry_run = self.would_be(),
                     reason = self.reason(end),
                     response_flags = self.flags(end),
                     bytes_received = self.traffic.received(),
@@ -240,6 +250,15 @@ impl Flow {
             }
             What::Connection => line!(info, format_args!("connection {end}")),
         }
+    }
+
+    fn audited_by(&self) -> Option<field::DisplayValue<&RuleRef>> {
+        let noted = self.noted.as_deref()?;
+        noted.audited.as_ref().map(field::display)
+    }
+
+    fn would_be(&self) -> Option<&str> {
+        self.noted.as_deref()?.would_be.as_deref()
     }
 
     /// Of what a route decides, where it was tried last.

@@ -3,11 +3,12 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use http::HeaderMap;
-use signet_mesh::Permit;
+use signet_mesh::{Permit, Token};
 
 use super::request::Asks;
 
@@ -21,6 +22,10 @@ pub(crate) struct Facts {
     pub(crate) asks: Arc<Asks>,
     /// None if no policy reads them.
     pub(crate) headers: HeaderMap,
+    /// Where it came from before trusted proxies.
+    pub(crate) remote_ip: Option<IpAddr>,
+    /// What its token says, if it has a good one.
+    pub(crate) token: Option<Arc<Token>>,
 }
 
 /// What lets a request pass.
@@ -103,6 +108,7 @@ mod tests {
             trust_domain: None,
             source: None,
             source_ip: [127, 0, 0, 1].into(),
+            remote_ip: None,
             destination_ip: [127, 0, 0, 1].into(),
             destination_port: 80,
             sni: None,
@@ -122,6 +128,8 @@ mod tests {
                 host: HeaderValue::from_static("shop"),
             }),
             headers: HeaderMap::new(),
+            remote_ip: None,
+            token: None,
         }
     }
 

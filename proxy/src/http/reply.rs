@@ -6,7 +6,7 @@ use http_body_util::Full;
 
 use super::{kind::Kind, outgoing::Outgoing};
 use crate::{
-    flow::{Downstream, End, Flow, Routing, Upstream},
+    flow::{Downstream, End, Flow, Policy, Routing, Upstream},
     headers::X_REQUEST_ID,
 };
 
@@ -28,6 +28,12 @@ fn reply(end: &End, kind: Kind, id: Option<&HeaderValue>) -> Response<Full<Bytes
         let overloaded = HeaderValue::from_static("true");
         response.headers_mut().insert(OVERLOADED, overloaded);
     }
+    if matches!(end, End::Policy(Policy::BadToken(_))) {
+        // RFC 6750 §3.
+        let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
     if let Some(id) = id {
         response.headers_mut().insert(X_REQUEST_ID, id.clone());
     }
@@ -39,6 +45,7 @@ fn status(end: &End) -> (StatusCode, &'static str) {
     match end {
         End::Downstream(Downstream::NotSupported(_)) => (StatusCode::NOT_IMPLEMENTED, "12"),
         End::Downstream(_) => (StatusCode::BAD_REQUEST, "3"),
+        End::Policy(Policy::BadToken(_)) => (StatusCode::UNAUTHORIZED, "16"),
         End::Policy(_) => (StatusCode::FORBIDDEN, "7"),
         // Istio's BlackHoleCluster.
         End::Routing(Routing::NoService(_)) => (StatusCode::BAD_GATEWAY, "14"),
@@ -84,7 +91,6 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::flow::Policy;
 
     const ID: HeaderValue = HeaderValue::from_static("r-1");
 

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use signet_mesh::{Decision, Http, Permit, WorkloadPolicy};
+use signet_mesh::{Decision, Http, Permit, Request as Question, WorkloadPolicy};
 use tokio::time::{Instant, sleep};
 
 use super::{Authenticated, Port};
@@ -89,12 +89,12 @@ impl Connection {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Outgoing> {
-        let (flow, read) = HttpRequest::read(request, self.who.clone());
+        let (mut flow, read) = HttpRequest::read(request, self.who.clone());
         let mut request = match read {
             Ok(request) => request,
             Err(unreadable) => return refuse(unreadable.end, unreadable.kind, flow),
         };
-        match self.permit(&request) {
+        match self.permit(&request, &mut flow) {
             Ok(ticket) => {
                 if let Some(client_cert) = self.client_cert() {
                     request.introduce(client_cert);
@@ -107,15 +107,19 @@ impl Connection {
     }
 
     /// Judges a request; permitted, it is among those in flight.
-    fn permit(&self, request: &HttpRequest) -> Result<Ticket, Policy> {
+    fn permit(&self, request: &HttpRequest, flow: &mut Flow) -> Result<Ticket, Policy> {
         let model = self.port.listener.sources.model();
+        let (admission, headers) = (&self.port.admission, request.headers());
         let facts = Facts {
             asks: Arc::clone(request.asks()),
             headers: match model.policy.reads_headers() {
-                true => request.headers().clone(),
+                true => headers.clone(),
                 false => HeaderMap::new(),
             },
+            remote_ip: admission.remote_ip(&self.peer, headers),
+            token: admission.token(headers)?,
         };
+        flow.noted(self.ask(&facts, |question| model.policy.note(question)));
         let permit = self.judge(&model.policy, &facts)?;
         // No await stands between this and the judgement, and the watch on the policy runs
         // on this thread: a change is noticed before or after both.
@@ -123,17 +127,24 @@ impl Connection {
     }
 
     fn judge(&self, policy: &WorkloadPolicy, facts: &Facts) -> Result<Permit, Policy> {
+        match self.ask(facts, |question| policy.decide(question)) {
+            Decision::Permit(permit) => Ok(permit),
+            Decision::Denied(denied) => Err(Policy::Denied(denied.public_reason().into())),
+        }
+    }
+
+    /// Asks about a request.
+    fn ask<T>(&self, facts: &Facts, answer: impl FnOnce(&Question<'_>) -> T) -> T {
         let mut question = self.port.question(&self.peer);
+        question.remote_ip = facts.remote_ip;
         question.http = Some(Http {
             method: facts.asks.method.as_str(),
             path: &facts.asks.path,
             host: facts.asks.host.to_str().unwrap_or_default(),
             headers: &facts.headers,
+            token: facts.token.as_deref(),
         });
-        match policy.decide(&question) {
-            Decision::Permit(permit) => Ok(permit),
-            Decision::Denied(denied) => Err(Policy::Denied(denied.public_reason().into())),
-        }
+        answer(&question)
     }
 
     fn objection(&self, policy: &WorkloadPolicy) -> Option<String> {

@@ -18,6 +18,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     accept::accept,
+    admission::Admission,
     cluster::{Cluster, Endpoint},
     config::{Inbound, Protocol},
     flow::{Downstream, End, Flow, Other},
@@ -37,6 +38,8 @@ pub(crate) struct Port {
     protocol: Protocol,
     /// The port number that policies see.
     policy_port: u16,
+    /// What is known of a request before policy is asked.
+    admission: Arc<Admission>,
     tls: Tls,
     /// How many there may be at a time.
     handshakes: ConnectionLimit,
@@ -72,6 +75,7 @@ impl port::Port for Port {
             listener: Arc::new(listener),
             protocol: config.protocol,
             policy_port: config.policy_port,
+            admission: Arc::clone(&thread.admission),
             tls: Tls(tls.into()),
             handshakes: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
             cluster: watch::Sender::new(Arc::new(cluster(open, thread))),

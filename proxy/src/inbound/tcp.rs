@@ -23,7 +23,7 @@ struct Authorized {
 
 impl Port {
     pub(super) async fn carry_tcp(&self, authenticated: Authenticated, mut flow: Flow) {
-        let end = match self.authorize(authenticated) {
+        let end = match self.authorize(authenticated, &mut flow) {
             Ok(authorized) => self.forward_tcp(authorized, &mut flow).await,
             Err(denied) => End::Policy(denied),
         };
@@ -31,13 +31,19 @@ impl Port {
     }
 
     /// What policy denies is closed here, and told with its reason.
-    fn authorize(&self, authenticated: Authenticated) -> Result<Authorized, Policy> {
+    fn authorize(
+        &self,
+        authenticated: Authenticated,
+        flow: &mut Flow,
+    ) -> Result<Authorized, Policy> {
         let Authenticated {
             stream,
             peer,
             sources,
         } = authenticated;
-        match sources.model().policy.decide(&self.question(&peer)) {
+        let model = sources.model();
+        flow.noted(model.policy.note(&self.question(&peer)));
+        match model.policy.decide(&self.question(&peer)) {
             Decision::Permit(permit) => Ok(Authorized {
                 stream,
                 peer,
@@ -80,6 +86,7 @@ impl Port {
             trust_domain: peer.met_by.as_ref(),
             source: Some(&peer.leaf.id),
             source_ip: peer.address.ip(),
+            remote_ip: Some(peer.address.ip()),
             destination_ip: peer.local.ip(),
             destination_port: self.policy_port,
             sni: peer.sni.as_deref(),

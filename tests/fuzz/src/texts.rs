@@ -62,6 +62,7 @@ pub(crate) fn policy(data: &[u8]) {
                 trust_domain: Some(web.trust_domain()),
                 source,
                 source_ip: [10, 0, 0, 1].into(),
+                remote_ip: Some([10, 0, 0, 1].into()),
                 destination_ip: [10, 0, 0, 2].into(),
                 destination_port: 8080,
                 sni: Some("orders.example.org"),

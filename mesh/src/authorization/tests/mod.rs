@@ -4,8 +4,11 @@
 mod decisions;
 mod explanations;
 mod matching;
+mod notes;
 mod properties;
 mod refusals;
+mod remote;
+mod tokens;
 mod warnings;
 
 use std::net::IpAddr;
@@ -21,6 +24,8 @@ use crate::{model::Model, path::HttpPath, problem::DocumentError, read::Source};
 struct Call {
     source: Option<SpiffeId>,
     source_ip: IpAddr,
+    remote_ip: Option<IpAddr>,
+    token: Option<Token>,
     port: u16,
     sni: Option<String>,
     http: Option<(String, String, String, HeaderMap)>,
@@ -31,6 +36,8 @@ fn from(id: &str) -> Call {
     Call {
         source,
         source_ip: IpAddr::from([10, 0, 0, 1]),
+        remote_ip: Some(IpAddr::from([10, 0, 0, 1])),
+        token: None,
         port: 8080,
         sni: None,
         http: None,
@@ -49,6 +56,17 @@ impl Call {
 
     fn ip(mut self, ip: &str) -> Self {
         self.source_ip = ip.parse().expect("an address");
+        self
+    }
+
+    fn remote(mut self, ip: Option<&str>) -> Self {
+        self.remote_ip = ip.map(|ip| ip.parse().expect("an address"));
+        self
+    }
+
+    fn token(mut self, issuer: &str, claims: &str) -> Self {
+        let claims = serde_json::from_str(claims).expect("claims");
+        self.token = Some(Token::of_issuer(issuer, claims));
         self
     }
 
@@ -96,12 +114,14 @@ impl Call {
                     path,
                     host,
                     headers,
+                    token: self.token.as_ref(),
                 });
         let own = TrustDomain::new("example.org").expect("a name");
         answer(&Request {
             trust_domain: Some(&own),
             source: self.source.as_ref(),
             source_ip: self.source_ip,
+            remote_ip: self.remote_ip,
             destination_ip: IpAddr::from([10, 0, 0, 2]),
             destination_port: self.port,
             sni: self.sni.as_deref(),
