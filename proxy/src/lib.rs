@@ -47,7 +47,9 @@ use signet_daemon::{reload::Current, tasks::Tasks};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-pub use self::config::{Config, Connect, Inbound, Outbound, Protocol, RunFlags, Target};
+pub use self::config::{
+    Config, Connect, Inbound, LocalRateLimit, Outbound, Protocol, RunFlags, Target,
+};
 use self::{
     admission::Admission, cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources,
     worker::Worker,

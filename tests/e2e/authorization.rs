@@ -100,3 +100,18 @@ fn a_request_is_judged_by_the_jwt_svid_that_it_brings() {
     let basic = "authorization: Basic YTpi\r\n";
     assert_eq!(mesh.ask("GET", "/open", basic).0, 200);
 }
+
+#[test]
+fn one_identity_asks_no_more_than_it_may_and_not_by_another_connection_either() {
+    let bed = Bed::new();
+    let text = policy("name: all", "{ rules: [{}] }");
+    let settings = "localRateLimit: { maxTokens: 3, tokensPerFill: 3, fillInterval: 1h }\n";
+    let mesh = Mesh::start_with(&bed, "HTTP", &text, settings);
+    for _ in 0..3 {
+        assert_eq!(mesh.ask("GET", "/", "").0, 200);
+    }
+    let (status, answer) = mesh.ask("GET", "/", "");
+    assert_eq!(status, 429, "{answer}");
+    assert!(answer.contains("x-envoy-ratelimited: true"), "{answer}");
+    mesh.shop.process.says("response_flags=\"RL\"");
+}

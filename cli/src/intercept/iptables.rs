@@ -223,7 +223,7 @@ fn test(test: &Test) -> Vec<Part> {
         Test::SentBy(Exempt::Uid(uid)) => matched(&format!("-m owner --uid-owner {uid}")),
         Test::SentBy(Exempt::Gid(gid)) => matched(&format!("-m owner --gid-owner {gid}")),
         Test::SentBy(Exempt::Cgroup(path)) => {
-            matched(&format!("-m cgroup --path {}", path.as_str()))
+            matched(&format!("-m cgroup --path {}", quoted(path.as_str())))
         }
         Test::From(from) => block(Place::Source, "-s", *from),
         Test::To(to) => block(Place::Destination, "-d", *to),
@@ -255,6 +255,15 @@ fn then(then: Then, family: Family) -> String {
         Then::SetMark => format!("-j MARK --set-xmark {MARK:#x}/0xffffffff"),
         Then::MarkConnection => format!("-j CONNMARK --set-xmark {MARK:#x}/0xffffffff"),
         Then::Zone(zone) => format!("-j CT --zone {zone}"),
+    }
+}
+
+/// As iptables-save writes what is not only letters, digits, `_` and `-`.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    match text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("\"{text}\""),
     }
 }
 

@@ -1,16 +1,21 @@
-//! What is known of a request before policy is asked: where it came from, and what its token says.
+//! What is known of a request before policy is asked: where it came from, what its token says, and
+//! whether its caller may ask so much.
 
 mod bundles;
+mod rate;
 mod tokens;
 
 use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderMap;
 use signet_mesh::{Token, TrustedProxies};
+use tokio::time::Instant;
 
 pub(crate) use bundles::Follower;
+pub(crate) use rate::Bucket;
 
 use crate::{clock, config::Config, flow::Policy, peer::Peer};
+use rate::Rates;
 use tokens::Tokens;
 
 /// Looks at requests that come in.
@@ -19,6 +24,8 @@ pub(crate) struct Admission {
     trusted: TrustedProxies,
     /// None if tokens are not looked at.
     tokens: Option<Tokens>,
+    /// None if identities are not limited.
+    rates: Option<Rates>,
 }
 
 /// What the configuration asks for, and who follows the keys of tokens if there is somebody to.
@@ -26,20 +33,30 @@ pub(crate) struct Admission {
 /// # Errors
 /// The Workload API has no usable address.
 pub(crate) fn start(config: &Config) -> anyhow::Result<(Arc<Admission>, Option<Follower>)> {
-    let trusted = config.trusted_proxies.clone();
-    let Some(audiences) = &config.jwt_audiences else {
-        let tokens = None;
-        return Ok((Arc::new(Admission { trusted, tokens }), None));
+    let (follower, tokens) = match &config.jwt_audiences {
+        None => (None, None),
+        Some(audiences) => {
+            let (follower, bundles) = Follower::new(&config.workload_api)?;
+            let audiences = audiences.clone();
+            (Some(follower), Some(Tokens { audiences, bundles }))
+        }
     };
-    let (follower, bundles) = Follower::new(&config.workload_api)?;
-    let tokens = Some(Tokens {
-        audiences: audiences.clone(),
-        bundles,
-    });
-    Ok((Arc::new(Admission { trusted, tokens }), Some(follower)))
+    let now = Instant::now();
+    let admission = Admission {
+        trusted: config.trusted_proxies.clone(),
+        tokens,
+        rates: config.local_rate_limit.map(|limit| Rates::new(limit, now)),
+    };
+    Ok((Arc::new(admission), follower))
 }
 
 impl Admission {
+    /// What bounds the requests of an identity, if anything does.
+    pub(crate) fn bucket(&self, peer: &Peer) -> Option<Arc<Bucket>> {
+        let rates = self.rates.as_ref()?;
+        Some(rates.of(&peer.leaf.id, Instant::now()))
+    }
+
     /// Where a request came from, before the proxies that are trusted.
     pub(crate) fn remote_ip(&self, peer: &Peer, headers: &HeaderMap) -> Option<IpAddr> {
         let (id, address) = (&peer.leaf.id, peer.address.ip());
@@ -58,5 +75,16 @@ impl Admission {
             return Ok(None);
         };
         Ok(Some(Arc::new(tokens.verified(token, clock::now())?)))
+    }
+}
+
+/// Takes what one request or connection costs.
+///
+/// # Errors
+/// Its identity has used what it may.
+pub(crate) fn take(bucket: Option<&Bucket>) -> Result<(), Policy> {
+    match bucket {
+        Some(bucket) if !bucket.take(Instant::now()) => Err(Policy::RateLimited),
+        Some(_) | None => Ok(()),
     }
 }

@@ -24,6 +24,7 @@ pub(super) struct File {
     /// Whose `X-Forwarded-For` is believed: addresses, blocks, SPIFFE IDs.
     pub(super) trusted_proxies: Vec<String>,
     pub(super) jwt: Option<Jwt>,
+    pub(super) local_rate_limit: Option<RateLimit>,
     pub(super) threads: Option<usize>,
     pub(super) max_connections: Option<usize>,
     pub(super) drain_timeout: Option<String>,
@@ -38,6 +39,15 @@ pub(super) struct File {
 pub(super) struct Jwt {
     /// For whom JWT-SVIDs must be: any of these.
     pub(super) audiences: Vec<String>,
+}
+
+/// How much each identity may ask, in Envoy's words.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct RateLimit {
+    pub(super) max_tokens: u32,
+    pub(super) tokens_per_fill: u32,
+    pub(super) fill_interval: String,
 }
 
 /// A port that other proxies connect to.

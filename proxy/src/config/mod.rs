@@ -6,6 +6,7 @@
 
 mod file;
 mod flags;
+mod limits;
 mod ports;
 mod settings;
 
@@ -21,6 +22,7 @@ use signet_identity::endpoint::{Endpoint, VARIABLE};
 use signet_mesh::{TrustedProxies, Workload};
 
 pub use flags::RunFlags;
+pub use limits::LocalRateLimit;
 pub use ports::{Connect, Inbound, Outbound, Protocol, Target};
 
 use file::{File, Jwt};
@@ -48,6 +50,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// The audiences that a request's JWT-SVID may be for, if tokens are looked at.
     pub jwt_audiences: Option<Vec<String>>,
+    /// How much each identity may ask on inbound ports, if that is limited.
+    pub local_rate_limit: Option<LocalRateLimit>,
     /// Threads that carry connections.
     pub threads: usize,
     /// Most connections that a listener carries at once, per thread; on an inbound port, one
@@ -101,6 +105,7 @@ impl Config {
             trusted_proxies: TrustedProxies::parse(&file.trusted_proxies)
                 .context("trustedProxies")?,
             jwt_audiences: file.jwt.map(jwt_audiences).transpose()?,
+            local_rate_limit: file.local_rate_limit.map(limits::rate).transpose()?,
             threads: threads(file.threads)?,
             max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),
             drain_timeout: drain_timeout(file.drain_timeout.as_deref())?,

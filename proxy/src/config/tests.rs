@@ -154,6 +154,26 @@ fn bad_values_name_their_location_and_remedy() {
         ("drainTimeout: 2s", "threads: 0", "threads"),
         (
             "drainTimeout: 2s",
+            "trustedProxies: [gateway]",
+            "trustedProxies: \"gateway\" is neither",
+        ),
+        (
+            "drainTimeout: 2s",
+            "jwt: { audiences: [] }",
+            "jwt.audiences: list whom",
+        ),
+        (
+            "drainTimeout: 2s",
+            "localRateLimit: { maxTokens: 0, tokensPerFill: 1, fillInterval: 1s }",
+            "must be at least 1",
+        ),
+        (
+            "drainTimeout: 2s",
+            "localRateLimit: { maxTokens: 1, tokensPerFill: 1, fillInterval: 1ms }",
+            "at least 50ms",
+        ),
+        (
+            "drainTimeout: 2s",
             "logLevel: loud",
             "`loud` is no log level",
         ),

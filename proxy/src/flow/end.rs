@@ -41,6 +41,8 @@ pub(crate) enum Downstream {
 pub(crate) enum Policy {
     /// No rule permits it.
     Denied(Arc<str>),
+    /// Its identity has asked as much as it may for now.
+    RateLimited,
     /// It came with a token that is not good.
     BadToken(Arc<str>),
     /// A change of the policies ended what was permitted before.
@@ -90,6 +92,7 @@ impl End {
     /// Envoy's flag; it has none for what went well, nor for what its own RBAC denies.
     pub(super) fn flag(&self) -> &'static str {
         match self {
+            Self::Policy(Policy::RateLimited) => "RL",
             Self::Complete | Self::Policy(_) => "-",
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "DC",
             Self::Downstream(
@@ -126,6 +129,7 @@ impl End {
     pub(crate) fn why(&self) -> &str {
         match self {
             Self::Complete => "complete",
+            Self::Policy(Policy::RateLimited) => "its identity has asked as much as it may for now",
             Self::Downstream(Downstream::Gone) => "it has let go",
             Self::Downstream(Downstream::NotSupported(why)) => why,
             Self::Downstream(Downstream::Silent) => "idle for too long",
@@ -169,7 +173,7 @@ impl fmt::Display for End {
             Self::Downstream(Downstream::NotAuthenticated(_)) => "refused, not authenticated",
             Self::Downstream(Downstream::Malformed(_) | Downstream::NotSupported(_)) => "refused",
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "broken by the client",
-            Self::Policy(Policy::Denied(_) | Policy::BadToken(_)) => "denied",
+            Self::Policy(Policy::Denied(_) | Policy::BadToken(_) | Policy::RateLimited) => "denied",
             Self::Routing(_) => "not routed",
             Self::Downstream(Downstream::Silent)
             | Self::Policy(Policy::Withdrawn(_) | Policy::Distrusted(_))

@@ -28,6 +28,10 @@ fn reply(end: &End, kind: Kind, id: Option<&HeaderValue>) -> Response<Full<Bytes
         let overloaded = HeaderValue::from_static("true");
         response.headers_mut().insert(OVERLOADED, overloaded);
     }
+    if matches!(end, End::Policy(Policy::RateLimited)) {
+        let limited = HeaderValue::from_static("true");
+        response.headers_mut().insert(RATE_LIMITED, limited);
+    }
     if matches!(end, End::Policy(Policy::BadToken(_))) {
         // RFC 6750 §3.
         let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
@@ -45,6 +49,7 @@ fn status(end: &End) -> (StatusCode, &'static str) {
     match end {
         End::Downstream(Downstream::NotSupported(_)) => (StatusCode::NOT_IMPLEMENTED, "12"),
         End::Downstream(_) => (StatusCode::BAD_REQUEST, "3"),
+        End::Policy(Policy::RateLimited) => (StatusCode::TOO_MANY_REQUESTS, "8"),
         End::Policy(Policy::BadToken(_)) => (StatusCode::UNAUTHORIZED, "16"),
         End::Policy(_) => (StatusCode::FORBIDDEN, "7"),
         // Istio's BlackHoleCluster.
@@ -83,6 +88,8 @@ fn grpc(end: &End) -> Response<Full<Bytes>> {
     response
 }
 
+/// Envoy's: the request was not sent, as its caller has sent too many.
+const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
 /// Envoy's: the request was not sent, as there are too many.
 const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Authenticated, Port};
 use crate::{
+    admission::{self, Bucket},
     clock,
     flow::{End, Flow, Policy, Shutdown, Who},
     forward::forward,
@@ -33,6 +34,8 @@ struct Connection {
     who: Who,
     started: Instant,
     certificate_hash: String,
+    /// What bounds its requests.
+    bucket: Option<Arc<Bucket>>,
     in_flight: InFlight,
 }
 
@@ -45,6 +48,7 @@ impl Port {
         } = authenticated;
         let connection = Arc::new(Connection {
             certificate_hash: peer.certificate_hash(),
+            bucket: self.admission.bucket(&peer),
             in_flight: InFlight::default(),
             started: Instant::now(),
             port: self,
@@ -108,6 +112,7 @@ impl Connection {
 
     /// Judges a request; permitted, it is among those in flight.
     fn permit(&self, request: &HttpRequest, flow: &mut Flow) -> Result<Ticket, Policy> {
+        admission::take(self.bucket.as_deref())?;
         let model = self.port.listener.sources.model();
         let (admission, headers) = (&self.port.admission, request.headers());
         let facts = Facts {

@@ -5,6 +5,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::{Authenticated, Port};
 use crate::{
+    admission,
     flow::{End, Flow, Policy, Shutdown, Traffic},
     forward::carry,
     peer::Peer,
@@ -41,6 +42,7 @@ impl Port {
             peer,
             sources,
         } = authenticated;
+        admission::take(self.admission.bucket(&peer).as_deref())?;
         let model = sources.model();
         flow.noted(model.policy.note(&self.question(&peer)));
         match model.policy.decide(&self.question(&peer)) {

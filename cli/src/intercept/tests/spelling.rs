@@ -53,6 +53,8 @@ fn each_family_gets_its_own_blocks() {
     let v6 = iptables::apply(&plan, Family::V6, &nothing);
     assert!(v4.contains("-A SIGNET_OUTBOUND -d 10.1.0.0/16 -j RETURN\n") && !v4.contains("fd00"));
     assert!(v6.contains("-A SIGNET_OUTBOUND -d fd00::1/128 -j RETURN\n") && !v6.contains("10.1"));
+    let cgroup = "-m cgroup --path \"system.slice/signet-proxy.service\" -g SIGNET_EXEMPT\n";
+    assert!(v4.contains(cgroup), "{v4}");
     assert!(v4.contains("--on-ip 0.0.0.0 ") && v6.contains("--on-ip :: "));
 }
 
