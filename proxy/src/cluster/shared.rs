@@ -4,16 +4,20 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use signet_mesh::{
-    Address as Place, ClusterName, Endpoint as ServiceEndpoint, ServicePort, TrafficPolicy,
-    WorkloadModel,
+    Address as Place, ClusterName, Endpoint as ServiceEndpoint, HttpPool, ServicePort,
+    TrafficPolicy, WorkloadModel,
 };
 use tokio::time::Instant;
 
-use super::{health::Health, load::Load, outliers::Outliers};
-use crate::{pool::Address, source::SharedModel};
+use super::{hashing::Hashing, health::Health, load::Load, outliers::Outliers};
+use crate::{
+    pool::{Address, Bounds, Bulkhead, Limits},
+    source::SharedModel,
+};
 
 /// The states of all clusters that have had calls, for all threads. They are as the model in force
 /// says; the state of a cluster is kept as long as the model has it.
@@ -40,8 +44,13 @@ struct Known {
 #[derive(Debug)]
 pub(crate) struct Shared {
     name: Arc<str>,
+    /// When its time begins.
+    start: Instant,
     outliers: Arc<Outliers>,
     load: Load,
+    hashing: Hashing,
+    /// None while no policy asks for one.
+    bulkhead: Mutex<Option<Arc<Bulkhead>>>,
 }
 
 impl SharedClusters {
@@ -108,13 +117,21 @@ impl Shared {
         Self {
             outliers: Arc::new(Outliers::new(Arc::clone(&name), start)),
             name,
+            start,
             load: Load::default(),
+            hashing: Hashing::default(),
+            bulkhead: Mutex::default(),
         }
     }
 
     /// The name of the cluster in logs.
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// How long after the beginning of its time this is.
+    pub(super) fn time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
     }
 
     /// Which of its endpoints are ejected.
@@ -127,6 +144,25 @@ impl Shared {
         &self.load
     }
 
+    /// Where the endpoints of keys are found.
+    pub(super) fn hashing(&self) -> &Hashing {
+        &self.hashing
+    }
+
+    /// What bounds its connections, by this policy.
+    pub(super) fn bounds(&self, policy: &TrafficPolicy) -> Bounds {
+        let Some(limits) = limits(policy) else {
+            return Bounds::default();
+        };
+        let mut bulkhead = self.bulkhead();
+        let new = || Bulkhead::new(Arc::clone(&self.name), limits);
+        Bounds(Some(Arc::clone(bulkhead.get_or_insert_with(new))))
+    }
+
+    fn bulkhead(&self) -> MutexGuard<'_, Option<Arc<Bulkhead>>> {
+        self.bulkhead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// It is as the model says from now on, unless that does not have it.
     fn follow(&self, name: &ClusterName, model: &WorkloadModel, now: Instant) -> bool {
         let Some((policy, endpoints)) = described(name, model) else {
@@ -134,6 +170,12 @@ impl Shared {
         };
         let detection = policy.outlier_detection.as_ref();
         self.outliers.follow(detection, endpoints, now);
+        let mut bulkhead = self.bulkhead();
+        match (&*bulkhead, limits(policy)) {
+            (Some(bulkhead), Some(limits)) => bulkhead.follow(limits),
+            (Some(_) | None, None) => *bulkhead = None,
+            (None, Some(_)) => {}
+        }
         true
     }
 }
@@ -149,6 +191,17 @@ fn described<'m>(
     let endpoints = endpoints.filter(|it| part.has(&it.labels));
     let addresses = endpoints.map(|it| address(it, called.port)).collect();
     Some((part.policy, addresses))
+}
+
+/// How many connections there may be, and how many requests without one; none is any number.
+fn limits(policy: &TrafficPolicy) -> Option<Limits> {
+    let pool = &policy.connection_pool;
+    let (connections, pending) = (pool.tcp.max_connections, pool.http.max_pending_requests);
+    let bounded = connections < u32::MAX || pending.is_some();
+    bounded.then(|| Limits {
+        connections,
+        pending: pending.unwrap_or(HttpPool::PENDING),
+    })
 }
 
 /// Where an endpoint of a service is called.

@@ -6,6 +6,7 @@ mod breaker;
 mod copies;
 mod cors;
 mod endpoints;
+mod hashing;
 mod routing;
 
 use std::{

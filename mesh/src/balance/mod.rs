@@ -1,0 +1,16 @@
+//! Which of the endpoints of a destination gets a call.
+
+mod candidates;
+mod key;
+mod maglev;
+mod pick;
+mod ring;
+mod table;
+
+pub use candidates::Candidates;
+pub use key::{CallKey, HashCall};
+pub use pick::{Keyed, Lot, pick};
+pub use table::{HashTable, TableEndpoint};
+
+#[cfg(test)]
+mod tests;
