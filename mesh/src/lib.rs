@@ -58,7 +58,9 @@ pub use authorization::{
     Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, Outcome, Permit, PermitWhy,
     Policies, PolicyTrace, Request, RuleRef, RuleTrace, WorkloadPolicy,
 };
-pub use balance::{CallKey, Candidates, HashCall, HashTable, Keyed, Lot, TableEndpoint, pick};
+pub use balance::{
+    CallKey, Candidates, Groups, HashCall, HashTable, Home, Keyed, Lot, Site, TableEndpoint, pick,
+};
 pub use destination::{
     Balancing, ClientCertificate, ClientTls, ConnectionPool, ConsistentHash, CookieAttribute,
     DestinationPart, DestinationRule, DestinationRules, Distribution, HashAlgorithm, HashCookie,

@@ -43,6 +43,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use signet_daemon::{reload::Current, tasks::Tasks};
+use signet_mesh::Home;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -88,7 +89,11 @@ fn start(
     sources: &Sources,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let clusters = SharedClusters::new(sources.model.clone());
+    let home = Home {
+        locality: config.locality.clone(),
+        labels: config.workload.labels.clone(),
+    };
+    let clusters = SharedClusters::new(sources.model.clone(), home);
     for number in 0..config.threads {
         let worker = Worker {
             number,

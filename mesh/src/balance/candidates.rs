@@ -6,7 +6,7 @@ pub trait Candidates {
     fn count(&self) -> usize;
 
     /// The share of one; 0 if it does not come into question now.
-    fn weight(&self, place: usize) -> u32;
+    fn weight(&self, place: usize) -> u64;
 
     /// How many calls it has in progress.
     fn active(&self, place: usize) -> usize;

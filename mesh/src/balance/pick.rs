@@ -28,10 +28,7 @@ pub struct Keyed<'t> {
 pub fn pick(balancing: &Balancing, candidates: &impl Candidates, lot: Lot<'_>) -> Option<usize> {
     match balancing {
         Balancing::LeastRequest => less_busy_of_two(candidates, lot.random),
-        Balancing::RoundRobin => {
-            let total = Drawing::new(candidates, None).total;
-            at(candidates, None, lot.turn.checked_rem(total)?)
-        }
+        Balancing::RoundRobin => in_turn(candidates, lot.turn),
         Balancing::ConsistentHash(_) => {
             let by_key = lot.key.and_then(|key| of_key(candidates, key));
             by_key.or_else(|| drawn(candidates, lot.random))
@@ -55,6 +52,24 @@ fn of_key(candidates: &impl Candidates, key: Keyed<'_>) -> Option<usize> {
     // A table is long; nobody looks through it for what is not there.
     let any = (0..candidates.count()).any(|place| comes(&place));
     any.then(|| places.find(comes))?
+}
+
+/// One after another. If some have more than others, their turns are spread evenly among those of
+/// the others: nobody has many in a row.
+fn in_turn(candidates: &impl Candidates, turn: u64) -> Option<usize> {
+    let drawing = Drawing::new(candidates, None);
+    let weights = (0..candidates.count()).map(|place| candidates.weight(place));
+    let mut weights = weights.filter(|weight| *weight > 0);
+    let first = weights.next()?;
+    if weights.any(|weight| weight != first) {
+        return drawing.draw(turn.wrapping_mul(GOLDEN) >> u32::BITS);
+    }
+    let number = drawing.total.checked_div(first)?;
+    at(
+        candidates,
+        None,
+        turn.checked_rem(number)?.saturating_mul(first),
+    )
 }
 
 /// Of two that are drawn by their shares, the one with fewer calls for its share.
@@ -84,8 +99,8 @@ impl<'c, C: Candidates> Drawing<'c, C> {
     fn new(candidates: &'c C, without: Option<usize>) -> Self {
         let places = (0..candidates.count()).filter(|place| Some(*place) != without);
         let total = places
-            .map(|place| u64::from(candidates.weight(place)))
-            .sum();
+            .map(|place| candidates.weight(place))
+            .fold(0, u64::saturating_add);
         Self {
             candidates,
             without,
@@ -103,7 +118,7 @@ impl<'c, C: Candidates> Drawing<'c, C> {
 /// The candidate that has this point of all shares, one after another.
 fn at(candidates: &impl Candidates, without: Option<usize>, mut point: u64) -> Option<usize> {
     for place in (0..candidates.count()).filter(|place| Some(*place) != without) {
-        match point.checked_sub(u64::from(candidates.weight(place))) {
+        match point.checked_sub(candidates.weight(place)) {
             Some(beyond) => point = beyond,
             None => return Some(place),
         }
@@ -114,3 +129,6 @@ fn at(candidates: &impl Candidates, without: Option<usize>, mut point: u64) -> O
 fn low(random: u64) -> u64 {
     random & u64::from(u32::MAX)
 }
+
+/// The golden ratio as a fraction of 64 bits: its multiples are spread evenly.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,9 +1,7 @@
 //! What is read, but not carried by proxies yet: refused by name, or it would be left out silently.
 
 use crate::{
-    destination::{
-        Balancing, ClientTls, DestinationRule, LocalityBalancing, TrafficPolicy, Upgrade,
-    },
+    destination::{Balancing, ClientTls, DestinationRule, TrafficPolicy, Upgrade},
     object::ObjectRef,
     problem::DocumentError,
     route::VirtualService,
@@ -70,13 +68,6 @@ fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {
             | Balancing::ConsistentHash(_) => None,
             Balancing::Passthrough => Some("loadBalancer.simple PASSTHROUGH"),
         },
-        match balancer.locality {
-            LocalityBalancing::Nearest | LocalityBalancing::Off => None,
-            LocalityBalancing::Distribute(_)
-            | LocalityBalancing::Failover(_)
-            | LocalityBalancing::Priority(_) => Some("loadBalancer.localityLbSetting"),
-        },
-        balancer.warmup.map(|_| "loadBalancer.warmup"),
         by_files.then_some("tls.mode SIMPLE or MUTUAL"),
     ];
     let upgrade = policy.connection_pool.http.upgrade;

@@ -8,7 +8,7 @@ use std::{
 use rustls::ClientConfig;
 use signet_identity::{SpiffeId, tls};
 use signet_mesh::{
-    Called, CalledEndpoint, ClusterName, HostName, NotCalled, Peer, Protocol as Spoken,
+    Called, CalledEndpoint, ClusterName, HostName, NotCalled, Peer, Protocol as Spoken, Site,
     TrafficPolicy, Upgrade, WorkloadModel,
 };
 use tokio::time::Instant;
@@ -119,7 +119,7 @@ impl Clusters {
         let shared = self.shared.of(called.name(), Instant::now());
         let bounds = shared.bounds(policy);
         let protocol = upgraded(spoken(called.port.protocol), policy);
-        let mut members = Vec::new();
+        let (mut members, mut sites) = (Vec::new(), Vec::new());
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own)? {
             let key = Key {
                 address: address(endpoint, called.port),
@@ -132,8 +132,15 @@ impl Clusters {
                 endpoint: self.endpoint(key, made)?,
                 weight: endpoint.weight,
             });
+            sites.push(Site {
+                locality: endpoint.locality.as_ref(),
+                labels: &endpoint.labels,
+            });
         }
-        Ok(Cluster::new(members, Arc::clone(policy), shared))
+        let knows_health = policy.outlier_detection.is_some();
+        let locality = &policy.load_balancer.locality;
+        let groups = locality.groups(self.shared.home(), &sites, knows_health);
+        Ok(Cluster::new(members, Arc::clone(policy), shared).in_groups(groups))
     }
 
     fn endpoint(&self, key: Key, made: &mut Made) -> Result<Arc<Endpoint>, End> {

@@ -4,6 +4,7 @@
 //! Clusters, endpoints and pools belong to a thread; what all threads know of a cluster is its
 //! [`Shared`] state, what they know of an endpoint is its [`Health`].
 
+mod choice;
 mod clusters;
 mod copies;
 mod endpoint;
@@ -12,6 +13,7 @@ mod health;
 mod load;
 mod outliers;
 mod shared;
+mod warmth;
 
 use std::sync::{
     Arc,
@@ -19,7 +21,7 @@ use std::sync::{
 };
 
 use signet_mesh::{
-    Balancing, Candidates, ConsistentHash, HashTable, Keyed, Lot, RetryPolicy, TcpPool,
+    Balancing, ConsistentHash, Groups, HashTable, Keyed, LoadBalancer, Lot, RetryPolicy, TcpPool,
     TrafficPolicy, breaker::Outcome, pick,
 };
 use tokio::time::Instant;
@@ -32,6 +34,8 @@ pub(crate) use load::Counted;
 pub(crate) use shared::{Shared, SharedClusters};
 
 use crate::flow::{End, Routing};
+use choice::{Choice, Warming};
+use warmth::Since;
 
 /// What a thread knows of a cluster.
 #[derive(Debug)]
@@ -41,6 +45,10 @@ pub(crate) struct Cluster {
     shared: Arc<Shared>,
     /// Where the endpoint of a key is found, if the policy chooses by one.
     table: Option<Arc<HashTable>>,
+    /// Since when endpoints have their places, if the policy lets new ones begin with less.
+    since: Vec<Arc<Since>>,
+    /// None if it does not count where endpoints run.
+    groups: Option<Groups>,
     /// How many calls it had.
     turn: AtomicU64,
 }
@@ -89,14 +97,6 @@ struct Watched {
     policy: Arc<TrafficPolicy>,
 }
 
-/// Who comes into question for a call.
-struct Choice<'c> {
-    members: &'c [Member],
-    tried: &'c [Arc<Endpoint>],
-    /// By place, who is not to be tried; nobody, if it is empty.
-    barred: &'c [bool],
-}
-
 impl Cluster {
     /// A cluster of these endpoints.
     pub(crate) fn new(
@@ -107,11 +107,18 @@ impl Cluster {
         let table = |by: &ConsistentHash| shared.hashing().table(by.algorithm, &members);
         Self {
             table: hashes(&policy).map(table),
+            since: shared.since(&policy, &members),
+            groups: None,
             members,
             policy,
             shared,
             turn: AtomicU64::new(0),
         }
+    }
+
+    /// The same, whose endpoints are in groups by where they run.
+    pub(crate) fn in_groups(self, groups: Option<Groups>) -> Self {
+        Self { groups, ..self }
     }
 
     /// A cluster of one endpoint, without a policy.
@@ -147,10 +154,10 @@ impl Cluster {
             .request(&self.policy, self.shared.time(now));
         let request = request.ok_or_else(|| self.overloaded())?;
         let chosen = match &self.policy.outlier_detection {
-            None => self.pick(tried, &[], draw).map(|place| (place, None)),
+            None => self.pick(tried, &[], draw, now).map(|place| (place, None)),
             Some(_) => {
                 let addresses = self.members.iter().map(|member| member.endpoint.address());
-                let pick = |barred: &[bool]| self.pick(tried, barred, draw);
+                let pick = |barred: &[bool]| self.pick(tried, barred, draw, now);
                 self.shared.outliers().choose(addresses, now, pick)
             }
         };
@@ -190,9 +197,15 @@ impl Cluster {
         self.shared.load().retry(&self.policy, now)
     }
 
-    fn pick(&self, tried: &[Arc<Endpoint>], barred: &[bool], draw: Draw) -> Option<usize> {
+    fn pick(
+        &self,
+        tried: &[Arc<Endpoint>],
+        barred: &[bool],
+        draw: Draw,
+        now: Instant,
+    ) -> Option<usize> {
         let members = &*self.members;
-        if let [_only] = members {
+        if let ([_only], None) = (members, &self.groups) {
             return (barred != [true]).then_some(0);
         }
         let key = self.table.as_deref().zip(draw.hash);
@@ -201,13 +214,25 @@ impl Cluster {
             random: draw.random,
             key: key.map(|(table, hash)| Keyed { table, hash }),
         };
+        let LoadBalancer {
+            balancing, warmup, ..
+        } = &self.policy.load_balancer;
+        let warmth = warmup.map(|warmup| Warming {
+            warmup,
+            since: &self.since,
+            now: self.shared.time(now),
+        });
         let among = |tried| {
             let choice = Choice {
                 members,
                 tried,
                 barred,
+                warmth,
             };
-            pick(&self.policy.load_balancer.balancing, &choice, lot)
+            match &self.groups {
+                None => pick(balancing, &choice, lot),
+                Some(groups) => groups.pick(balancing, &choice, |it| choice.is_well(it), lot),
+            }
         };
         among(tried).or_else(|| among(&[]))
     }
@@ -263,27 +288,6 @@ impl Trial {
         if let Some(Watched { trial, .. }) = self.0 {
             trial.record(Outcome::LocalOrigin, now);
         }
-    }
-}
-
-impl Candidates for Choice<'_> {
-    fn count(&self) -> usize {
-        self.members.len()
-    }
-
-    fn weight(&self, place: usize) -> u32 {
-        let fresh = |member: &&Member| {
-            let mut tried = self.tried.iter();
-            !tried.any(|endpoint| Arc::ptr_eq(endpoint, &member.endpoint))
-        };
-        let barred = self.barred.get(place).copied().unwrap_or_default();
-        let member = self.members.get(place).filter(fresh);
-        member.filter(|_| !barred).map_or(0, |member| member.weight)
-    }
-
-    fn active(&self, place: usize) -> usize {
-        let member = self.members.get(place);
-        member.map_or(0, |member| member.endpoint.active())
     }
 }
 

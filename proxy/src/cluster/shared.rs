@@ -8,12 +8,19 @@ use std::{
 };
 
 use signet_mesh::{
-    Address as Place, ClusterName, Endpoint as ServiceEndpoint, HttpPool, ServicePort,
+    Address as Place, ClusterName, Endpoint as ServiceEndpoint, Home, HttpPool, ServicePort,
     TrafficPolicy, WorkloadModel,
 };
 use tokio::time::Instant;
 
-use super::{hashing::Hashing, health::Health, load::Load, outliers::Outliers};
+use super::{
+    Member,
+    hashing::Hashing,
+    health::Health,
+    load::Load,
+    outliers::Outliers,
+    warmth::{Since, Warmth},
+};
 use crate::{
     pool::{Address, Bounds, Bulkhead, Limits},
     source::SharedModel,
@@ -27,6 +34,8 @@ pub(crate) struct SharedClusters(Arc<Registry>);
 #[derive(Debug)]
 struct Registry {
     model: SharedModel,
+    /// Where the proxy runs.
+    home: Home,
     /// When the time of breakers begins.
     start: Instant,
     known: Mutex<Known>,
@@ -49,18 +58,25 @@ pub(crate) struct Shared {
     outliers: Arc<Outliers>,
     load: Load,
     hashing: Hashing,
+    warmth: Arc<Warmth>,
     /// None while no policy asks for one.
     bulkhead: Mutex<Option<Arc<Bulkhead>>>,
 }
 
 impl SharedClusters {
-    /// None yet; `model` is the one in force.
-    pub(crate) fn new(model: SharedModel) -> Self {
+    /// None yet; `model` is the one in force, and `home` is where the proxy runs.
+    pub(crate) fn new(model: SharedModel, home: Home) -> Self {
         Self(Arc::new(Registry {
             model,
+            home,
             start: Instant::now(),
             known: Mutex::default(),
         }))
+    }
+
+    /// Where the proxy runs.
+    pub(super) fn home(&self) -> &Home {
+        &self.0.home
     }
 
     /// The state of a cluster. One that the model in force does not have, as whoever asks has an
@@ -114,8 +130,11 @@ impl Known {
 impl Shared {
     /// A state of a cluster that no model says anything of.
     pub(crate) fn new(name: Arc<str>, start: Instant) -> Self {
+        let warmth = Arc::new(Warmth::default());
+        let outliers = Outliers::new(Arc::clone(&name), start, Arc::clone(&warmth));
         Self {
-            outliers: Arc::new(Outliers::new(Arc::clone(&name), start)),
+            outliers: Arc::new(outliers),
+            warmth,
             name,
             start,
             load: Load::default(),
@@ -149,6 +168,18 @@ impl Shared {
         &self.hashing
     }
 
+    /// Since when these have their places, if the policy lets new ones begin with less.
+    pub(super) fn since(&self, policy: &TrafficPolicy, members: &[Member]) -> Vec<Arc<Since>> {
+        if policy.load_balancer.warmup.is_none() {
+            return Vec::new();
+        }
+        let now = self.time(Instant::now());
+        let addresses = members.iter().map(|member| member.endpoint.address());
+        addresses
+            .map(|address| self.warmth.of(address, now))
+            .collect()
+    }
+
     /// What bounds its connections, by this policy.
     pub(super) fn bounds(&self, policy: &TrafficPolicy) -> Bounds {
         let Some(limits) = limits(policy) else {
@@ -169,6 +200,10 @@ impl Shared {
             return false;
         };
         let detection = policy.outlier_detection.as_ref();
+        match policy.load_balancer.warmup {
+            Some(_) => self.warmth.follow(&endpoints, self.time(now)),
+            None => self.warmth.forget(),
+        }
         self.outliers.follow(detection, endpoints, now);
         let mut bulkhead = self.bulkhead();
         match (&*bulkhead, limits(policy)) {

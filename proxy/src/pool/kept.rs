@@ -96,19 +96,21 @@ impl Kept {
     }
 
     /// Keeps an HTTP/1.1 connection of this generation, if there is room and it may have more
-    /// requests.
-    pub(super) fn put_idle(&mut self, generation: u64, used: Used) {
+    /// requests; whether it did.
+    pub(super) fn put_idle(&mut self, generation: u64, used: Used) -> bool {
         let is_void = self.generation != generation || used.sender.is_closed();
         if is_void || self.is_worn(used.requests) || self.is_old(used.made) {
-            return;
+            return false;
         }
         if self.idle.len() >= MOST_IDLE {
             self.sweep();
         }
-        if self.idle.len() < MOST_IDLE {
+        let has_room = self.idle.len() < MOST_IDLE;
+        if has_room {
             let since = Instant::now();
             self.idle.push(Idle { used, since });
         }
+        has_room
     }
 
     /// A connection of HTTP/2 for one more request, if one is still good and has a place.

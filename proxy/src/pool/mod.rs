@@ -427,11 +427,16 @@ impl Lease {
     /// Gives the connection back once its response has ended.
     pub(crate) fn give_back(self) {
         let Self { pool, of } = self;
-        match of {
+        let has_room = match of {
             Leased::Whole { generation, used } => pool.keep(|kept| kept.put_idle(generation, used)),
-            Leased::Place(place) => drop(place),
+            Leased::Place(place) => {
+                drop(place);
+                true
+            }
+        };
+        if has_room {
+            pool.came_back();
         }
-        pool.came_back();
     }
 }
 

@@ -1,8 +1,10 @@
 //! Tests of balancing.
 
 mod keys;
+mod near;
 mod picks;
 mod tables;
+mod warm;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;

@@ -9,8 +9,8 @@ impl Candidates for Endpoints {
         self.0.len()
     }
 
-    fn weight(&self, place: usize) -> u32 {
-        self.0[place].0
+    fn weight(&self, place: usize) -> u64 {
+        self.0[place].0.into()
     }
 
     fn active(&self, place: usize) -> usize {
@@ -60,6 +60,17 @@ fn round_robin_goes_from_one_to_the_next() {
     let endpoints = Endpoints(vec![(1, 9), (1, 0), (1, 5)]);
     let picked = (0..6).map(|turn| pick(&Balancing::RoundRobin, &endpoints, lot(turn, 7)));
     assert_eq!(picked.flatten().collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
+fn who_has_more_turns_than_others_does_not_have_them_in_a_row() {
+    let endpoints = Endpoints(vec![(3_000, 0), (1_000, 0)]);
+    let picked = (0..400).map(|turn| pick(&Balancing::RoundRobin, &endpoints, lot(turn, 7)));
+    let picked: Vec<_> = picked.flatten().collect();
+    for four in picked.windows(8) {
+        let second = four.iter().filter(|place| **place == 1).count();
+        assert!((1..=3).contains(&second), "{four:?}");
+    }
 }
 
 #[test]

@@ -85,8 +85,8 @@ impl Candidates for Some3 {
         3
     }
 
-    fn weight(&self, place: usize) -> u32 {
-        self.0[place]
+    fn weight(&self, place: usize) -> u64 {
+        self.0[place].into()
     }
 
     fn active(&self, _: usize) -> usize {
@@ -112,7 +112,7 @@ fn keys_of_one_that_does_not_come_into_question_are_shared_and_others_stay() {
                 random,
                 key,
             };
-            super::pick(&balancing, &Some3(weights), lot)
+            pick(&balancing, &Some3(weights), lot)
         };
         let mut inherited = [0; 3];
         for (hash, random) in numbers().zip(numbers().skip(9)).take(KEYS) {

@@ -250,7 +250,8 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
          maxConnectionDuration: 1s, idleTimeout: 1s } }",
         "connectionPool: { http: { http1MaxPendingRequests: 1, h2UpgradePolicy: UPGRADE, \
          maxConcurrentStreams: 1, http2KeepAlive: { interval: 1s, timeout: 1s } } }",
-        "loadBalancer: { simple: ROUND_ROBIN }",
+        "loadBalancer: { simple: ROUND_ROBIN, warmup: { duration: 1s } }",
+        "loadBalancer: { localityLbSetting: { failoverPriority: [a] } }",
         "loadBalancer: { consistentHash: { httpCookie: { name: a, ttl: 0s }, maglev: {} } }",
         "connectionPool: { tcp: { connectTimeout: 3s }, http: { http2MaxRequests: 1, \
          maxRetries: 1, maxRequestsPerConnection: 1, idleTimeout: 1s } }",
@@ -265,10 +266,6 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
         (
             "loadBalancer: { simple: PASSTHROUGH }",
             "loadBalancer.simple PASSTHROUGH",
-        ),
-        (
-            "loadBalancer: { warmup: { duration: 1s } }",
-            "loadBalancer.warmup",
         ),
     ] {
         let what = format!("DestinationRule shop/r: {field} is not carried by proxies yet");

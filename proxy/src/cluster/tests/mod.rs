@@ -2,6 +2,7 @@
 
 mod hashing;
 mod load;
+mod near;
 mod outliers;
 
 use tokio_util::task::TaskTracker;
