@@ -60,14 +60,16 @@ pub use authorization::{
     Permit, PermitWhy, Policies, PolicyTrace, Request, RuleRef, RuleTrace, Token, TrustedProxies,
     WorkloadPolicy,
 };
-pub use balance::{Candidates, pick};
+pub use balance::{
+    CallKey, Candidates, Groups, HashCall, HashTable, Home, Keyed, Lot, Site, TableEndpoint, pick,
+};
 pub use destination::{
     Balancing, ClientCertificate, ClientTls, ConnectionPool, ConsistentHash, CookieAttribute,
     DestinationPart, DestinationRule, DestinationRules, Distribution, HashAlgorithm, HashCookie,
     HashKey, Http2Keepalive, HttpPool, LoadBalancer, LocalOrigin, LocalityBalancing,
-    LocalityPattern, LocalityShare, MadeCookie, OutlierDetection, PriorityLabel, RegionOf,
-    RetryBudget, ServerCheck, Subset, TcpKeepalive, TcpPool, TrafficPolicy, Upgrade, Verify,
-    Warmup, WorkloadDestinations,
+    LocalityPattern, LocalityShare, MadeCookie, OutlierDetection, PriorityLabel, RecentRequests,
+    RegionOf, RetryBudget, ServerCheck, Subset, TcpKeepalive, TcpPool, TrafficPolicy, Upgrade,
+    Verify, Warmup, WorkloadDestinations,
 };
 pub use model::{
     Arrival, CallExplanation, Called, CalledEndpoint, ClusterName, Course, Destined, Model,

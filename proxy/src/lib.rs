@@ -44,6 +44,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use signet_daemon::{reload::Current, tasks::Tasks};
+use signet_mesh::Home;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -104,7 +105,11 @@ fn start(
     given: &Given,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let clusters = SharedClusters::new(given.sources.model.clone());
+    let home = Home {
+        locality: config.locality.clone(),
+        labels: config.workload.labels.clone(),
+    };
+    let clusters = SharedClusters::new(given.sources.model.clone(), home);
     for number in 0..config.threads {
         let worker = Worker {
             number,

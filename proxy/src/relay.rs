@@ -1,13 +1,14 @@
 //! Carries bytes both ways between two streams, counts them, and ends a silent pair.
 
 use std::{
-    future::poll_fn,
+    future::{pending, poll_fn},
     io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use signet_mesh::TcpPool;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -28,16 +29,20 @@ pub(crate) enum Broken {
     Server(#[source] io::Error),
     #[error("idle for too long")]
     Silent,
+    #[error("it has lived for as long as it may")]
+    Aged,
 }
 
-/// Copies until both sides have ended, one fails, or nothing moved for an hour.
+/// Copies until both sides have ended, one fails, nothing moved for as long as `terms` say, or
+/// their time is over.
 ///
 /// # Errors
-/// The failure of either side, or the silence of both.
+/// The failure of either side, the silence of both, or that it took too long.
 pub(crate) async fn relay<C, S>(
     mut client: C,
     mut server: S,
     traffic: &Traffic,
+    terms: &TcpPool,
 ) -> Result<(), Broken>
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -64,11 +69,23 @@ where
     });
     tokio::select! {
         outcome = copying => outcome,
-        () = silence(traffic) => Err(Broken::Silent),
+        () = silence(traffic, terms.idle_timeout) => Err(Broken::Silent),
+        () = after(terms.max_connection_duration) => Err(Broken::Aged),
     }
 }
 
-async fn silence(traffic: &Traffic) {
+/// Without a time, never.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => pending().await,
+    }
+}
+
+async fn silence(traffic: &Traffic, longest: Option<Duration>) {
+    let Some(longest) = longest else {
+        return pending().await;
+    };
     let mut last = None;
     loop {
         let now = (traffic.received(), traffic.sent());
@@ -76,7 +93,7 @@ async fn silence(traffic: &Traffic) {
             return;
         }
         last = Some(now);
-        sleep(IDLE).await;
+        sleep(longest).await;
     }
 }
 
@@ -189,19 +206,19 @@ impl From<Result<(), Broken>> for End {
                 Self::Upstream(Upstream::Broken(error.to_string().into()))
             }
             Err(Broken::Silent) => Self::Downstream(Downstream::Silent),
+            Err(Broken::Aged) => Self::Downstream(Downstream::Aged),
         }
     }
 }
 
 /// A TLS record's payload. Sealing several at a time costs more: they leave the nearest cache.
 const RECORD: usize = 16 * 1024;
-/// Istio's `connectionPool.tcp.idleTimeout`.
-const IDLE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::Instant;
     use tokio_util::io::StreamReader;
 
     use super::*;
@@ -210,7 +227,7 @@ mod tests {
     async fn bytes_pass_both_ways_and_are_counted() {
         let (mut client, client_end) = duplex(64);
         let (mut server, server_end) = duplex(64);
-        let traffic = Traffic::default();
+        let (traffic, terms) = (Traffic::default(), TcpPool::default());
         let talk = async {
             client.write_all(b"ping").await.unwrap();
             let mut got = [0; 4];
@@ -222,7 +239,8 @@ mod tests {
             client.shutdown().await.unwrap();
             (got, answer)
         };
-        let (outcome, (got, answer)) = tokio::join!(relay(client_end, server_end, &traffic), talk);
+        let (outcome, (got, answer)) =
+            tokio::join!(relay(client_end, server_end, &traffic, &terms), talk);
         outcome.unwrap();
         assert_eq!((&got, answer.as_slice()), (b"ping", b"pong!".as_slice()));
         assert_eq!((traffic.received(), traffic.sent()), (4, 5));
@@ -243,9 +261,9 @@ mod tests {
             let (_, ()) = tokio::join!(read.read_to_end(&mut received), send);
             received
         };
-        let traffic = Traffic::default();
+        let (traffic, terms) = (Traffic::default(), TcpPool::default());
         let (outcome, at_client, at_server) = tokio::join!(
-            relay(client_end, server_end, &traffic),
+            relay(client_end, server_end, &traffic, &terms),
             exchange(client),
             exchange(server)
         );
@@ -260,10 +278,10 @@ mod tests {
         let fault = io::Error::from(io::ErrorKind::UnexpectedEof);
         let pieces = stream::iter([Ok("last".as_bytes()), Ok(b" words"), Err(fault)]);
         let server = tokio::io::join(StreamReader::new(pieces), tokio::io::sink());
-        let traffic = Traffic::default();
+        let (traffic, terms) = (Traffic::default(), TcpPool::default());
         let mut received = String::new();
         let (outcome, read) = tokio::join!(
-            relay(client_end, server, &traffic),
+            relay(client_end, server, &traffic, &terms),
             client.read_to_string(&mut received)
         );
         let fault = outcome.unwrap_err();
@@ -275,11 +293,35 @@ mod tests {
         assert_eq!(traffic.sent(), 10);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_pair_is_ended() {
+    /// How two that say nothing end on these terms, and after how many seconds.
+    async fn silence_of(terms: TcpPool) -> (Broken, u64) {
         let (_client, client_end) = duplex(64);
         let (_server, server_end) = duplex(64);
-        let outcome = relay(client_end, server_end, &Traffic::default()).await;
-        assert!(matches!(outcome, Err(Broken::Silent)));
+        let began = Instant::now();
+        let outcome = relay(client_end, server_end, &Traffic::default(), &terms).await;
+        (outcome.unwrap_err(), began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_pair_is_ended_after_an_hour_or_as_it_is_written() {
+        let (end, after) = silence_of(TcpPool::default()).await;
+        assert!(matches!(end, Broken::Silent) && after == 3600, "{after}");
+        let terms = TcpPool {
+            idle_timeout: Some(Duration::from_secs(4)),
+            ..TcpPool::default()
+        };
+        let (end, after) = silence_of(terms).await;
+        assert!(matches!(end, Broken::Silent) && after == 4, "{after}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pair_is_ended_when_its_time_is_over() {
+        let terms = TcpPool {
+            idle_timeout: None,
+            max_connection_duration: Some(Duration::from_secs(9)),
+            ..TcpPool::default()
+        };
+        let (end, after) = silence_of(terms).await;
+        assert!(matches!(end, Broken::Aged) && after == 9, "{after}");
     }
 }

@@ -39,7 +39,7 @@ pub struct TcpPool {
 }
 
 /// How the kernel probes a connection; what is not written is up to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TcpKeepalive {
     /// How many probes may be without an answer.
     pub probes: Option<u32>,
@@ -52,8 +52,9 @@ pub struct TcpKeepalive {
 /// The limits of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpPool {
-    /// How many may wait for a connection.
-    pub max_pending_requests: u32,
+    /// How many may be without a connection: they wait for room, or for it to be made. `None` is
+    /// any number, but [`Self::PENDING`] where the number of connections is bounded.
+    pub max_pending_requests: Option<u32>,
     /// How many may be in progress, in any version of HTTP.
     pub max_requests: u32,
     /// How many one connection may carry, one after another; `None` is any number.
@@ -84,7 +85,7 @@ pub enum Upgrade {
 }
 
 /// PING frames of HTTP/2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Http2Keepalive {
     /// How often.
     pub interval: Duration,
@@ -107,7 +108,7 @@ impl Default for TcpPool {
 impl Default for HttpPool {
     fn default() -> Self {
         Self {
-            max_pending_requests: u32::MAX,
+            max_pending_requests: None,
             max_requests: u32::MAX,
             max_requests_per_connection: None,
             max_retries: u32::MAX,
@@ -172,6 +173,9 @@ impl TcpKeepalive {
 }
 
 impl HttpPool {
+    /// Envoy's default: a queue has an end.
+    pub const PENDING: u32 = 1024;
+
     fn read(node: &Node, location: &str, problems: &mut Problems) -> Option<Self> {
         let table = Table::open(node, location, HTTP, problems);
         let remedy = "write a limit, as in `http2MaxRequests: 100`";
@@ -182,7 +186,6 @@ impl HttpPool {
             ..Self::default()
         };
         for (key, field) in [
-            ("http1MaxPendingRequests", &mut pool.max_pending_requests),
             ("http2MaxRequests", &mut pool.max_requests),
             ("maxRetries", &mut pool.max_retries),
             ("maxConcurrentStreams", &mut pool.max_concurrent_streams),
@@ -191,6 +194,7 @@ impl HttpPool {
                 *field = most;
             }
         }
+        pool.max_pending_requests = table.take("http1MaxPendingRequests", problems, limit);
         let each = table.take(
             "maxRequestsPerConnection",
             problems,

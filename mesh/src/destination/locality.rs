@@ -14,11 +14,12 @@ use crate::{
 /// How much the localities of client and endpoint count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LocalityBalancing {
-    /// Nearer endpoints go first, if it is known which ones are well.
+    /// Nothing. Where Istio counts them as soon as there is an `outlierDetection`, here somebody has
+    /// to ask for it.
     #[default]
-    Nearest,
-    /// Nothing.
     Off,
+    /// Nearer endpoints go first, if it is known which ones are well.
+    Nearest,
     /// Calls from some localities are divided among others; those that are not named get none.
     Distribute(Vec<Distribution>),
     /// Nearer endpoints go first; after a whole region, those of another one that is named.
@@ -88,7 +89,7 @@ impl LocalityBalancing {
         let way = distribute.map(Self::Distribute);
         let way = way.or_else(|| failover.map(Self::Failover));
         let way = way.or_else(|| priority.map(Self::Priority));
-        Some(way.unwrap_or_default())
+        Some(way.unwrap_or(Self::Nearest))
     }
 
     /// Whether it needs to be known which endpoints are well.
@@ -122,6 +123,11 @@ impl LocalityPattern {
         self.0
             .iter()
             .all(|wanted| parts.next().flatten() == Some(wanted))
+    }
+
+    /// Whether something that runs there, or nobody knows where, is one of these.
+    pub(crate) fn has(&self, locality: Option<&Locality>) -> bool {
+        locality.map_or(self.0.is_empty(), |locality| self.matches(locality))
     }
 
     /// Whether a locality can be one of both.

@@ -42,7 +42,7 @@ pub use locality::{
 };
 pub use outlier_detection::{LocalOrigin, OutlierDetection};
 pub use policy::TrafficPolicy;
-pub use retry_budget::RetryBudget;
+pub use retry_budget::{RecentRequests, RetryBudget};
 pub use tls::{ClientCertificate, ClientTls, ServerCheck, Verify};
 
 use crate::{

@@ -1,9 +1,7 @@
 //! What is read, but not carried by proxies yet: refused by name, or it would be left out silently.
 
 use crate::{
-    destination::{
-        Balancing, ClientTls, DestinationRule, HttpPool, LocalityBalancing, TcpPool, TrafficPolicy,
-    },
+    destination::{Balancing, ClientTls, DestinationRule, TrafficPolicy, Upgrade},
     object::ObjectRef,
     problem::DocumentError,
     route::VirtualService,
@@ -64,51 +62,17 @@ fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {
     );
     let keys = [
         match balancer.balancing {
-            Balancing::LeastRequest | Balancing::RoundRobin | Balancing::Random => None,
+            Balancing::LeastRequest
+            | Balancing::RoundRobin
+            | Balancing::Random
+            | Balancing::ConsistentHash(_) => None,
             Balancing::Passthrough => Some("loadBalancer.simple PASSTHROUGH"),
-            Balancing::ConsistentHash(_) => Some("loadBalancer.consistentHash"),
         },
-        match balancer.locality {
-            LocalityBalancing::Nearest | LocalityBalancing::Off => None,
-            LocalityBalancing::Distribute(_)
-            | LocalityBalancing::Failover(_)
-            | LocalityBalancing::Priority(_) => Some("loadBalancer.localityLbSetting"),
-        },
-        balancer.warmup.map(|_| "loadBalancer.warmup"),
         by_files.then_some("tls.mode SIMPLE or MUTUAL"),
-        policy
-            .retry_budget
-            .and_then(|budget| budget.interval)
-            .map(|_| "retryBudget.budgetInterval"),
     ];
-    let pool = &policy.connection_pool;
-    let of_pool = of_connections(&pool.tcp).chain(of_requests(&pool.http));
-    keys.into_iter().flatten().chain(of_pool).collect()
+    let upgrade = policy.connection_pool.http.upgrade;
+    let as_client = (upgrade == Upgrade::AsClient).then_some(AS_CLIENT);
+    keys.into_iter().flatten().chain(as_client).collect()
 }
 
-fn of_connections(pool: &TcpPool) -> impl Iterator<Item = &'static str> {
-    let plain = TcpPool::default();
-    let keys = [
-        (pool.max_connections != plain.max_connections)
-            .then_some("connectionPool.tcp.maxConnections"),
-        (pool.keepalive != plain.keepalive).then_some("connectionPool.tcp.tcpKeepalive"),
-        (pool.max_connection_duration != plain.max_connection_duration)
-            .then_some("connectionPool.tcp.maxConnectionDuration"),
-        (pool.idle_timeout != plain.idle_timeout).then_some("connectionPool.tcp.idleTimeout"),
-    ];
-    keys.into_iter().flatten()
-}
-
-fn of_requests(pool: &HttpPool) -> impl Iterator<Item = &'static str> {
-    let plain = HttpPool::default();
-    let keys = [
-        (pool.max_pending_requests != plain.max_pending_requests)
-            .then_some("connectionPool.http.http1MaxPendingRequests"),
-        (pool.upgrade != plain.upgrade)
-            .then_some("connectionPool.http.h2UpgradePolicy or useClientProtocol"),
-        (pool.max_concurrent_streams != plain.max_concurrent_streams)
-            .then_some("connectionPool.http.maxConcurrentStreams"),
-        (pool.keepalive != plain.keepalive).then_some("connectionPool.http.http2KeepAlive"),
-    ];
-    keys.into_iter().flatten()
-}
+const AS_CLIENT: &str = "connectionPool.http.useClientProtocol";

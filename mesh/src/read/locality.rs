@@ -28,7 +28,8 @@ impl Locality {
         locality
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads `region/zone/subzone`, of which the end may be left out; `None` if it is not that.
+    pub fn parse(text: &str) -> Option<Self> {
         let legal = |part: &str| !part.is_empty() && !part.contains(['*', ' ']);
         let mut parts = text.split('/');
         let mut next = || match parts.next() {

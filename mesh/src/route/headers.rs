@@ -41,6 +41,14 @@ impl HeaderChanges {
         }
     }
 
+    /// Nothing but that this is added.
+    pub(crate) fn adding(name: HeaderName, value: HeaderValue) -> Self {
+        Self {
+            add: vec![(name, value)],
+            ..Self::default()
+        }
+    }
+
     /// Changes the headers of a message.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for name in &self.remove {

@@ -17,6 +17,8 @@ pub enum AttemptOutcome {
     Broken,
     /// There was no answer in time.
     Timeout,
+    /// It was not sent, as the destination has as much as it may have.
+    Overloaded,
     /// There was an answer.
     Answered(AttemptAnswer),
 }
@@ -66,6 +68,8 @@ impl RetryPolicy {
                 ]);
                 idempotent && asked
             }
+            // More of it would be too much again.
+            AttemptOutcome::Overloaded => false,
             AttemptOutcome::Answered(answer) => {
                 self.repeats_rejection(answer) || idempotent && self.repeats_status(answer.status)
             }

@@ -24,8 +24,9 @@ pub struct RetryPolicy {
     pub statuses: Vec<u16>,
     /// Whether other localities are tried.
     pub remote_localities: bool,
-    /// Whether endpoints that failed are passed over.
-    pub ignore_previous_hosts: bool,
+    /// Whether endpoints that failed are passed over; `None` is that they are unless the key of a
+    /// call says where it goes.
+    pub ignore_previous_hosts: Option<bool>,
     /// The pause before the first repetition, which grows.
     pub backoff: Option<Duration>,
 }
@@ -79,7 +80,7 @@ impl Default for RetryPolicy {
             ],
             statuses: Vec::new(),
             remote_localities: false,
-            ignore_previous_hosts: true,
+            ignore_previous_hosts: None,
             backoff: None,
         }
     }
@@ -106,9 +107,8 @@ impl RetryPolicy {
         if let Some(remote) = table.take("retryRemoteLocalities", problems, scalar::truth) {
             policy.remote_localities = remote;
         }
-        if let Some(ignore) = table.take("retryIgnorePreviousHosts", problems, scalar::truth) {
-            policy.ignore_previous_hosts = ignore;
-        }
+        policy.ignore_previous_hosts =
+            table.take("retryIgnorePreviousHosts", problems, scalar::truth);
         if let Some(node) = table.get("retryOn") {
             policy.read_on(node, &table.name("retryOn"), problems);
         }

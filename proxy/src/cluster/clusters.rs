@@ -8,8 +8,8 @@ use std::{
 use rustls::ClientConfig;
 use signet_identity::{SpiffeId, tls};
 use signet_mesh::{
-    Called, CalledEndpoint, ClusterName, HostName, NotCalled, Peer, Protocol as Spoken,
-    TrafficPolicy, WorkloadModel,
+    Called, CalledEndpoint, ClusterName, HostName, NotCalled, Peer, Protocol as Spoken, Site,
+    TrafficPolicy, Upgrade, WorkloadModel,
 };
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -18,7 +18,7 @@ use super::{Cluster, Endpoint, Member, SharedClusters, shared::address};
 use crate::{
     config::Protocol,
     flow::{End, Routing, Shutdown, whole},
-    pool::{Address, Dialer, Terms},
+    pool::{Address, Bounds, Dialer, PINGS, Pool, Terms},
     reauthorize::Sources,
 };
 
@@ -56,6 +56,7 @@ struct Key {
     tls: Option<Tls>,
     protocol: Protocol,
     terms: Terms,
+    bounds: Bounds,
 }
 
 /// By what the TLS of endpoints differs.
@@ -115,21 +116,31 @@ impl Clusters {
         let own = self.sources.trust_domain();
         let own = own.ok_or(End::Shutdown(Shutdown::Identity))?;
         let policy = model.part_of(called)?.policy;
-        let mut members = Vec::new();
+        let shared = self.shared.of(called.name(), Instant::now());
+        let bounds = shared.bounds(policy);
+        let protocol = upgraded(spoken(called.port.protocol), policy);
+        let (mut members, mut sites) = (Vec::new(), Vec::new());
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own)? {
             let key = Key {
                 address: address(endpoint, called.port),
-                tls: tls_of(peer, called)?,
-                protocol: spoken(called.port.protocol),
+                tls: tls_of(peer, called, protocol)?,
+                protocol,
                 terms: terms(policy),
+                bounds: bounds.clone(),
             };
             members.push(Member {
                 endpoint: self.endpoint(key, made)?,
                 weight: endpoint.weight,
             });
+            sites.push(Site {
+                locality: endpoint.locality.as_ref(),
+                labels: &endpoint.labels,
+            });
         }
-        let shared = self.shared.of(called.name(), Instant::now());
-        Ok(Cluster::new(members, Arc::clone(policy), shared))
+        let knows_health = policy.outlier_detection.is_some();
+        let locality = &policy.load_balancer.locality;
+        let groups = locality.groups(self.shared.home(), &sites, knows_health);
+        Ok(Cluster::new(members, Arc::clone(policy), shared).in_groups(groups))
     }
 
     fn endpoint(&self, key: Key, made: &mut Made) -> Result<Arc<Endpoint>, End> {
@@ -150,8 +161,9 @@ impl Clusters {
                 };
                 let health = self.shared.health(&key.address);
                 let (protocol, terms) = (key.protocol, key.terms);
-                let tasks = self.tasks.clone();
-                Arc::new(Endpoint::new(dialer, protocol, terms, health, tasks))
+                let (bounds, tasks) = (key.bounds.clone(), self.tasks.clone());
+                let pool = Pool::within(bounds, dialer, protocol, terms, tasks);
+                Arc::new(Endpoint::with(pool, &key.address, health))
             }
         };
         made.endpoints.insert(key, Arc::clone(&endpoint));
@@ -195,13 +207,10 @@ impl Made {
 }
 
 /// The TLS by which `peer` shows who it is; none if anybody may be there.
-fn tls_of(peer: Peer, called: Called<'_>) -> Result<Option<Tls>, End> {
+fn tls_of(peer: Peer, called: Called<'_>, protocol: Protocol) -> Result<Option<Tls>, End> {
     match peer {
         Peer::Anybody => Ok(None),
-        Peer::OneOf(expect) => Ok(Some(Tls {
-            expect,
-            protocol: spoken(called.port.protocol),
-        })),
+        Peer::OneOf(expect) => Ok(Some(Tls { expect, protocol })),
         Peer::OfFiles => {
             let host = &called.service.host;
             let why = format!("TLS by files is asked for {host}, and not supported");
@@ -217,6 +226,18 @@ pub(super) fn terms(policy: &TrafficPolicy) -> Terms {
         connect: pool.tcp.connect_timeout,
         idle: pool.http.idle_timeout,
         requests: pool.http.max_requests_per_connection,
+        life: pool.tcp.max_connection_duration,
+        probes: pool.tcp.keepalive,
+        streams: Some(pool.http.max_concurrent_streams).filter(|most| *most < ANY_STREAMS),
+        pings: pool.http.keepalive.unwrap_or(PINGS),
+    }
+}
+
+/// In which version of HTTP requests go.
+pub(super) fn upgraded(spoken: Protocol, policy: &TrafficPolicy) -> Protocol {
+    match (spoken, policy.connection_pool.http.upgrade) {
+        (Protocol::Http, Upgrade::Always) => Protocol::Http2,
+        (spoken, Upgrade::Default | Upgrade::Never | Upgrade::AsClient | Upgrade::Always) => spoken,
     }
 }
 
@@ -241,3 +262,6 @@ impl From<NotCalled> for End {
         })
     }
 }
+
+/// Istio's default, which is no bound.
+const ANY_STREAMS: u32 = i32::MAX.unsigned_abs();

@@ -12,7 +12,7 @@ use super::{Health, load::Counted};
 use crate::{
     body::Body,
     config::Protocol,
-    pool::{Address, Answer, DialError, Dialer, NextHop, Pool, SendError, Terms},
+    pool::{Address, Answer, Dialer, NextHop, Pool, SendError, Terms},
 };
 
 /// One endpoint of a cluster, and the connections to it that are kept.
@@ -42,10 +42,16 @@ impl Endpoint {
         health: Arc<Health>,
         tasks: TaskTracker,
     ) -> Self {
+        let pool = Pool::new(dialer.clone(), protocol, terms, tasks);
+        Self::with(pool, &dialer.address, health)
+    }
+
+    /// An endpoint that has these connections.
+    pub(super) fn with(pool: Arc<Pool>, address: &Address, health: Arc<Health>) -> Self {
         Self {
-            name: dialer.address.to_string().into(),
-            address: dialer.address.clone(),
-            pool: Pool::new(dialer, protocol, terms, tasks),
+            name: address.to_string().into(),
+            address: address.clone(),
+            pool,
             health,
             active: AtomicUsize::new(0),
         }
@@ -81,25 +87,31 @@ impl Endpoint {
     /// No connection, a broken one, or no response in time.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Answer, SendError> {
         let sent = self.pool.send(request).await;
-        match &sent {
-            Err(SendError::Dial(error)) => self.health.failed(error),
-            Ok(_) => self.health.reached(),
-            Err(SendError::Broken { .. } | SendError::Timeout { .. } | SendError::Stopping) => {}
-        }
+        self.note(sent.as_ref().err());
         sent
     }
 
     /// A connection of one's own.
     ///
     /// # Errors
-    /// It cannot be reached, or is not who is expected.
-    pub(crate) async fn dial(&self) -> Result<NextHop, DialError> {
+    /// It cannot be reached, or is not who is expected, or there are too many.
+    pub(crate) async fn dial(&self) -> Result<NextHop, SendError> {
         let dialled = self.pool.dial().await;
-        match &dialled {
-            Ok(_) => self.health.reached(),
-            Err(error) => self.health.failed(error),
-        }
+        self.note(dialled.as_ref().err());
         dialled
+    }
+
+    fn note(&self, error: Option<&SendError>) {
+        match error {
+            None => self.health.reached(),
+            Some(SendError::Dial(error)) => self.health.failed(error),
+            Some(
+                SendError::Broken { .. }
+                | SendError::Timeout { .. }
+                | SendError::Full(_)
+                | SendError::Stopping,
+            ) => {}
+        }
     }
 
     /// Requests and connections that are under way.

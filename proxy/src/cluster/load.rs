@@ -1,11 +1,14 @@
 //! How much is under way in a cluster, over all threads, and how much may be.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
-use signet_mesh::TrafficPolicy;
+use signet_mesh::{RecentRequests, TrafficPolicy};
 
 /// What is under way in a cluster.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(super) struct Load {
     requests: Arc<Count>,
     /// Those among them that are repetitions, or will be after a pause.
     retries: Arc<Count>,
+    /// Those that began a short while ago, if the policy asks for them.
+    recent: Mutex<RecentRequests>,
 }
 
 /// How many of something there are.
@@ -26,19 +31,38 @@ pub(crate) struct Counted(Arc<Count>);
 
 impl Load {
     /// Counts one more request; none if there are as many as may be.
-    pub(super) fn request(&self, policy: &TrafficPolicy) -> Option<Counted> {
-        Count::take(&self.requests, policy.connection_pool.http.max_requests)
+    pub(super) fn request(&self, policy: &TrafficPolicy, now: Duration) -> Option<Counted> {
+        let counted = Count::take(&self.requests, policy.connection_pool.http.max_requests)?;
+        if let Some(interval) = interval(policy) {
+            self.recent().add(now, interval);
+        }
+        Some(counted)
     }
 
     /// Counts one more repetition; none if there are as many as may be.
-    pub(super) fn retry(&self, policy: &TrafficPolicy) -> Option<Counted> {
-        let requests = self.requests.0.load(Ordering::Relaxed);
+    pub(super) fn retry(
+        &self,
+        policy: &TrafficPolicy,
+        now: impl FnOnce() -> Duration,
+    ) -> Option<Counted> {
+        let mut requests = self.requests.0.load(Ordering::Relaxed);
+        if let Some(interval) = interval(policy) {
+            requests = requests.max(self.recent().count(now(), interval));
+        }
         let most = match &policy.retry_budget {
             Some(budget) => budget.most(requests),
             None => policy.connection_pool.http.max_retries,
         };
         Count::take(&self.retries, most)
     }
+
+    fn recent(&self) -> MutexGuard<'_, RecentRequests> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn interval(policy: &TrafficPolicy) -> Option<Duration> {
+    policy.retry_budget?.interval
 }
 
 impl Count {

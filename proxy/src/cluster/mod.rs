@@ -4,20 +4,26 @@
 //! Clusters, endpoints and pools belong to a thread; what all threads know of a cluster is its
 //! [`Shared`] state, what they know of an endpoint is its [`Health`].
 
+mod choice;
 mod clusters;
 mod copies;
 mod endpoint;
+mod hashing;
 mod health;
 mod load;
 mod outliers;
 mod shared;
+mod warmth;
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use signet_mesh::{Candidates, TrafficPolicy, breaker::Outcome, pick};
+use signet_mesh::{
+    Balancing, ConsistentHash, Groups, HashTable, Keyed, LoadBalancer, Lot, RetryPolicy, TcpPool,
+    TrafficPolicy, breaker::Outcome, pick,
+};
 use tokio::time::Instant;
 
 pub(crate) use clusters::Clusters;
@@ -28,6 +34,8 @@ pub(crate) use load::Counted;
 pub(crate) use shared::{Shared, SharedClusters};
 
 use crate::flow::{End, Routing};
+use choice::{Choice, Warming};
+use warmth::Since;
 
 /// What a thread knows of a cluster.
 #[derive(Debug)]
@@ -35,6 +43,12 @@ pub(crate) struct Cluster {
     members: Vec<Member>,
     policy: Arc<TrafficPolicy>,
     shared: Arc<Shared>,
+    /// Where the endpoint of a key is found, if the policy chooses by one.
+    table: Option<Arc<HashTable>>,
+    /// Since when endpoints have their places, if the policy lets new ones begin with less.
+    since: Vec<Arc<Since>>,
+    /// None if it does not count where endpoints run.
+    groups: Option<Groups>,
     /// How many calls it had.
     turn: AtomicU64,
 }
@@ -45,6 +59,22 @@ pub(crate) struct Member {
     pub(crate) endpoint: Arc<Endpoint>,
     /// Its share among the endpoints of the cluster.
     pub(crate) weight: u32,
+}
+
+/// By what the endpoint of a call is chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draw {
+    /// Any number, each as likely as any other.
+    pub(crate) random: u64,
+    /// The hash of the call's key, if the cluster chooses by one.
+    pub(crate) hash: Option<u64>,
+}
+
+impl From<u64> for Draw {
+    /// Of a call without a key.
+    fn from(random: u64) -> Self {
+        Self { random, hash: None }
+    }
 }
 
 /// The endpoint that a call goes to.
@@ -67,14 +97,6 @@ struct Watched {
     policy: Arc<TrafficPolicy>,
 }
 
-/// Who comes into question for a call.
-struct Choice<'c> {
-    members: &'c [Member],
-    tried: &'c [Arc<Endpoint>],
-    /// By place, who is not to be tried; nobody, if it is empty.
-    barred: &'c [bool],
-}
-
 impl Cluster {
     /// A cluster of these endpoints.
     pub(crate) fn new(
@@ -82,12 +104,21 @@ impl Cluster {
         policy: Arc<TrafficPolicy>,
         shared: Arc<Shared>,
     ) -> Self {
+        let table = |by: &ConsistentHash| shared.hashing().table(by.algorithm, &members);
         Self {
+            table: hashes(&policy).map(table),
+            since: shared.since(&policy, &members),
+            groups: None,
             members,
             policy,
             shared,
             turn: AtomicU64::new(0),
         }
+    }
+
+    /// The same, whose endpoints are in groups by where they run.
+    pub(crate) fn in_groups(self, groups: Option<Groups>) -> Self {
+        Self { groups, ..self }
     }
 
     /// A cluster of one endpoint, without a policy.
@@ -106,24 +137,27 @@ impl Cluster {
     }
 
     /// The endpoint for the next connection or request, of those that are not ejected. One that was
-    /// `tried` is taken only if there is no other. `random` is any number, each as likely as any
-    /// other.
+    /// `tried` is taken only if there is no other.
     ///
     /// # Errors
     /// The cluster has as many requests as it may have, or no endpoint, or every one is ejected.
     pub(crate) fn choose(
         &self,
         tried: &[Arc<Endpoint>],
-        random: u64,
+        draw: impl Into<Draw>,
         now: Instant,
     ) -> Result<Chosen, End> {
-        let request = self.shared.load().request(&self.policy);
+        let draw = draw.into();
+        let request = self
+            .shared
+            .load()
+            .request(&self.policy, self.shared.time(now));
         let request = request.ok_or_else(|| self.overloaded())?;
         let chosen = match &self.policy.outlier_detection {
-            None => self.pick(tried, &[], random).map(|place| (place, None)),
+            None => self.pick(tried, &[], draw, now).map(|place| (place, None)),
             Some(_) => {
                 let addresses = self.members.iter().map(|member| member.endpoint.address());
-                let pick = |barred: &[bool]| self.pick(tried, barred, random);
+                let pick = |barred: &[bool]| self.pick(tried, barred, draw, now);
                 self.shared.outliers().choose(addresses, now, pick)
             }
         };
@@ -140,24 +174,65 @@ impl Cluster {
         })
     }
 
-    /// The right to repeat a request; none if there are as many repetitions as there may be.
-    pub(crate) fn retry(&self) -> Option<Counted> {
-        self.shared.load().retry(&self.policy)
+    /// On what terms its connections carry bytes.
+    pub(crate) fn tcp(&self) -> &TcpPool {
+        &self.policy.connection_pool.tcp
     }
 
-    fn pick(&self, tried: &[Arc<Endpoint>], barred: &[bool], random: u64) -> Option<usize> {
+    /// What the key of a call is made of, if the cluster chooses by one.
+    pub(crate) fn hashes(&self) -> Option<&ConsistentHash> {
+        hashes(&self.policy)
+    }
+
+    /// Whether endpoints that were tried are passed over. Where a key says which endpoint it is,
+    /// the same is tried again, unless the route says otherwise.
+    pub(crate) fn passes_over(&self, retries: &RetryPolicy) -> bool {
+        let usual = self.hashes().is_none();
+        retries.ignore_previous_hosts.unwrap_or(usual)
+    }
+
+    /// The right to repeat a request; none if there are as many repetitions as there may be.
+    pub(crate) fn retry(&self) -> Option<Counted> {
+        let now = || self.shared.time(Instant::now());
+        self.shared.load().retry(&self.policy, now)
+    }
+
+    fn pick(
+        &self,
+        tried: &[Arc<Endpoint>],
+        barred: &[bool],
+        draw: Draw,
+        now: Instant,
+    ) -> Option<usize> {
         let members = &*self.members;
-        if let [_only] = members {
+        if let ([_only], None) = (members, &self.groups) {
             return (barred != [true]).then_some(0);
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let key = self.table.as_deref().zip(draw.hash);
+        let lot = Lot {
+            turn: self.turn.fetch_add(1, Ordering::Relaxed),
+            random: draw.random,
+            key: key.map(|(table, hash)| Keyed { table, hash }),
+        };
+        let LoadBalancer {
+            balancing, warmup, ..
+        } = &self.policy.load_balancer;
+        let warmth = warmup.map(|warmup| Warming {
+            warmup,
+            since: &self.since,
+            now: self.shared.time(now),
+        });
         let among = |tried| {
             let choice = Choice {
                 members,
                 tried,
                 barred,
+                warmth,
             };
-            pick(&self.policy.load_balancer.balancing, &choice, turn, random)
+            match &self.groups {
+                None => pick(balancing, &choice, lot),
+                Some(groups) => groups.pick(balancing, &choice, |it| choice.is_well(it), lot),
+            }
         };
         among(tried).or_else(|| among(&[]))
     }
@@ -216,24 +291,13 @@ impl Trial {
     }
 }
 
-impl Candidates for Choice<'_> {
-    fn count(&self) -> usize {
-        self.members.len()
-    }
-
-    fn weight(&self, place: usize) -> u32 {
-        let fresh = |member: &&Member| {
-            let mut tried = self.tried.iter();
-            !tried.any(|endpoint| Arc::ptr_eq(endpoint, &member.endpoint))
-        };
-        let barred = self.barred.get(place).copied().unwrap_or_default();
-        let member = self.members.get(place).filter(fresh);
-        member.filter(|_| !barred).map_or(0, |member| member.weight)
-    }
-
-    fn active(&self, place: usize) -> usize {
-        let member = self.members.get(place);
-        member.map_or(0, |member| member.endpoint.active())
+fn hashes(policy: &TrafficPolicy) -> Option<&ConsistentHash> {
+    match &policy.load_balancer.balancing {
+        Balancing::ConsistentHash(by) => Some(by),
+        Balancing::LeastRequest
+        | Balancing::RoundRobin
+        | Balancing::Random
+        | Balancing::Passthrough => None,
     }
 }
 

@@ -13,6 +13,7 @@ use signet_mesh::{
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::warmth::Warmth;
 use crate::pool::Address;
 
 /// The breaker of a cluster, which all threads ask and tell.
@@ -22,6 +23,8 @@ pub(super) struct Outliers {
     cluster: Arc<str>,
     /// When its time begins.
     start: Instant,
+    /// Who comes back is as if it were new.
+    warmth: Arc<Warmth>,
     state: Mutex<State>,
 }
 
@@ -43,10 +46,11 @@ pub(super) struct Trial {
 
 impl Outliers {
     /// Ejects nobody yet.
-    pub(super) fn new(cluster: Arc<str>, start: Instant) -> Self {
+    pub(super) fn new(cluster: Arc<str>, start: Instant, warmth: Arc<Warmth>) -> Self {
         Self {
             cluster,
             start,
+            warmth,
             state: Mutex::default(),
         }
     }
@@ -134,6 +138,9 @@ impl Outliers {
             }
         };
         drop(state);
+        if matches!(transition.change, Change::Closed) {
+            self.warmth.renew(&transition.endpoint, time);
+        }
         if is_news {
             self.say(&transition, time);
         }

@@ -4,16 +4,27 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use signet_mesh::{
-    Address as Place, ClusterName, Endpoint as ServiceEndpoint, ServicePort, TrafficPolicy,
-    WorkloadModel,
+    Address as Place, ClusterName, Endpoint as ServiceEndpoint, Home, HttpPool, ServicePort,
+    TrafficPolicy, WorkloadModel,
 };
 use tokio::time::Instant;
 
-use super::{health::Health, load::Load, outliers::Outliers};
-use crate::{pool::Address, source::SharedModel};
+use super::{
+    Member,
+    hashing::Hashing,
+    health::Health,
+    load::Load,
+    outliers::Outliers,
+    warmth::{Since, Warmth},
+};
+use crate::{
+    pool::{Address, Bounds, Bulkhead, Limits},
+    source::SharedModel,
+};
 
 /// The states of all clusters that have had calls, for all threads. They are as the model in force
 /// says; the state of a cluster is kept as long as the model has it.
@@ -23,6 +34,8 @@ pub(crate) struct SharedClusters(Arc<Registry>);
 #[derive(Debug)]
 struct Registry {
     model: SharedModel,
+    /// Where the proxy runs.
+    home: Home,
     /// When the time of breakers begins.
     start: Instant,
     known: Mutex<Known>,
@@ -40,18 +53,30 @@ struct Known {
 #[derive(Debug)]
 pub(crate) struct Shared {
     name: Arc<str>,
+    /// When its time begins.
+    start: Instant,
     outliers: Arc<Outliers>,
     load: Load,
+    hashing: Hashing,
+    warmth: Arc<Warmth>,
+    /// None while no policy asks for one.
+    bulkhead: Mutex<Option<Arc<Bulkhead>>>,
 }
 
 impl SharedClusters {
-    /// None yet; `model` is the one in force.
-    pub(crate) fn new(model: SharedModel) -> Self {
+    /// None yet; `model` is the one in force, and `home` is where the proxy runs.
+    pub(crate) fn new(model: SharedModel, home: Home) -> Self {
         Self(Arc::new(Registry {
             model,
+            home,
             start: Instant::now(),
             known: Mutex::default(),
         }))
+    }
+
+    /// Where the proxy runs.
+    pub(super) fn home(&self) -> &Home {
+        &self.0.home
     }
 
     /// The state of a cluster. One that the model in force does not have, as whoever asks has an
@@ -105,16 +130,27 @@ impl Known {
 impl Shared {
     /// A state of a cluster that no model says anything of.
     pub(crate) fn new(name: Arc<str>, start: Instant) -> Self {
+        let warmth = Arc::new(Warmth::default());
+        let outliers = Outliers::new(Arc::clone(&name), start, Arc::clone(&warmth));
         Self {
-            outliers: Arc::new(Outliers::new(Arc::clone(&name), start)),
+            outliers: Arc::new(outliers),
+            warmth,
             name,
+            start,
             load: Load::default(),
+            hashing: Hashing::default(),
+            bulkhead: Mutex::default(),
         }
     }
 
     /// The name of the cluster in logs.
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// How long after the beginning of its time this is.
+    pub(super) fn time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
     }
 
     /// Which of its endpoints are ejected.
@@ -127,13 +163,54 @@ impl Shared {
         &self.load
     }
 
+    /// Where the endpoints of keys are found.
+    pub(super) fn hashing(&self) -> &Hashing {
+        &self.hashing
+    }
+
+    /// Since when these have their places, if the policy lets new ones begin with less.
+    pub(super) fn since(&self, policy: &TrafficPolicy, members: &[Member]) -> Vec<Arc<Since>> {
+        if policy.load_balancer.warmup.is_none() {
+            return Vec::new();
+        }
+        let now = self.time(Instant::now());
+        let addresses = members.iter().map(|member| member.endpoint.address());
+        addresses
+            .map(|address| self.warmth.of(address, now))
+            .collect()
+    }
+
+    /// What bounds its connections, by this policy.
+    pub(super) fn bounds(&self, policy: &TrafficPolicy) -> Bounds {
+        let Some(limits) = limits(policy) else {
+            return Bounds::default();
+        };
+        let mut bulkhead = self.bulkhead();
+        let new = || Bulkhead::new(Arc::clone(&self.name), limits);
+        Bounds(Some(Arc::clone(bulkhead.get_or_insert_with(new))))
+    }
+
+    fn bulkhead(&self) -> MutexGuard<'_, Option<Arc<Bulkhead>>> {
+        self.bulkhead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// It is as the model says from now on, unless that does not have it.
     fn follow(&self, name: &ClusterName, model: &WorkloadModel, now: Instant) -> bool {
         let Some((policy, endpoints)) = described(name, model) else {
             return false;
         };
         let detection = policy.outlier_detection.as_ref();
+        match policy.load_balancer.warmup {
+            Some(_) => self.warmth.follow(&endpoints, self.time(now)),
+            None => self.warmth.forget(),
+        }
         self.outliers.follow(detection, endpoints, now);
+        let mut bulkhead = self.bulkhead();
+        match (&*bulkhead, limits(policy)) {
+            (Some(bulkhead), Some(limits)) => bulkhead.follow(limits),
+            (Some(_) | None, None) => *bulkhead = None,
+            (None, Some(_)) => {}
+        }
         true
     }
 }
@@ -149,6 +226,17 @@ fn described<'m>(
     let endpoints = endpoints.filter(|it| part.has(&it.labels));
     let addresses = endpoints.map(|it| address(it, called.port)).collect();
     Some((part.policy, addresses))
+}
+
+/// How many connections there may be, and how many requests without one; none is any number.
+fn limits(policy: &TrafficPolicy) -> Option<Limits> {
+    let pool = &policy.connection_pool;
+    let (connections, pending) = (pool.tcp.max_connections, pool.http.max_pending_requests);
+    let bounded = connections < u32::MAX || pending.is_some();
+    bounded.then(|| Limits {
+        connections,
+        pending: pending.unwrap_or(HttpPool::PENDING),
+    })
 }
 
 /// Where an endpoint of a service is called.

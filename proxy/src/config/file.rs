@@ -18,6 +18,7 @@ pub(super) struct File {
     pub(super) namespace: Option<String>,
     pub(super) root_namespace: Option<String>,
     pub(super) labels: BTreeMap<String, String>,
+    pub(super) locality: Option<String>,
     pub(super) mesh: Option<Vec<PathBuf>>,
     pub(super) inbound: Vec<InboundPort>,
     pub(super) outbound: Vec<OutboundPort>,

@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use signet_daemon::{config::Settings, log::LogConfig};
 use signet_identity::endpoint::{Endpoint, VARIABLE};
-use signet_mesh::{TrustedProxies, Workload};
+use signet_mesh::{Locality, TrustedProxies, Workload};
 
 pub use flags::RunFlags;
 pub use limits::LocalRateLimit;
@@ -38,6 +38,8 @@ pub struct Config {
     pub workload_api: Endpoint,
     /// What the proxy stands for when policies select workloads.
     pub workload: Workload,
+    /// Where the proxy runs.
+    pub locality: Option<Locality>,
     /// Namespace whose policies hold for the whole mesh.
     pub root_namespace: String,
     /// Files and folders of the mesh's documents, of whichever kinds.
@@ -88,6 +90,7 @@ impl Config {
                     .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
                 labels: file.labels,
             },
+            locality: locality(file.locality.as_deref())?,
             root_namespace: file
                 .root_namespace
                 .unwrap_or_else(|| ROOT_NAMESPACE.to_owned()),
@@ -167,6 +170,19 @@ fn mesh(
              write `mesh: []` to accept every authenticated peer"
         ),
     }
+}
+
+fn locality(text: Option<&str>) -> anyhow::Result<Option<Locality>> {
+    let parse = |text| {
+        let locality = Locality::parse(text);
+        locality.with_context(|| {
+            format!(
+                "locality: {text:?} is not a locality; write `region/zone/subzone`, or only the \
+                 first of them"
+            )
+        })
+    };
+    text.map(parse).transpose()
 }
 
 fn threads(given: Option<usize>) -> anyhow::Result<usize> {

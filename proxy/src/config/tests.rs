@@ -9,6 +9,7 @@ const WHOLE: &str = r#"
 workloadApi: unix:///run/signet/agent.sock
 namespace: shop
 labels: { app: web }
+locality: eu/berlin
 mesh: [policies]
 inbound:
   - { name: web, listen: "127.0.0.1:8443", protocol: HTTP, forward: "127.0.0.1:8080" }
@@ -52,6 +53,17 @@ fn a_whole_file_is_read() {
         }
     );
     assert_eq!(config.drain_timeout, Duration::from_secs(2));
+    let locality = config.locality.unwrap().to_string();
+    assert_eq!(locality, "eu/berlin");
+}
+
+#[test]
+fn a_place_that_is_none_is_refused() {
+    let refused = refusal(&WHOLE.replace("eu/berlin", "eu/*"));
+    assert!(
+        refused.contains("locality: \"eu/*\" is not a locality"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(crate) enum Downstream {
     Broken(Arc<str>),
     /// Neither side has said anything for too long.
     Silent,
+    /// The connection has lived for as long as it may.
+    Aged,
 }
 
 /// What the proxy enforces.
@@ -101,6 +103,7 @@ impl End {
                 | Downstream::NotSupported(_),
             ) => "DPE",
             Self::Downstream(Downstream::Silent) => "SI",
+            Self::Downstream(Downstream::Aged) => "DT",
             Self::Routing(Routing::NoService(_) | Routing::NoRoute(_)) => "NR",
             Self::Routing(Routing::NoCluster(_)) => "NC",
             Self::Routing(Routing::NoEndpoint(_)) => "UH",
@@ -133,6 +136,7 @@ impl End {
             Self::Downstream(Downstream::Gone) => "it has let go",
             Self::Downstream(Downstream::NotSupported(why)) => why,
             Self::Downstream(Downstream::Silent) => "idle for too long",
+            Self::Downstream(Downstream::Aged) => "it has lived for as long as it may",
             Self::Downstream(
                 Downstream::NotAuthenticated(why)
                 | Downstream::Malformed(why)
@@ -175,7 +179,7 @@ impl fmt::Display for End {
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "broken by the client",
             Self::Policy(Policy::Denied(_) | Policy::BadToken(_) | Policy::RateLimited) => "denied",
             Self::Routing(_) => "not routed",
-            Self::Downstream(Downstream::Silent)
+            Self::Downstream(Downstream::Silent | Downstream::Aged)
             | Self::Policy(Policy::Withdrawn(_) | Policy::Distrusted(_))
             | Self::Shutdown(_) => "cut",
             Self::Upstream(Upstream::Unreachable(_) | Upstream::Timeout(_)) => "failed",

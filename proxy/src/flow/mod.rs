@@ -108,6 +108,11 @@ impl Flow {
         Self::new(who, what, Instant::now())
     }
 
+    /// Whose it is.
+    pub(crate) fn client(&self) -> SocketAddr {
+        self.who.client
+    }
+
     /// A copy of it, if it is a request, which begins now.
     pub(crate) fn copy(&self) -> Option<Self> {
         let What::Request {

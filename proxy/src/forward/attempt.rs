@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     body::{Body, Replayable},
-    cluster::{Active, Chosen, Cluster, Counted, Endpoint, Trial},
+    cluster::{Active, Chosen, Cluster, Counted, Draw, Endpoint, Trial},
     config::Protocol,
     flow::{End, Flow, Upstream},
     http::{
@@ -28,6 +28,8 @@ pub(super) struct Attempts<'a> {
     source: Source,
     cluster: &'a Cluster,
     how: &'a How,
+    /// The hash of its key, if the cluster chooses by one.
+    hash: Option<u64>,
     tried: Vec<Arc<Endpoint>>,
     /// Of the endpoint that has not answered yet.
     trial: Trial,
@@ -77,7 +79,12 @@ struct Failed {
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn new(request: HttpRequest, cluster: &'a Cluster, how: &'a How) -> Self {
+    pub(super) fn new(
+        request: HttpRequest,
+        cluster: &'a Cluster,
+        how: &'a How,
+        hash: Option<u64>,
+    ) -> Self {
         let (asks, head, body) = request.into_parts();
         let source = match how.retries.policy() {
             None => Source::Once(Some(Box::new(Once { head, body }))),
@@ -91,6 +98,7 @@ impl<'a> Attempts<'a> {
             source,
             cluster,
             how,
+            hash,
             tried: Vec::new(),
             trial: Trial::default(),
             retry: None,
@@ -116,9 +124,11 @@ impl<'a> Attempts<'a> {
     async fn run(&mut self, flow: &mut Flow) -> Result<Answered, End> {
         let mut repetition = 0;
         loop {
-            let chosen = self
-                .cluster
-                .choose(&self.tried, fastrand::u64(..), Instant::now())?;
+            let draw = Draw {
+                random: fastrand::u64(..),
+                hash: self.hash,
+            };
+            let chosen = self.cluster.choose(&self.tried, draw, Instant::now())?;
             let Chosen {
                 endpoint,
                 active,
@@ -150,7 +160,7 @@ impl<'a> Attempts<'a> {
             // What was answered is not needed any more, and its endpoint has less to do.
             drop(tried);
             sleep(policy.pause(repetition, fastrand::u64(..))).await;
-            if policy.ignore_previous_hosts {
+            if self.cluster.passes_over(policy) {
                 self.tried.push(endpoint);
             }
         }
@@ -265,6 +275,7 @@ async fn attempt(
 fn outcome(error: &SendError) -> AttemptOutcome {
     match error {
         SendError::Dial(_) => AttemptOutcome::NotConnected,
+        SendError::Full(_) => AttemptOutcome::Overloaded,
         SendError::Broken { .. } if error.is_refused() => AttemptOutcome::Refused,
         SendError::Broken { sent: false, .. } => AttemptOutcome::NotSent,
         SendError::Broken { .. } | SendError::Stopping => AttemptOutcome::Broken,

@@ -28,10 +28,14 @@ where
     match endpoint.dial().await {
         Ok(destination) => {
             trial.connected(Instant::now());
-            relay(stream, destination, traffic).await.into()
+            relay(stream, destination, traffic, cluster.tcp())
+                .await
+                .into()
         }
         Err(error) => {
-            trial.failed(Instant::now());
+            if error.is_of_endpoint() {
+                trial.failed(Instant::now());
+            }
             error.into()
         }
     }

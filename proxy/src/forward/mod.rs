@@ -11,10 +11,11 @@ use tokio::time::sleep;
 pub(crate) use connection::carry;
 
 use crate::{
+    cluster::Cluster,
     flow::Flow,
     headers,
-    http::{in_flight::Right, outgoing::Outgoing, reply::refuse},
-    route::Routed,
+    http::{in_flight::Right, outgoing::Outgoing, reply::refuse, request::HttpRequest},
+    route::{How, Routed},
 };
 use attempt::{Answered, Attempts};
 
@@ -37,7 +38,8 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
         sleep(delay).await;
     }
     copy::send(std::mem::take(&mut how.copies), &mut request, &flow);
-    let mut attempts = Attempts::new(request, &cluster, &how);
+    let hash = key(&cluster, &request, &flow, &mut how);
+    let mut attempts = Attempts::new(request, &cluster, &how, hash);
     let answered = attempts.within(how.timeout, &mut flow).await;
     match answered {
         Ok(answered) => {
@@ -63,4 +65,13 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
             refusal
         }
     }
+}
+
+/// The hash of the request's key, if the cluster chooses by one and it has it. A client that gets a
+/// key finds it in the answer.
+fn key(cluster: &Cluster, request: &HttpRequest, flow: &Flow, how: &mut How) -> Option<u64> {
+    let by = cluster.hashes()?;
+    let key = by.key(&request.hash_call(flow.client().ip()), fastrand::u64(..))?;
+    how.response.extend(key.answer);
+    Some(key.hash)
 }

@@ -2,13 +2,13 @@
 //! one that can be proxied at all. What policy judges is what goes on: its headers are already
 //! those of the next hop, its path and host have one reading.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri::Authority,
 };
 use hyper::body::{Body as _, Incoming};
-use signet_mesh::{HttpCall, HttpPath};
+use signet_mesh::{HashCall, HttpCall, HttpPath};
 
 use super::kind::Kind;
 use crate::{
@@ -99,6 +99,15 @@ impl HttpRequest {
             query: self.inner.uri().query(),
             headers: self.inner.headers(),
             port,
+        }
+    }
+
+    /// What keys are made of; `source` is the client.
+    pub(crate) fn hash_call(&self, source: IpAddr) -> HashCall<'_> {
+        HashCall {
+            headers: self.inner.headers(),
+            query: self.inner.uri().query(),
+            source,
         }
     }
 

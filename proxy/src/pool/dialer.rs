@@ -11,6 +11,8 @@ use std::{
 use rustls::{ClientConfig, pki_types::ServerName};
 use signet_daemon::socket::notice_dead_peer;
 use signet_identity::tls;
+use signet_mesh::TcpKeepalive;
+use socket2::SockRef;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -19,6 +21,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+use super::terms::Terms;
 use crate::{
     config::Target,
     flow::{End, Upstream, whole},
@@ -65,13 +68,14 @@ pub(crate) enum DialError {
 }
 
 impl Dialer {
-    /// Connects, within this time.
+    /// Connects, on these terms.
     ///
     /// # Errors
     /// The endpoint cannot be reached, or is not who is expected.
-    pub(crate) async fn dial(&self, within: Duration) -> Result<NextHop, DialError> {
+    pub(crate) async fn dial(&self, terms: &Terms) -> Result<NextHop, DialError> {
+        let within = terms.connect;
         // What a handshake needs goes when it ends; the connection lives on.
-        timeout(within, Box::pin(self.connect()))
+        timeout(within, Box::pin(self.connect(terms.probes)))
             .await
             .map_err(|_elapsed| DialError::Timeout {
                 address: self.address.to_string(),
@@ -79,14 +83,14 @@ impl Dialer {
             })?
     }
 
-    async fn connect(&self) -> Result<NextHop, DialError> {
+    async fn connect(&self, probes: Option<TcpKeepalive>) -> Result<NextHop, DialError> {
         let unreachable = |source| DialError::Connect {
             address: self.address.to_string(),
             source,
         };
         let stream = match &self.address {
-            Address::Tcp(address) => tcp(address).await,
-            Address::Name(name) => tcp(&**name).await,
+            Address::Tcp(address) => tcp(address, probes).await,
+            Address::Name(name) => tcp(&**name, probes).await,
             Address::Unix(path) => {
                 let stream = self.unix(path).await.map_err(unreachable)?;
                 return Ok(Box::new(stream));
@@ -151,9 +155,54 @@ impl From<DialError> for End {
     }
 }
 
-async fn tcp(address: impl tokio::net::ToSocketAddrs) -> io::Result<TcpStream> {
+async fn tcp(
+    address: impl tokio::net::ToSocketAddrs,
+    probes: Option<TcpKeepalive>,
+) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    notice_dead_peer(&stream)?;
+    match probes {
+        None => notice_dead_peer(&stream)?,
+        Some(probes) => {
+            let mut wanted = socket2::TcpKeepalive::new();
+            if let Some(count) = probes.probes {
+                wanted = wanted.with_retries(count);
+            }
+            if let Some(time) = probes.time {
+                wanted = wanted.with_time(time);
+            }
+            if let Some(interval) = probes.interval {
+                wanted = wanted.with_interval(interval);
+            }
+            let socket = SockRef::from(&stream);
+            socket.set_keepalive(true)?;
+            socket.set_tcp_keepalive(&wanted)?;
+        }
+    }
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_probes_a_connection_as_it_is_written() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let probes = TcpKeepalive {
+            probes: Some(3),
+            time: Some(Duration::from_secs(7)),
+            interval: Some(Duration::from_secs(2)),
+        };
+        let address = listener.local_addr().unwrap();
+        let stream = tcp(address, Some(probes)).await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(7));
+        let interval = socket.tcp_keepalive_interval().unwrap();
+        assert_eq!(interval, Duration::from_secs(2));
+    }
 }

@@ -4,7 +4,9 @@
 //! response body has ended; an HTTP/2 connection is shared. A request that found its kept
 //! connection closed under it, and was not sent, goes out once more on a new one.
 
+mod bulkhead;
 mod dialer;
+mod held;
 mod kept;
 mod terms;
 
@@ -20,19 +22,25 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::time::{sleep_until, timeout};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+pub(crate) use bulkhead::{Bounds, Bulkhead, Limits};
 pub(crate) use dialer::{Address, DialError, Dialer, NextHop};
-pub(crate) use terms::Terms;
+pub(crate) use terms::{PINGS, Terms};
 
 use crate::{
     body::Body,
     config::Protocol,
-    flow::{End, Shutdown, Upstream, whole},
+    flow::{End, Routing, Shutdown, Upstream, whole},
     patience::Patience,
 };
-use kept::{Kept, Used};
+use bulkhead::{Grant, KeptByOne, Room};
+use held::Held;
+use kept::{Kept, Stream, Used};
 
 /// Why there is no response.
 #[derive(Debug, Error)]
@@ -48,6 +56,9 @@ pub(crate) enum SendError {
     },
     #[error("{address} sent no response within {RESPONSE:?}")]
     Timeout { address: String },
+    /// There are too many connections, or requests that wait for one.
+    #[error("{0}")]
+    Full(String),
     #[error("the proxy is stopping")]
     Stopping,
 }
@@ -59,13 +70,29 @@ pub(crate) struct Pool {
     protocol: Protocol,
     terms: Terms,
     tasks: TaskTracker,
-    kept: Mutex<Kept>,
+    kept: KeptByOne,
+    /// None if there may be any number of connections.
+    bulkhead: Option<Arc<Bulkhead>>,
 }
 
-/// An HTTP/1.1 connection in use, and where it goes back to.
+/// A connection in use, and where it goes back to.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pool: Arc<Pool>,
+    of: Leased,
+}
+
+#[derive(Debug)]
+enum Leased {
+    /// A whole one, of HTTP/1.1.
+    Whole { generation: u64, used: Used },
+    /// One of so many places on one of HTTP/2.
+    Place(OwnedSemaphorePermit),
+}
+
+/// One of HTTP/1.1 for one request.
+#[derive(Debug)]
+struct Taken {
     generation: u64,
     used: Used,
 }
@@ -85,21 +112,52 @@ impl Pool {
         terms: Terms,
         tasks: TaskTracker,
     ) -> Arc<Self> {
+        Self::within(Bounds::default(), dialer, protocol, terms, tasks)
+    }
+
+    /// The same for a cluster that has a bulkhead.
+    pub(crate) fn within(
+        bounds: Bounds,
+        dialer: Dialer,
+        protocol: Protocol,
+        terms: Terms,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        let kept = Arc::new(Mutex::new(Kept::new(terms)));
+        if let Some(bulkhead) = &bounds.0 {
+            bulkhead.add(&kept);
+        }
         Arc::new(Self {
             dialer,
             protocol,
             terms,
             tasks,
-            kept: Mutex::new(Kept::new(terms)),
+            kept,
+            bulkhead: bounds.0,
         })
     }
 
     /// A connection of one's own.
     ///
     /// # Errors
-    /// It cannot be reached, or is not who is expected.
-    pub(crate) async fn dial(&self) -> Result<NextHop, DialError> {
-        self.dialer.dial(self.terms.connect).await
+    /// It cannot be reached, or is not who is expected, or there are too many.
+    pub(crate) async fn dial(&self) -> Result<NextHop, SendError> {
+        let Some(bulkhead) = &self.bulkhead else {
+            return Ok(self.dialer.dial(&self.terms).await?);
+        };
+        let until = Instant::now() + self.terms.connect;
+        loop {
+            let entered = bulkhead.enter(&self.kept, until).await;
+            let (grant, _pending) = entered.map_err(SendError::Full)?;
+            match grant {
+                Grant::Room(room) => {
+                    let stream = self.dialer.dial(&self.terms).await?;
+                    return Ok(Box::new(Held::new(stream, room)));
+                }
+                // It is of no use here.
+                Grant::Kept => self.came_back(),
+            }
+        }
     }
 
     /// What the endpoint speaks.
@@ -140,9 +198,15 @@ impl Pool {
     }
 
     async fn send_http1(self: &Arc<Self>, mut request: Request<Body>) -> Result<Answer, SendError> {
-        while let Some(mut lease) = self.take_idle() {
-            match lease.used.sender.try_send_request(request).await {
-                Ok(response) => return Ok(Answer::leased(response, lease)),
+        loop {
+            let mut taken = match self.take_free() {
+                Some(taken) => taken,
+                None => self.connection().await?,
+            };
+            let is_new = taken.used.requests == 1;
+            match taken.used.sender.try_send_request(request).await {
+                Ok(response) => return Ok(Answer::leased(response, self.lease(taken))),
+                Err(failure) if is_new => return Err(self.broken(failure)),
                 Err(mut failure) => {
                     request = self
                         .unsent(&mut failure)
@@ -150,17 +214,13 @@ impl Pool {
                 }
             }
         }
-        let mut lease = self.connect_http1().await?;
-        let sent = lease.used.sender.try_send_request(request).await;
-        let response = sent.map_err(|failure| self.broken(failure))?;
-        Ok(Answer::leased(response, lease))
     }
 
     async fn send_http2(self: &Arc<Self>, mut request: Request<Body>) -> Result<Answer, SendError> {
         let shared = self.lock().shared();
-        if let Some(mut sender) = shared {
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(Answer::shared(response)),
+        if let Some(mut stream) = shared {
+            match stream.sender.try_send_request(request).await {
+                Ok(response) => return Ok(Answer::shared(response, self.place(stream))),
                 Err(mut failure) => {
                     request = self
                         .unsent(&mut failure)
@@ -168,47 +228,99 @@ impl Pool {
                 }
             }
         }
-        let mut sender = self.connect_http2().await?;
-        let sent = sender.try_send_request(request).await;
+        let mut stream = self.stream().await?;
+        let sent = stream.sender.try_send_request(request).await;
         let response = sent.map_err(|failure| self.broken(failure))?;
-        Ok(Answer::shared(response))
+        Ok(Answer::shared(response, self.place(stream)))
     }
 
-    async fn connect_http1(self: &Arc<Self>) -> Result<Lease, SendError> {
+    /// A connection that is made, or one that comes back if there is no room for another.
+    async fn connection(self: &Arc<Self>) -> Result<Taken, SendError> {
+        let Some(bulkhead) = &self.bulkhead else {
+            return self.connect_http1(None).await;
+        };
+        // Seldom asked for, and what it needs would else be needed by every request.
+        Box::pin(async {
+            let until = Instant::now() + self.terms.connect;
+            loop {
+                let entered = bulkhead.enter(&self.kept, until).await;
+                let (grant, _pending) = entered.map_err(SendError::Full)?;
+                match grant {
+                    Grant::Room(room) => return self.connect_http1(Some(room)).await,
+                    Grant::Kept => {
+                        if let Some(taken) = self.take_idle() {
+                            return Ok(taken);
+                        }
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// The same of HTTP/2.
+    async fn stream(self: &Arc<Self>) -> Result<Stream, SendError> {
+        let Some(bulkhead) = &self.bulkhead else {
+            return self.connect_http2(None).await;
+        };
+        Box::pin(async {
+            let until = Instant::now() + self.terms.connect;
+            loop {
+                let entered = bulkhead.enter(&self.kept, until).await;
+                let (grant, _pending) = entered.map_err(SendError::Full)?;
+                match grant {
+                    Grant::Room(room) => return self.connect_http2(Some(room)).await,
+                    Grant::Kept => {
+                        if let Some(stream) = self.lock().shared() {
+                            return Ok(stream);
+                        }
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    async fn connect_http1(self: &Arc<Self>, room: Option<Room>) -> Result<Taken, SendError> {
         let generation = self.lock().generation();
-        let stream = TokioIo::new(Patience::new(self.dial().await?));
+        let stream = self.dialer.dial(&self.terms).await?;
+        let stream = TokioIo::new(Patience::new(stream));
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
-        self.carry(connection)?;
-        Ok(Lease {
-            pool: Arc::clone(self),
+        self.carry(connection, room)?;
+        Ok(Taken {
             generation,
             used: Used {
                 sender,
                 requests: 1,
+                made: Instant::now(),
             },
         })
     }
 
-    async fn connect_http2(self: &Arc<Self>) -> Result<http2::SendRequest<Body>, SendError> {
+    async fn connect_http2(self: &Arc<Self>, room: Option<Room>) -> Result<Stream, SendError> {
         let generation = self.lock().generation();
-        let stream = TokioIo::new(self.dial().await?);
+        let stream = TokioIo::new(self.dialer.dial(&self.terms).await?);
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
+            .keep_alive_interval(self.terms.pings.interval)
+            .keep_alive_timeout(self.terms.pings.timeout)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW * 4)
             .handshake(stream)
             .await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
-        self.carry(connection)?;
-        self.keep(|kept| kept.share(generation, sender.clone()));
-        Ok(sender)
+        self.carry(connection, room)?;
+        let place = self.keep(|kept| kept.share(generation, &sender));
+        if let Some(bulkhead) = &self.bulkhead {
+            bulkhead.shares(&self.kept);
+        }
+        Ok(Stream { sender, place })
     }
 
     /// A connection lives as long as its requests; a failure reaches them, so it is not
     /// reported here too.
-    fn carry<C>(&self, connection: C) -> Result<(), SendError>
+    fn carry<C>(&self, connection: C, room: Option<Room>) -> Result<(), SendError>
     where
         C: Future<Output = hyper::Result<()>> + Send + 'static,
     {
@@ -217,29 +329,63 @@ impl Pool {
         }
         self.tasks.spawn(async move {
             drop(connection.await);
+            drop(room);
         });
         Ok(())
     }
 
-    fn take_idle(self: &Arc<Self>) -> Option<Lease> {
+    /// A connection that nobody uses, and nobody waits for.
+    fn take_free(&self) -> Option<Taken> {
+        let bulkhead = self.bulkhead.as_ref();
+        let is_waited_for = bulkhead.is_some_and(|it| it.is_waited_for(&self.kept));
+        if is_waited_for {
+            return None;
+        }
+        self.take_idle()
+    }
+
+    fn take_idle(&self) -> Option<Taken> {
         let mut kept = self.lock();
         let mut used = kept.take_idle()?;
         used.requests = used.requests.saturating_add(1);
-        Some(Lease {
-            pool: Arc::clone(self),
+        Some(Taken {
             generation: kept.generation(),
             used,
         })
     }
 
+    fn lease(self: &Arc<Self>, taken: Taken) -> Lease {
+        let Taken { generation, used } = taken;
+        Lease {
+            pool: Arc::clone(self),
+            of: Leased::Whole { generation, used },
+        }
+    }
+
+    fn place(self: &Arc<Self>, stream: Stream) -> Option<Lease> {
+        Some(Lease {
+            pool: Arc::clone(self),
+            of: Leased::Place(stream.place?),
+        })
+    }
+
+    /// Something that is kept has room for a request: who waits for it is told, or it goes.
+    fn came_back(&self) {
+        let bulkhead = self.bulkhead.as_ref();
+        if bulkhead.is_some_and(|it| it.came_back(&self.kept)) {
+            self.lock().let_go();
+        }
+    }
+
     /// Keeps something, until it was idle for too long.
-    fn keep(self: &Arc<Self>, put: impl FnOnce(&mut Kept)) {
+    fn keep<T>(self: &Arc<Self>, put: impl FnOnce(&mut Kept) -> T) -> T {
         let mut kept = self.lock();
-        put(&mut kept);
+        let put = put(&mut kept);
         if kept.is_unswept() {
             let sweeper = self.tasks.spawn(sweep(Arc::downgrade(self)));
             kept.is_swept_by(AbortOnDropHandle::new(sweeper));
         }
+        put
     }
 
     fn unsent(&self, failure: &mut TrySendError<Request<Body>>) -> Option<Request<Body>> {
@@ -272,23 +418,25 @@ impl Answer {
         }
     }
 
-    fn shared(response: Response<Incoming>) -> Self {
-        Self {
-            response,
-            lease: None,
-        }
+    fn shared(response: Response<Incoming>, lease: Option<Lease>) -> Self {
+        Self { response, lease }
     }
 }
 
 impl Lease {
     /// Gives the connection back once its response has ended.
     pub(crate) fn give_back(self) {
-        let Self {
-            pool,
-            generation,
-            used,
-        } = self;
-        pool.keep(|kept| kept.put_idle(generation, used));
+        let Self { pool, of } = self;
+        let has_room = match of {
+            Leased::Whole { generation, used } => pool.keep(|kept| kept.put_idle(generation, used)),
+            Leased::Place(place) => {
+                drop(place);
+                true
+            }
+        };
+        if has_room {
+            pool.came_back();
+        }
     }
 }
 
@@ -299,7 +447,7 @@ impl SendError {
         match self {
             Self::Dial(_) | Self::Timeout { .. } => true,
             Self::Broken { source, .. } => !source.is_user(),
-            Self::Stopping => false,
+            Self::Full(_) | Self::Stopping => false,
         }
     }
 
@@ -320,6 +468,7 @@ impl From<SendError> for End {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Dial(error) => error.into(),
+            SendError::Full(why) => Self::Routing(Routing::Overloaded(why.into())),
             SendError::Stopping => Self::Shutdown(Shutdown::Stopping),
             SendError::Broken { .. } => Self::Upstream(Upstream::Broken(whole(&error))),
             SendError::Timeout { .. } => Self::Upstream(Upstream::Timeout(whole(&error))),
@@ -337,7 +486,6 @@ async fn sweep(pool: Weak<Pool>) {
 
 /// Envoy's stream idle timeout: nothing from the next hop for this long is no answer.
 const RESPONSE: Duration = Duration::from_secs(300);
-const PING: Duration = Duration::from_secs(30);
 const WINDOW: u32 = 1 << 20;
 
 #[cfg(test)]

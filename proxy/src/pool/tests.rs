@@ -1,11 +1,15 @@
 //! Connections that are kept, and next hops that do not answer.
 
+mod bulkhead;
+
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use http_body_util::{BodyExt as _, Full};
+use hyper::service::service_fn;
+use signet_mesh::Http2Keepalive;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -38,15 +42,11 @@ impl Application {
     }
 
     fn pool(&self, tasks: &TaskTracker) -> Arc<Pool> {
-        pool(self.address, Protocol::Http, tasks)
+        self.pool_on(Terms::default(), tasks)
     }
 
     fn pool_on(&self, terms: Terms, tasks: &TaskTracker) -> Arc<Pool> {
-        let dialer = Dialer {
-            address: Address::Tcp(self.address),
-            tls: None,
-        };
-        Pool::new(dialer, Protocol::Http, terms, tasks.clone())
+        Pool::new(dialer(self.address), Protocol::Http, terms, tasks.clone())
     }
 
     fn met(&self) -> u32 {
@@ -54,12 +54,11 @@ impl Application {
     }
 }
 
-fn pool(address: SocketAddr, protocol: Protocol, tasks: &TaskTracker) -> Arc<Pool> {
-    let dialer = Dialer {
+fn dialer(address: SocketAddr) -> Dialer {
+    Dialer {
         address: Address::Tcp(address),
         tls: None,
-    };
-    Pool::new(dialer, protocol, Terms::default(), tasks.clone())
+    }
 }
 
 fn request() -> Request<Body> {
@@ -78,16 +77,23 @@ async fn hello(mut stream: TcpStream, answers: u32) {
     }
 }
 
+impl Lease {
+    /// The connection is ready again when its task has seen the end of the answer.
+    async fn rest(self) -> Self {
+        if let Leased::Whole { used, .. } = &self.of {
+            while !used.sender.is_ready() && !used.sender.is_closed() {
+                tokio::task::yield_now().await;
+            }
+        }
+        self
+    }
+}
+
 async fn ask(pool: &Arc<Pool>) {
     let answer = pool.send(request()).await.unwrap();
     let body = answer.response.into_body().collect().await.unwrap();
     assert_eq!(body.to_bytes(), "hello");
-    let lease = answer.lease.unwrap();
-    // The connection is ready again when its task has seen the end of the answer.
-    while !lease.used.sender.is_ready() && !lease.used.sender.is_closed() {
-        tokio::task::yield_now().await;
-    }
-    lease.give_back();
+    answer.lease.unwrap().rest().await.give_back();
 }
 
 #[tokio::test]
@@ -121,6 +127,70 @@ async fn a_connection_carries_as_many_requests_as_it_may_and_no_more() {
         ask(&pool).await;
     }
     assert_eq!(application.met(), 5);
+}
+
+#[tokio::test]
+async fn a_connection_gets_no_requests_when_it_has_lived_for_as_long_as_it_may() {
+    let tasks = TaskTracker::new();
+    let application = Application::start(&tasks, 9).await;
+    let life = Duration::from_secs(40);
+    let terms = Terms {
+        life: Some(life),
+        ..Terms::default()
+    };
+    let pool = application.pool_on(terms, &tasks);
+    ask(&pool).await;
+    pause();
+    advance(life / 2).await;
+    let taken = pool.take_idle().unwrap();
+    pool.lease(taken).give_back();
+    advance(life / 2).await;
+    assert!(pool.take_idle().is_none());
+}
+
+/// Counts the connections of HTTP/2 that come to an application that answers `hello`.
+async fn application_of_http2(tasks: &TaskTracker) -> Application {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let met = Arc::new(AtomicU32::new(0));
+    let (count, spawner) = (Arc::clone(&met), tasks.clone());
+    tasks.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            let answer = service_fn(|_: Request<Incoming>| async {
+                Ok::<_, std::convert::Infallible>(Response::new(Full::<bytes::Bytes>::from(
+                    "hello",
+                )))
+            });
+            let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            spawner.spawn(serving.serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    Application { address, met }
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_carries_as_many_requests_at_a_time_as_it_may() {
+    let tasks = TaskTracker::new();
+    for (streams, connections) in [(None, 1), (Some(1), 3), (Some(2), 2)] {
+        let application = application_of_http2(&tasks).await;
+        let terms = Terms {
+            streams,
+            ..Terms::default()
+        };
+        let dialer = dialer(application.address);
+        let pool = Pool::new(dialer, Protocol::Http2, terms, tasks.clone());
+        for _ in 0..2 {
+            let mut answers = Vec::new();
+            for _ in 0..3 {
+                answers.push(pool.send(request()).await.unwrap());
+            }
+            assert_eq!(application.met(), connections, "{streams:?}");
+            // Those that end in order, and those that are dropped, all leave their places.
+            let last = answers.pop().unwrap();
+            last.lease.into_iter().for_each(Lease::give_back);
+        }
+    }
 }
 
 #[tokio::test]
@@ -175,7 +245,7 @@ async fn what_was_kept_before_a_renewal_is_not_used_after_it() {
     ask(&pool).await;
     let lent = pool.take_idle().unwrap();
     pool.renew();
-    lent.give_back();
+    pool.lease(lent).give_back();
     assert!(pool.take_idle().is_none());
     ask(&pool).await;
     assert_eq!(application.met(), 2);
@@ -220,10 +290,11 @@ async fn frame(stream: &mut TcpStream) -> u8 {
 }
 
 /// How a request to a silent next hop ends, and when.
-async fn patience_with_a_silent(protocol: Protocol) -> (Duration, SendError) {
+async fn patience_with_a_silent(protocol: Protocol, terms: Terms) -> (Duration, SendError) {
     let tasks = TaskTracker::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pool = pool(listener.local_addr().unwrap(), protocol, &tasks);
+    let dialer = dialer(listener.local_addr().unwrap());
+    let pool = Pool::new(dialer, protocol, terms, tasks.clone());
     let (tell, asked) = oneshot::channel();
     tasks.spawn(silent(listener, protocol, tell));
     let began = Instant::now();
@@ -243,14 +314,28 @@ fn is_about(took: Duration, wanted: Duration) {
 
 #[tokio::test]
 async fn a_next_hop_of_http2_that_answers_no_ping_is_given_up_after_fifty_seconds() {
-    let (took, error) = patience_with_a_silent(Protocol::Http2).await;
+    let (took, error) = patience_with_a_silent(Protocol::Http2, Terms::default()).await;
     is_about(took, Duration::from_secs(50));
     assert!(matches!(error, SendError::Broken { .. }), "{error}");
 }
 
 #[tokio::test]
+async fn a_next_hop_of_http2_is_asked_as_often_as_its_terms_say() {
+    let second = Duration::from_secs(1);
+    let terms = Terms {
+        pings: Http2Keepalive {
+            interval: 2 * second,
+            timeout: second,
+        },
+        ..Terms::default()
+    };
+    let (took, _) = patience_with_a_silent(Protocol::Http2, terms).await;
+    is_about(took, 3 * second);
+}
+
+#[tokio::test]
 async fn the_head_of_a_response_has_five_minutes() {
-    let (took, error) = patience_with_a_silent(Protocol::Http).await;
+    let (took, error) = patience_with_a_silent(Protocol::Http, Terms::default()).await;
     is_about(took, Duration::from_secs(300));
     assert!(matches!(error, SendError::Timeout { .. }), "{error}");
 }

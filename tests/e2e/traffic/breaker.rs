@@ -88,6 +88,50 @@ fn what_is_more_than_a_service_may_have_is_refused_at_once() {
     assert_eq!(traffic.get("/").status, 200);
 }
 
+const CONNECTIONS: &str = "connectionPool: { tcp: { maxConnections: 2 }, \
+                           http: { http1MaxPendingRequests: 2 } }";
+
+#[test]
+fn who_finds_no_connection_free_waits_for_one_and_who_finds_no_queue_is_refused_at_once() {
+    let bed = Bed::new();
+    let traffic = Traffic::with_policy(&bed, CONNECTIONS, "");
+    let answers: Vec<_> = thread::scope(|scope| {
+        let asking: Vec<_> = (0..3)
+            .flat_map(|_| {
+                let both = [(); 2].map(|()| {
+                    scope.spawn(|| {
+                        let began = Instant::now();
+                        (traffic.get("/slow"), began.elapsed())
+                    })
+                });
+                // Those before have their connections, or stand in the queue.
+                thread::sleep(SLOW / 4);
+                both
+            })
+            .collect();
+        let answers = asking.into_iter().map(|it| it.join().unwrap());
+        answers.collect()
+    });
+    for (place, (answer, took)) in answers.iter().enumerate() {
+        match place / 2 {
+            0 => assert!(
+                answer.status == 200 && *took < SLOW * 2,
+                "{answer:?} {took:?}"
+            ),
+            1 => assert!(answer.status == 200 && *took > SLOW, "{answer:?} {took:?}"),
+            _ => {
+                assert!(answer.status == 503 && *took < SLOW, "{answer:?} {took:?}");
+                let head = &answer.head;
+                assert!(head.contains("x-envoy-overloaded: true"), "{head}");
+                let why = "outbound|80||shop.test has 2 requests without a connection";
+                assert!(answer.body.contains(why), "{answer:?}");
+            }
+        }
+    }
+    traffic.client.process.says("response_flags=UO");
+    assert_eq!(traffic.get("/").status, 200);
+}
+
 const NO_MORE: &str = "retryBudget: { percent: 0, minRetryConcurrency: 1 }";
 const RETRIES: &str = "  - retries: { attempts: 1, retryOn: '503', backoff: 2s }
     route: [{ destination: { host: shop.test, subset: v1 } }]

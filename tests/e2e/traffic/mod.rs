@@ -6,6 +6,8 @@ mod breaker;
 mod copies;
 mod cors;
 mod endpoints;
+mod hashing;
+mod locality;
 mod routing;
 
 use std::{
@@ -76,6 +78,7 @@ inbound:
         let out = free_port();
         let config = format!(
             "mesh: [mesh]
+locality: us/east
 outbound:
   - {{ name: mesh, listen: '127.0.0.1:{out}', protocol: HTTP, connect: mesh }}
 "

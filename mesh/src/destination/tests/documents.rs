@@ -104,7 +104,7 @@ fn the_defaults_are_those_of_istio() {
     let policy = of(BREAKER, None, 80);
     assert_eq!(policy.load_balancer, LoadBalancer::default());
     assert_eq!(policy.load_balancer.balancing, Balancing::LeastRequest);
-    assert_eq!(policy.load_balancer.locality, LocalityBalancing::Nearest);
+    assert_eq!(policy.load_balancer.locality, LocalityBalancing::Off);
     assert_eq!((policy.tls, policy.retry_budget), (None, None));
     let plain = of(BREAKER.replace("reviews.shop", "a.shop").as_str(), None, 80);
     assert_eq!(plain, TrafficPolicy::default());
@@ -119,7 +119,7 @@ fn the_defaults_are_those_of_istio() {
             http.max_requests,
             http.max_retries
         ),
-        (u32::MAX, u32::MAX, u32::MAX)
+        (None, u32::MAX, u32::MAX)
     );
     assert_eq!(http.max_requests_per_connection, None);
     assert_eq!(http.idle_timeout, Duration::from_secs(3600));

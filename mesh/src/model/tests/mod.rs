@@ -245,7 +245,14 @@ fn not_carried(policy: &str) -> Vec<String> {
 fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
     for carried in [
         "outlierDetection: { consecutive5xxErrors: 5 }",
-        "retryBudget: { percent: 20 }",
+        "retryBudget: { percent: 20, budgetInterval: 1s }",
+        "connectionPool: { tcp: { maxConnections: 1, tcpKeepalive: { probes: 3 }, \
+         maxConnectionDuration: 1s, idleTimeout: 1s } }",
+        "connectionPool: { http: { http1MaxPendingRequests: 1, h2UpgradePolicy: UPGRADE, \
+         maxConcurrentStreams: 1, http2KeepAlive: { interval: 1s, timeout: 1s } } }",
+        "loadBalancer: { simple: ROUND_ROBIN, warmup: { duration: 1s } }",
+        "loadBalancer: { localityLbSetting: { failoverPriority: [a] } }",
+        "loadBalancer: { consistentHash: { httpCookie: { name: a, ttl: 0s }, maglev: {} } }",
         "connectionPool: { tcp: { connectTimeout: 3s }, http: { http2MaxRequests: 1, \
          maxRetries: 1, maxRequestsPerConnection: 1, idleTimeout: 1s } }",
     ] {
@@ -253,40 +260,12 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
     }
     for (policy, field) in [
         (
-            "connectionPool: { tcp: { maxConnections: 1 } }",
-            "connectionPool.tcp.maxConnections",
+            "connectionPool: { http: { useClientProtocol: true } }",
+            "connectionPool.http.useClientProtocol",
         ),
         (
-            "connectionPool: { tcp: { tcpKeepalive: { probes: 3 } } }",
-            "connectionPool.tcp.tcpKeepalive",
-        ),
-        (
-            "connectionPool: { tcp: { maxConnectionDuration: 1s } }",
-            "connectionPool.tcp.maxConnectionDuration",
-        ),
-        (
-            "connectionPool: { tcp: { idleTimeout: 1s } }",
-            "connectionPool.tcp.idleTimeout",
-        ),
-        (
-            "connectionPool: { http: { http1MaxPendingRequests: 1 } }",
-            "connectionPool.http.http1MaxPendingRequests",
-        ),
-        (
-            "connectionPool: { http: { h2UpgradePolicy: UPGRADE } }",
-            "connectionPool.http.h2UpgradePolicy or useClientProtocol",
-        ),
-        (
-            "connectionPool: { http: { maxConcurrentStreams: 1 } }",
-            "connectionPool.http.maxConcurrentStreams",
-        ),
-        (
-            "connectionPool: { http: { http2KeepAlive: { interval: 1s, timeout: 1s } } }",
-            "connectionPool.http.http2KeepAlive",
-        ),
-        (
-            "retryBudget: { budgetInterval: 1s }",
-            "retryBudget.budgetInterval",
+            "loadBalancer: { simple: PASSTHROUGH }",
+            "loadBalancer.simple PASSTHROUGH",
         ),
     ] {
         let what = format!("DestinationRule shop/r: {field} is not carried by proxies yet");

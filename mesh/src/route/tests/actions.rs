@@ -201,7 +201,8 @@ fn timeouts_retries_faults_and_mirrors_are_read_whole() {
         );
         assert_eq!(retries.per_try_timeout, Some(Duration::from_millis(250)));
         assert_eq!(retries.backoff, Some(Duration::from_millis(25)));
-        assert!(retries.remote_localities && !retries.ignore_previous_hosts);
+        assert!(retries.remote_localities);
+        assert_eq!(retries.ignore_previous_hosts, Some(false));
         let fault = forward.fault.as_ref().expect("a fault");
         let (delay, abort) = (fault.delay.as_ref(), fault.abort.as_ref());
         assert_eq!(delay.map(|it| it.fixed), Some(Duration::from_secs(5)));

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use signet_mesh::{Http2Keepalive, TcpKeepalive};
+use tokio::time::advance;
+
 use super::{outliers::World, *};
 
 #[tokio::test]
@@ -58,8 +61,10 @@ async fn repetitions_are_bounded_by_their_number_or_by_their_share_of_requests()
 #[test]
 fn connections_are_made_and_kept_as_the_policy_says() {
     let world = World::of(
-        "connectionPool: { tcp: { connectTimeout: 3s }, \
-         http: { maxRequestsPerConnection: 7, idleTimeout: 5s } }",
+        "connectionPool: { tcp: { connectTimeout: 3s, maxConnectionDuration: 8s, \
+         tcpKeepalive: { probes: 9 } }, http: { maxRequestsPerConnection: 7, idleTimeout: 5s, \
+         maxConcurrentStreams: 6, http2KeepAlive: { interval: 1s, timeout: 2s }, \
+         h2UpgradePolicy: UPGRADE } }",
     );
     let model = Arc::clone(&world.models.borrow());
     let service = model.services.of("shop.test").unwrap();
@@ -68,6 +73,51 @@ fn connections_are_made_and_kept_as_the_policy_says() {
         connect: Duration::from_secs(3),
         idle: Duration::from_secs(5),
         requests: Some(7),
+        life: Some(Duration::from_secs(8)),
+        probes: Some(TcpKeepalive {
+            probes: Some(9),
+            time: None,
+            interval: None,
+        }),
+        streams: Some(6),
+        pings: Http2Keepalive {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+        },
     };
     assert_eq!(clusters::terms(part.policy), wanted);
+    let upgraded = |protocol| clusters::upgraded(protocol, part.policy);
+    assert_eq!(upgraded(Protocol::Http), Protocol::Http2);
+    assert_eq!(upgraded(Protocol::Tcp), Protocol::Tcp);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_share_of_repetitions_is_of_those_that_began_in_the_interval_too() {
+    let world =
+        World::of("retryBudget: { percent: 50, minRetryConcurrency: 1, budgetInterval: 10s }");
+    let thread = world.thread();
+    for _ in 0..6 {
+        drop(thread.choose(&[], 1, Instant::now()).unwrap());
+    }
+    let most = || {
+        (0..9)
+            .map_while(|_| thread.retry())
+            .collect::<Vec<_>>()
+            .len()
+    };
+    assert_eq!(most(), 3);
+    advance(Duration::from_secs(20)).await;
+    assert_eq!(most(), 1);
+}
+
+#[tokio::test]
+async fn all_threads_have_one_bulkhead_as_long_as_the_policy_asks_for_one() {
+    let world = World::of("connectionPool: { tcp: { maxConnections: 1 } }");
+    let bounds = |cluster: &Cluster| cluster.shared.bounds(&cluster.policy);
+    let (one, other) = (bounds(&world.thread()), bounds(&world.thread()));
+    assert!(one.0.is_some() && one == other);
+    world.says("connectionPool: { http: { http1MaxPendingRequests: 9 } }");
+    assert!(bounds(&world.thread()) == one);
+    world.says("loadBalancer: { simple: RANDOM }");
+    assert!(bounds(&world.thread()).0.is_none());
 }

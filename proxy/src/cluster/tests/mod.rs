@@ -1,6 +1,8 @@
 //! Which endpoint a call goes to.
 
+mod hashing;
 mod load;
+mod near;
 mod outliers;
 
 use tokio_util::task::TaskTracker;
@@ -44,7 +46,11 @@ fn cluster(count: u16) -> Cluster {
 fn of_two_the_one_with_less_to_do_is_picked() {
     let cluster = cluster(2);
     let (first, second) = (&cluster.members[0].endpoint, &cluster.members[1].endpoint);
-    let request = cluster.shared.load().request(&cluster.policy).unwrap();
+    let request = cluster
+        .shared
+        .load()
+        .request(&cluster.policy, std::time::Duration::ZERO)
+        .unwrap();
     let busy = first.begin(request);
     for random in 0..100 {
         let picked = picked(&cluster, &[], random << 20);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use signet_mesh::{ClusterName, Model, Source, Workload, WorkloadModel};
+use signet_mesh::{ClusterName, Home, Model, Source, Workload, WorkloadModel};
 use tokio::{sync::watch, time::advance};
 
 use super::*;
@@ -63,9 +63,14 @@ impl World {
         self.models.send_replace(model(&[1, 2], policy));
     }
 
+    /// The endpoints and the policy are others from now on.
+    pub(super) fn has(&self, ports: &[u16], policy: &str) {
+        self.models.send_replace(model(ports, policy));
+    }
+
     fn new(model: Arc<WorkloadModel>) -> Self {
         let (models, shared) = watch::channel(model);
-        let clusters = SharedClusters::new(shared);
+        let clusters = SharedClusters::new(shared, Home::default());
         Self { models, clusters }
     }
 

@@ -1,0 +1,13 @@
+//! The endpoints among which a call has to go to one.
+
+/// The endpoints of a destination, by their places.
+pub trait Candidates {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The share of one; 0 if it does not come into question now.
+    fn weight(&self, place: usize) -> u64;
+
+    /// How many calls it has in progress.
+    fn active(&self, place: usize) -> usize;
+}
