@@ -22,8 +22,10 @@ mod inbound;
 mod latest;
 mod listen;
 mod listener;
+mod original;
 mod outbound;
 mod patience;
+mod peeked;
 mod peer;
 mod pool;
 mod port;
@@ -33,6 +35,7 @@ mod reauthorize;
 mod relay;
 mod reload;
 mod route;
+mod sniff;
 mod source;
 #[cfg(test)]
 mod testing;
@@ -46,7 +49,9 @@ use signet_daemon::{reload::Current, tasks::Tasks};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-pub use self::config::{Config, Connect, Inbound, Outbound, Protocol, RunFlags, Target};
+pub use self::config::{
+    Config, Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, RunFlags, Target,
+};
 use self::{cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources, worker::Worker};
 
 /// Runs the proxy until `shutdown`.

@@ -12,6 +12,7 @@
 
 mod admin;
 mod cli;
+mod connections;
 mod demo;
 mod deploy;
 mod evict_and_ban;
@@ -19,6 +20,7 @@ mod join_token;
 mod jwt;
 mod operator;
 mod outage;
+mod plaintext;
 mod policy;
 mod quickstart;
 mod reload;
@@ -27,6 +29,7 @@ mod restored;
 mod rotation;
 mod smuggling;
 mod traffic;
+mod upgrades;
 mod workload_api;
 mod x509pop;
 

@@ -21,7 +21,7 @@ use signet_identity::endpoint::{Endpoint, VARIABLE};
 use signet_mesh::Workload;
 
 pub use flags::RunFlags;
-pub use ports::{Connect, Inbound, Outbound, Protocol, Target};
+pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
 
 use file::File;
 
@@ -70,7 +70,7 @@ impl Config {
         let settings = settings::settings(&serde_saphyr::from_str(text)?, flags);
         let file = serde_saphyr::from_str::<File>(text)?.with(flags);
         let base = flags.config.parent().unwrap_or_else(|| Path::new(""));
-        let config = Self {
+        let mut config = Self {
             settings,
             log: file.log(),
             workload_api: workload_api(file.workload_api.as_deref(), variable)?,
@@ -99,6 +99,7 @@ impl Config {
             drain_timeout: drain_timeout(file.drain_timeout.as_deref())?,
         };
         ports::check_together(&config.inbound, &config.outbound)?;
+        ports::keep_own_apart(&mut config.inbound, &config.outbound);
         ensure!(
             config.max_connections > 0,
             "maxConnections: must be at least 1"

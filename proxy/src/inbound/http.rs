@@ -4,10 +4,13 @@ use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use signet_mesh::{Decision, Http, Permit, WorkloadPolicy};
-use tokio::time::{Instant, sleep};
+use signet_mesh::{Decision, Http, Permit, WorkloadModel, WorkloadPolicy};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep},
+};
 
-use super::{Authenticated, Port};
+use super::{Authenticated, Port, Reached};
 use crate::{
     clock,
     flow::{End, Flow, Policy, Shutdown, Who},
@@ -20,7 +23,7 @@ use crate::{
         request::HttpRequest,
         serve::serve,
     },
-    peer::Peer,
+    peer::{Peer, Proven},
     reauthorize::Sources,
     route::Routed,
 };
@@ -29,22 +32,33 @@ use crate::{
 #[derive(Debug)]
 struct Connection {
     port: Arc<Port>,
+    reached: Reached,
     peer: Peer,
     who: Who,
     started: Instant,
+    /// Empty for who has no certificate.
     certificate_hash: String,
     in_flight: InFlight,
 }
 
 impl Port {
-    pub(super) async fn carry_http(self: Arc<Self>, authenticated: Authenticated, who: Who) {
+    pub(super) async fn carry_http<S>(
+        self: Arc<Self>,
+        authenticated: Authenticated<S>,
+        reached: Reached,
+        who: Who,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Authenticated {
             stream,
             peer,
             sources,
         } = authenticated;
+        let proven = peer.proven.as_ref();
         let connection = Arc::new(Connection {
-            certificate_hash: peer.certificate_hash(),
+            certificate_hash: proven.map(Proven::certificate_hash).unwrap_or_default(),
+            reached,
             in_flight: InFlight::default(),
             started: Instant::now(),
             port: self,
@@ -53,7 +67,8 @@ impl Port {
         });
         let answer = |request| Arc::clone(&connection).answer(request);
         let lost = connection.lost(sources.clone());
-        serve(stream, answer, connection.drain(), lost).await;
+        let ends = &connection.port.listener.ends;
+        serve(stream, answer, connection.drain(), lost, ends).await;
     }
 }
 
@@ -61,7 +76,7 @@ impl Connection {
     /// Ready when everything on the connection has to end, which is said of each request on it and
     /// of itself.
     async fn lost(&self, sources: Sources) {
-        let objection = |policy: &WorkloadPolicy| self.objection(policy);
+        let objection = |model: &WorkloadModel| self.objection(model);
         let end = tokio::select! {
             lost = sources.lost(&self.peer, objection) => lost.into(),
             () = self.port.listener.ends.cut.cancelled() => End::Shutdown(Shutdown::Stopping),
@@ -73,14 +88,16 @@ impl Connection {
     /// Ready when the port drains or the client's SVID has expired: an identity that is renewed
     /// comes back on a new connection.
     fn drain(&self) -> impl Future<Output = ()> {
-        let left = self
-            .peer
-            .leaf
-            .not_after
-            .duration_since(clock::now())
-            .unwrap_or_default();
+        let proven = self.peer.proven.as_ref();
+        let left = proven.map(|proven| {
+            let left = proven.leaf.not_after.duration_since(clock::now());
+            left.unwrap_or_default()
+        });
         let draining = self.port.listener.ends.drain.clone();
         async move {
+            let Some(left) = left else {
+                return draining.cancelled().await;
+            };
             tokio::select! {
                 () = sleep(left) => {}
                 () = draining.cancelled() => {}
@@ -99,7 +116,8 @@ impl Connection {
                 if let Some(client_cert) = self.client_cert() {
                     request.introduce(client_cert);
                 }
-                let routed = Routed::as_it_is(request, self.port.cluster());
+                let cluster = self.reached.cluster();
+                let routed = Routed::as_it_is(request, cluster);
                 forward(routed, Right::Permitted(ticket), flow).await
             }
             Err(denied) => refuse(End::Policy(denied), request.kind(), flow),
@@ -136,16 +154,19 @@ impl Connection {
         }
     }
 
-    fn objection(&self, policy: &WorkloadPolicy) -> Option<String> {
-        self.in_flight.find(|facts| {
-            let denied = self.judge(policy, facts).err()?;
-            Some(End::Policy(denied).why().to_owned())
-        })
+    fn objection(&self, model: &WorkloadModel) -> Option<String> {
+        let of_requests = || {
+            self.in_flight.find(|facts| {
+                let denied = self.judge(&model.policy, facts).err()?;
+                Some(End::Policy(denied).why().to_owned())
+            })
+        };
+        self.peer.objection(model).or_else(of_requests)
     }
 
     /// What tells the application who asks.
     fn client_cert(&self) -> Option<HeaderValue> {
         let own = self.port.listener.sources.identity.borrow().clone()?;
-        headers::client_cert(own.id(), &self.certificate_hash, &self.peer.leaf.id)
+        headers::client_cert(own.id(), &self.certificate_hash, self.peer.id()?)
     }
 }

@@ -179,7 +179,7 @@ impl Pool {
         let stream = TokioIo::new(Patience::new(self.dial().await?));
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
-        self.carry(connection)?;
+        self.carry(connection.with_upgrades())?;
         Ok(Lease {
             pool: Arc::clone(self),
             generation,
