@@ -119,7 +119,7 @@ fn connect(request: &Request<Incoming>) -> Result<Switch, End> {
     let port = target.authority().and_then(|it| it.port_u16());
     match port {
         Some(1..) if target.path_and_query().is_none() => Ok(Switch::Tunnel),
-        _ => Err(End::malformed(
+        Some(_) | None => Err(End::malformed(
             "the target of a CONNECT is a host and a port, and nothing else",
         )),
     }

@@ -103,10 +103,10 @@ impl Port {
             Router::Mesh(mesh) => called.and_then(|called| mesh.spoken_at(called)),
         };
         if let Some(protocol) = declared {
-            return Ok(match protocol {
-                protocol if protocol.is_http() => Reading::Requests,
-                protocol if protocol.is_tls() => Reading::Tls,
-                _ => Reading::Bytes,
+            return Ok(match (protocol.is_http(), protocol.is_tls()) {
+                (true, _) => Reading::Requests,
+                (_, true) => Reading::Tls,
+                (false, false) => Reading::Bytes,
             });
         }
         Ok(match self.unless_stopping(stream.begins()).await? {
