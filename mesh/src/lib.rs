@@ -72,8 +72,8 @@ pub use destination::{
     Verify, Warmup, WorkloadDestinations,
 };
 pub use model::{
-    Arrival, CallExplanation, Called, CalledEndpoint, ClusterName, Course, Destined, Model,
-    NotCalled, Peer, Share, WorkloadModel,
+    Arrival, CallExplanation, Called, CalledEndpoint, ClusterName, Connected, Connecting, Course,
+    Destined, Model, NotCalled, Peer, Share, WorkloadModel,
 };
 pub use object::{Kind, ObjectName, ObjectRef, Workload};
 pub use path::{HttpPath, PathError};

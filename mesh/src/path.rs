@@ -81,6 +81,16 @@ impl<'a> HttpPath<'a> {
         })
     }
 
+    /// That of a `CONNECT`, which has none (RFC 9110 §9.3.6): no rule that names a path is about it.
+    #[must_use]
+    pub const fn none() -> HttpPath<'static> {
+        HttpPath {
+            normal: Cow::Borrowed(""),
+            plain: None,
+            changed: false,
+        }
+    }
+
     /// The path to decide on and to forward.
     pub fn as_str(&self) -> &str {
         &self.normal

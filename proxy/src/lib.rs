@@ -23,8 +23,10 @@ mod inbound;
 mod latest;
 mod listen;
 mod listener;
+mod original;
 mod outbound;
 mod patience;
+mod peeked;
 mod peer;
 mod pool;
 mod port;
@@ -34,6 +36,7 @@ mod reauthorize;
 mod relay;
 mod reload;
 mod route;
+mod sniff;
 mod source;
 #[cfg(test)]
 mod testing;
@@ -49,7 +52,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{
-    Config, Connect, Inbound, LocalRateLimit, Outbound, Protocol, RunFlags, Target,
+    Config, Connect, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol, Protocol, RunFlags,
+    Target,
 };
 use self::{
     admission::Admission, cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources,

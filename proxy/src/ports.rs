@@ -213,7 +213,7 @@ impl PortConfig for Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Protocol, RunFlags, Target};
+    use crate::config::{Config, Forward, PortProtocol, Protocol, RunFlags, Target};
 
     /// A configuration with these ports, each `name=address`.
     fn config(ports: &[(&str, SocketAddr)]) -> Arc<Config> {
@@ -291,9 +291,11 @@ mod tests {
         let port = |connect: u16, policy_port| Inbound {
             name: "web".to_owned(),
             listen: "127.0.0.1:80".parse().unwrap(),
-            protocol: Protocol::Http,
-            forward: Target::Tcp(SocketAddr::from(([127, 0, 0, 1], connect))),
-            policy_port,
+            protocol: PortProtocol::Known(Protocol::Http),
+            forward: Forward::To {
+                target: Target::Tcp(SocketAddr::from(([127, 0, 0, 1], connect))),
+                policy_port,
+            },
         };
         let is_same = <crate::inbound::Port as crate::port::Port>::is_same;
         assert!(is_same(&port(1, 80), &port(2, 80)));

@@ -32,6 +32,11 @@ impl ReadAhead {
         }
     }
 
+    /// Reads `stream` ahead, behind what was read of it already.
+    pub(crate) fn after(stream: TcpStream, ahead: Buffer) -> Self {
+        Self { stream, ahead }
+    }
+
     /// The socket.
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.stream

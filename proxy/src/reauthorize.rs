@@ -8,14 +8,14 @@ use signet_identity::{
     tls::{SharedIdentity, SharedTrust},
     trust::{Usage, VerifyError},
 };
-use signet_mesh::{WorkloadModel, WorkloadPolicy};
+use signet_mesh::WorkloadModel;
 use thiserror::Error;
 
 use crate::{
     clock,
     flow::{End, Policy, Shutdown, whole},
     latest::change,
-    peer::Peer,
+    peer::{Peer, Proven},
     source::SharedModel,
 };
 
@@ -62,19 +62,19 @@ impl Sources {
         identity.as_ref().map(|own| own.id().trust_domain().clone())
     }
 
-    /// Waits until a connection that `peer` opened must end; `denied` says what the policy
+    /// Waits until a connection that `peer` opened must end; `denied` says what the model
     /// holds against it.
     pub(crate) async fn lost(
         mut self,
         peer: &Peer,
-        denied: impl Fn(&WorkloadPolicy) -> Option<String>,
+        denied: impl Fn(&WorkloadModel) -> Option<String>,
     ) -> Lost {
         loop {
             let lost = tokio::select! {
                 () = change(&mut self.identity) => self.without_identity(),
                 () = change(&mut self.trust) => self.untrusted(peer),
                 () = change(&mut self.model) => {
-                    denied(&self.model.borrow().policy).map(Lost::Denied)
+                    denied(&self.model.borrow()).map(Lost::Denied)
                 }
             };
             if let Some(lost) = lost {
@@ -90,10 +90,11 @@ impl Sources {
     /// An SVID that has expired since is no objection to a connection that it opened; an
     /// authority that was withdrawn is. So the chain is judged at a time when it held.
     fn untrusted(&self, peer: &Peer) -> Option<Lost> {
-        let now = clock::now().min(peer.leaf.not_after);
+        let Proven { leaf, chain } = peer.proven.as_ref()?;
+        let now = clock::now().min(leaf.not_after);
         let trust = Arc::clone(&self.trust.borrow());
         trust
-            .verify(&peer.chain, Usage::Client, now)
+            .verify(chain, Usage::Client, now)
             .err()
             .map(Lost::Peer)
     }

@@ -14,7 +14,7 @@ use tracing::instrument::WithSubscriber as _;
 use crate::{
     clock,
     flow::{Cut, Other, Who},
-    peer::Peer,
+    peer::{Peer, Proven},
 };
 
 /// Somebody on port `web`.
@@ -47,8 +47,10 @@ pub(crate) fn peer() -> (Peer, Bundle) {
     let key = KeyPair::generate().unwrap();
     let der = leaf.signed_by(&key, &issuer).unwrap().der().clone();
     let peer = Peer {
-        leaf: x509::check_svid_leaf(&der).unwrap(),
-        chain: vec![der],
+        proven: Some(Proven {
+            leaf: x509::check_svid_leaf(&der).unwrap(),
+            chain: vec![der],
+        }),
         address: "127.0.0.1:9".parse().unwrap(),
         local: "127.0.0.1:80".parse().unwrap(),
         sni: None,

@@ -13,6 +13,7 @@
 mod admin;
 mod authorization;
 mod cli;
+mod connections;
 mod demo;
 mod deploy;
 mod evict_and_ban;
@@ -21,6 +22,7 @@ mod join_token;
 mod jwt;
 mod operator;
 mod outage;
+mod plaintext;
 mod policy;
 mod quickstart;
 mod reload;
@@ -29,6 +31,7 @@ mod restored;
 mod rotation;
 mod smuggling;
 mod traffic;
+mod upgrades;
 mod workload_api;
 mod x509pop;
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_mesh::{
-    Http, HttpCall, HttpPath, Request, Token, Workload, WorkloadModel, WorkloadPolicy,
+    Http, HttpCall, HttpPath, MtlsMode, Request, Token, Workload, WorkloadModel, WorkloadPolicy,
     host_and_port,
 };
 
@@ -144,12 +144,28 @@ impl Explain {
             Err(errors) => return Ok(refused(&errors)),
         };
         let root = &self.called.root_namespace;
-        let policy = model.for_workload(&called, root).policy;
+        let called = model.for_workload(&called, root);
+        let policy = &called.policy;
         let explained = match client {
-            Some(client) => self.routed(&model.for_workload(&client, root), &policy, asked)?,
+            Some(client) => self.routed(&model.for_workload(&client, root), policy, asked)?,
             None => policy.explain(&self.request(asked)).to_string(),
         };
+        let taken = self.taken(&called, asked.from);
+        let explained = format!("{explained}{taken}");
         Ok(Answer::plain(explained).with_notes(warnings(&model)))
+    }
+
+    /// Whether the port takes a connection of the caller at all.
+    fn taken(&self, called: &WorkloadModel, from: Option<&SpiffeId>) -> String {
+        let port = self.called.port.unwrap_or(self.to.port);
+        let decided = called.peer_authentication.decided(port);
+        let caller = match (decided.mode, from) {
+            (MtlsMode::Strict, None) => "plaintext is not taken, so the caller does not get there",
+            (MtlsMode::Disable, Some(_)) => "mutual TLS is not taken, so the caller is plaintext",
+            (MtlsMode::Permissive | MtlsMode::Disable, None) => "the caller is plaintext",
+            (MtlsMode::Strict | MtlsMode::Permissive, Some(_)) => "the caller proves who it is",
+        };
+        format!("port {port} is {decided}: {caller}\n")
     }
 
     /// What the proxy of the client makes of the request, and what is decided on what arrives.
@@ -321,6 +337,25 @@ mod tests {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         assert!(fs::exists(file.path()).unwrap());
         (good.unwrap(), text(streams.out), text(streams.err))
+    }
+
+    #[test]
+    fn whether_a_port_takes_the_caller_is_said_with_the_document_that_decides() {
+        let plain = explained(None, "http://orders:8080/cart").1;
+        let strict = "port 8080 is STRICT by default: plaintext is not taken";
+        assert!(plain.contains(strict), "{plain}");
+        let text = format!(
+            "{POLICY}---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\n\
+             metadata: {{ name: all, namespace: shop }}\nspec: {{ mtls: {{ mode: PERMISSIVE }} }}\n"
+        );
+        let client = Client {
+            client_namespace: None,
+            client_labels: Vec::new(),
+        };
+        let plain = explained_for(&text, client, None, "http://orders:8080/cart").1;
+        let by = "port 8080 is PERMISSIVE by PeerAuthentication shop/all (";
+        assert!(plain.contains(by), "{plain}");
+        assert!(plain.contains("the caller is plaintext"), "{plain}");
     }
 
     #[test]

@@ -155,11 +155,8 @@ mod tests {
         let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
             metadata: { name: a }\nspec:\n  host: a.test\n\
             \x20 trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } }\n";
-        let tcp = route(
-            "b",
-            "  tcp:\n  - route: [{ destination: { host: b.test } }]\n",
-        );
-        let (good, out, err) = check(&format!("{rule}{tcp}"));
+        let other = rule.replace("a }", "b }").replace("a.test", "b.test");
+        let (good, out, err) = check(&format!("{rule}{other}"));
         assert!(!good && out.is_empty(), "{out}");
         let lines: Vec<_> = err.lines().collect();
         assert_eq!(
@@ -167,7 +164,8 @@ mod tests {
             [
                 "a.yaml:2: DestinationRule default/a: loadBalancer.simple PASSTHROUGH is not \
                  carried by proxies yet; remove it",
-                "a.yaml:17: VirtualService default/b: tcp is not carried by proxies yet; remove it",
+                "a.yaml:9: DestinationRule default/b: loadBalancer.simple PASSTHROUGH is not \
+                 carried by proxies yet; remove it",
                 "Error: 2 problems; nothing of this would be loaded",
             ]
         );

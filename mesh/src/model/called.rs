@@ -1,6 +1,6 @@
 //! What a request calls: which port of which service, or of a part of it, and who has to be there.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use signet_identity::{SpiffeId, TrustDomain};
 use thiserror::Error;
@@ -68,6 +68,12 @@ pub enum NotCalled {
     /// Requests cannot be seen at the port.
     #[error("port {1} of service {0} is not spoken HTTP on")]
     NotHttp(HostName, u16),
+    /// Requests are to be seen at the port, and none are.
+    #[error("port {1} of service {0} is spoken HTTP on, which the connection is not")]
+    IsHttp(HostName, u16),
+    /// No service is there, or several that the client does not tell apart.
+    #[error("nothing of the connection says which service of the mesh is meant at {0} port {1}")]
+    NothingAt(IpAddr, u16),
     /// It is where the client called.
     #[error(
         "service {0} has resolution NONE: it is where the client called, which a host does not say"
@@ -99,7 +105,7 @@ impl WorkloadModel {
     pub fn of_host(&self, host: &str, port: u16) -> Result<Called<'_>, NotCalled> {
         let service = self.services.of(host);
         let service = service.ok_or_else(|| NotCalled::NoService(host.into()))?;
-        Called::new(service, port, None)
+        Called::of_http(service, port)
     }
 
     /// What a route leads to that a request to the port `called` takes.
@@ -111,12 +117,49 @@ impl WorkloadModel {
         destination: &'m Destination,
         called: u16,
     ) -> Result<Called<'m>, NotCalled> {
+        let called = self.destined_to(destination, called)?;
+        let (host, port) = (&called.service.host, called.port);
+        match port.protocol.is_http() {
+            true => Ok(called),
+            false => Err(NotCalled::NotHttp(host.clone(), port.number)),
+        }
+    }
+
+    /// What a route leads to that a connection to the port `called` takes.
+    ///
+    /// # Errors
+    /// There is no such service, or no connections can go there.
+    pub(super) fn of_bytes<'m>(
+        &'m self,
+        destination: &'m Destination,
+        called: u16,
+    ) -> Result<Called<'m>, NotCalled> {
+        let called = self.destined_to(destination, called)?;
+        let (host, port) = (&called.service.host, called.port);
+        match port.protocol.is_http() {
+            true => Err(NotCalled::IsHttp(host.clone(), port.number)),
+            false => Ok(called),
+        }
+    }
+
+    fn destined_to<'m>(
+        &'m self,
+        destination: &'m Destination,
+        called: u16,
+    ) -> Result<Called<'m>, NotCalled> {
         let host = &destination.host;
         let service = self.services.named(host);
         let service = service.ok_or_else(|| NotCalled::NoService(host.to_string().into()))?;
         let port = destination.port.or_else(|| only_port(service));
-        let subset = destination.subset.as_deref();
-        Called::new(service, port.unwrap_or(called), subset)
+        let port = port.unwrap_or(called);
+        let port = service
+            .port(port)
+            .ok_or_else(|| NotCalled::NoPort(host.clone(), port))?;
+        Ok(Called {
+            service,
+            port,
+            subset: destination.subset.as_deref(),
+        })
     }
 
     /// What has this name; none if there is no such thing any more.
@@ -169,14 +212,26 @@ impl WorkloadModel {
         };
         endpoints.map(with_peer).collect()
     }
+
+    /// Who has to be where a client called, if what is called is there (resolution NONE); `own` is
+    /// the trust domain of the client.
+    ///
+    /// # Errors
+    /// It is not known who.
+    pub fn peer_at(
+        &self,
+        called: Called<'_>,
+        address: IpAddr,
+        own: &TrustDomain,
+    ) -> Result<Peer, NotCalled> {
+        let there = Endpoint::at(Address::Ip(address));
+        let tls = self.part_of(called)?.policy.tls.as_ref();
+        Peer::of(called.service, &there, tls, own)
+    }
 }
 
 impl<'m> Called<'m> {
-    fn new(
-        service: &'m Arc<Service>,
-        port: u16,
-        subset: Option<&'m str>,
-    ) -> Result<Self, NotCalled> {
+    fn of_http(service: &'m Arc<Service>, port: u16) -> Result<Self, NotCalled> {
         let host = || service.host.clone();
         let port = service
             .port(port)
@@ -187,7 +242,7 @@ impl<'m> Called<'m> {
         Ok(Self {
             service,
             port,
-            subset,
+            subset: None,
         })
     }
 

@@ -4,25 +4,7 @@ use crate::{
     destination::{Balancing, ClientTls, DestinationRule, TrafficPolicy, Upgrade},
     object::ObjectRef,
     problem::DocumentError,
-    route::VirtualService,
 };
-
-/// What of a `VirtualService` is not carried.
-pub(super) fn of_service(service: &VirtualService) -> Vec<DocumentError> {
-    let tls = service.tls.iter().map(|route| (route.line, "tls"));
-    let tcp = service.tcp.iter().map(|route| (route.line, "tcp"));
-    let refused = tls.chain(tcp);
-    let error = |(line, key): (u64, &str)| DocumentError {
-        file: service.file.clone(),
-        line,
-        what: format!(
-            "VirtualService {}: {key} is not carried by proxies yet",
-            service.name
-        ),
-        remedy: "remove it".to_owned(),
-    };
-    refused.map(error).collect()
-}
 
 /// What of a `DestinationRule` is not carried.
 pub(super) fn of_rule(rule: &DestinationRule) -> Vec<DocumentError> {

@@ -2,6 +2,7 @@
 
 mod called;
 mod carried;
+mod connected;
 mod explain;
 mod together;
 mod told;
@@ -9,6 +10,7 @@ mod told;
 use std::collections::BTreeMap;
 
 pub use called::{Called, CalledEndpoint, ClusterName, NotCalled, Peer};
+pub use connected::{Connected, Connecting};
 pub use explain::{Arrival, CallExplanation, Course, Destined, Share};
 
 use crate::{
@@ -168,14 +170,10 @@ impl Model {
     /// What proxies do not carry yet, each with its line and remedy, in the order of files and
     /// lines: a model with any of it is not to be put in force.
     pub fn not_carried(&self) -> Vec<DocumentError> {
-        let services = self.virtual_services.iter();
         let rules = self.destination_rules.iter();
-        let lenient = self.peer_authentications.lenient();
         let telemetries = self.telemetries.objects();
-        let mut not_carried: Vec<_> = services
-            .flat_map(|service| carried::of_service(service))
-            .chain(rules.flat_map(|rule| carried::of_rule(rule)))
-            .chain(lenient.map(|object| carried::of_object(object, "PeerAuthentication")))
+        let mut not_carried: Vec<_> = rules
+            .flat_map(|rule| carried::of_rule(rule))
             .chain(telemetries.map(|object| carried::of_object(object, "Telemetry")))
             .collect();
         not_carried.sort();

@@ -16,10 +16,8 @@ mod workload;
 pub use mode::{DecidedMode, MtlsMode};
 pub use workload::WorkloadPeerAuthentication;
 
-use std::sync::Arc;
-
 use crate::{
-    object::{Hierarchy, Level, Named, Object, ObjectRef, Unique, Workload},
+    object::{Hierarchy, Level, Named, Object, Unique, Workload},
     problem::Problems,
 };
 use document::PeerAuthentication;
@@ -46,16 +44,6 @@ impl PeerAuthentications {
             warn_of_default(level, &all, problems);
         }
         Self(all)
-    }
-
-    /// Those that ask for another mode than `STRICT` somewhere.
-    pub(crate) fn lenient(&self) -> impl Iterator<Item = &ObjectRef> {
-        let lenient = |level: &&Arc<Level<PeerAuthentication>>| {
-            let PeerAuthentication { mode, ports } = &level.value;
-            let mut modes = mode.iter().chain(ports.values());
-            modes.any(|mode| *mode != MtlsMode::Strict)
-        };
-        self.0.iter().filter(lenient).map(|level| &*level.object)
     }
 
     /// What holds at the ports of a workload. What stands in the root namespace and selects none is

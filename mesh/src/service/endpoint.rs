@@ -47,7 +47,7 @@ pub enum Address {
 
 impl Endpoint {
     /// An endpoint of which only the address is known.
-    pub(super) fn at(address: Address) -> Self {
+    pub(crate) fn at(address: Address) -> Self {
         Self {
             address,
             labels: BTreeMap::new(),

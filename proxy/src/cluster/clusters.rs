@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -98,6 +99,40 @@ impl Clusters {
             cluster: Arc::clone(&cluster),
         });
         Ok(cluster)
+    }
+
+    /// The cluster of a service that is where its client called (resolution NONE), for one
+    /// connection: nothing of it is kept, or whoever calls many addresses would fill the memory.
+    ///
+    /// # Errors
+    /// It cannot be called: nobody knows who it has to be.
+    pub(crate) fn where_called(
+        &self,
+        called: Called<'_>,
+        model: &Arc<WorkloadModel>,
+        address: SocketAddr,
+    ) -> Result<Arc<Cluster>, End> {
+        let own = self.sources.trust_domain();
+        let own = own.ok_or(End::Shutdown(Shutdown::Identity))?;
+        let policy = model.part_of(called)?.policy;
+        let tls = tls_of(model.peer_at(called, address.ip(), &own)?, called)?;
+        let mut made = self.lock();
+        made.follow(model);
+        let dialer = Dialer {
+            address: Address::Tcp(address),
+            tls: tls.map(|tls| self.tls(&tls, &mut made)).transpose()?,
+        };
+        drop(made);
+        let health = self.shared.health(&dialer.address);
+        let (protocol, tasks) = (spoken(called.port.protocol), self.tasks.clone());
+        let endpoint = Endpoint::new(dialer, protocol, terms(policy), health, tasks);
+        let member = Member {
+            endpoint: Arc::new(endpoint),
+            weight: 1,
+        };
+        let shared = self.shared.of(called.name(), Instant::now());
+        let cluster = Cluster::new(vec![member], Arc::clone(policy), shared);
+        Ok(Arc::new(cluster))
     }
 
     /// Voids kept connections, because they were made with an identity or trust that is past.
@@ -253,9 +288,10 @@ impl From<NotCalled> for End {
     fn from(why: NotCalled) -> Self {
         let text = why.to_string().into();
         Self::Routing(match why {
-            NotCalled::NoService(_) => Routing::NoService(text),
+            NotCalled::NoService(_) | NotCalled::NothingAt(..) => Routing::NoService(text),
             NotCalled::NoPort(..)
             | NotCalled::NotHttp(..)
+            | NotCalled::IsHttp(..)
             | NotCalled::Anywhere(_)
             | NotCalled::NoSubset(..)
             | NotCalled::NobodyExpected(..) => Routing::NoCluster(text),

@@ -58,7 +58,11 @@ pub(super) struct InboundPort {
     pub(super) name: String,
     pub(super) listen: String,
     pub(super) protocol: String,
-    pub(super) forward: String,
+    #[serde(default)]
+    pub(super) forward: Option<String>,
+    /// Whether it forwards to where each connection was to go before it was redirected here.
+    #[serde(default, alias = "original_destination")]
+    pub(super) original_destination: bool,
     /// The port that policies know; that of `forward` when absent.
     #[serde(default)]
     pub(super) port: Option<u16>,
@@ -76,6 +80,9 @@ pub(super) struct OutboundPort {
     /// Whom a destination may be; a service of the mesh says it itself.
     #[serde(default)]
     pub(super) expect: Option<Vec<String>>,
+    /// Whether clients called where each connection was to go before it was redirected here.
+    #[serde(default, alias = "original_destination")]
+    pub(super) original_destination: bool,
     /// The port that clients of the mesh are taken to call where they name none.
     #[serde(default)]
     pub(super) port: Option<u16>,

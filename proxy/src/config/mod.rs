@@ -23,7 +23,7 @@ use signet_mesh::{Locality, TrustedProxies, Workload};
 
 pub use flags::RunFlags;
 pub use limits::LocalRateLimit;
-pub use ports::{Connect, Inbound, Outbound, Protocol, Target};
+pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
 
 use file::{File, Jwt};
 
@@ -80,7 +80,7 @@ impl Config {
         let settings = settings::settings(&serde_saphyr::from_str(text)?, flags);
         let file = serde_saphyr::from_str::<File>(text)?.with(flags);
         let base = flags.config.parent().unwrap_or_else(|| Path::new(""));
-        let config = Self {
+        let mut config = Self {
             settings,
             log: file.log(),
             workload_api: workload_api(file.workload_api.as_deref(), variable)?,
@@ -114,6 +114,7 @@ impl Config {
             drain_timeout: drain_timeout(file.drain_timeout.as_deref())?,
         };
         ports::check_together(&config.inbound, &config.outbound)?;
+        ports::keep_own_apart(&mut config.inbound, &config.outbound);
         ensure!(
             config.max_connections > 0,
             "maxConnections: must be at least 1"

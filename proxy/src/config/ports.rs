@@ -15,11 +15,27 @@ pub struct Inbound {
     /// Address to listen on.
     pub listen: SocketAddr,
     /// What the port speaks.
-    pub protocol: Protocol,
-    /// Where the application listens.
-    pub forward: Target,
-    /// The port number that policies see: the application's.
-    pub policy_port: u16,
+    pub protocol: PortProtocol,
+    /// Where the application is.
+    pub forward: Forward,
+}
+
+/// Where an inbound port leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// To one application.
+    To {
+        /// Where it listens.
+        target: Target,
+        /// The port number that policies see: the application's.
+        policy_port: u16,
+    },
+    /// To the port of this machine's loopback to which each connection was to go before it was
+    /// redirected here.
+    Original {
+        /// The proxy's own ports, which are no applications.
+        never: Vec<u16>,
+    },
 }
 
 /// A local port whose connections go, over mTLS, to one destination or to services of the mesh.
@@ -30,9 +46,11 @@ pub struct Outbound {
     /// Address to listen on.
     pub listen: SocketAddr,
     /// What the port speaks.
-    pub protocol: Protocol,
+    pub protocol: PortProtocol,
     /// Where it leads.
     pub connect: Connect,
+    /// Whether clients called where their connections were to go before they were redirected here.
+    pub original_destination: bool,
 }
 
 /// Where an outbound port leads.
@@ -50,6 +68,27 @@ pub enum Connect {
         /// The port that is called by a request whose host has none.
         port: Option<u16>,
     },
+}
+
+impl Connect {
+    /// The port that is called by who names none.
+    pub(crate) fn usual_port(&self) -> Option<u16> {
+        match self {
+            Self::Fixed { .. } => None,
+            Self::Mesh { port } => *port,
+        }
+    }
+}
+
+/// What is known of what a port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortProtocol {
+    /// This.
+    Known(Protocol),
+    /// TLS of the client, of which the server name is read and nothing is ended.
+    Tls,
+    /// What the service says that was called, or else what the first bytes are.
+    Auto,
 }
 
 /// What a port speaks, in Istio's words.
@@ -94,21 +133,45 @@ impl Protocol {
 
 pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
     let location = format!("inbound `{}`", port.name);
-    let forward = target(&port.forward).with_context(|| location.clone())?;
-    let policy_port = match (&forward, port.port) {
+    let protocol = protocol(&port.protocol).with_context(|| location.clone())?;
+    ensure!(
+        protocol != PortProtocol::Tls,
+        "{location}: protocol TLS is for outbound ports; write TCP, as nobody but the application \
+         looks into the TLS of its clients"
+    );
+    Ok(Inbound {
+        listen: listen(&port.listen).with_context(|| location.clone())?,
+        forward: forward(&port).with_context(|| location)?,
+        protocol,
+        name: port.name,
+    })
+}
+
+fn forward(port: &InboundPort) -> anyhow::Result<Forward> {
+    if port.original_destination {
+        ensure!(
+            port.forward.is_none() && port.port.is_none(),
+            "forward and port have no effect with originalDestination, which leads to where each \
+             connection was to go; remove them"
+        );
+        return Ok(Forward::Original { never: Vec::new() });
+    }
+    let Some(text) = &port.forward else {
+        bail!(
+            "forward is missing; write where the application listens, IP:port or unix:///path, or \
+             `originalDestination: true` where connections are redirected to the proxy"
+        );
+    };
+    let target = target(text)?;
+    let policy_port = match (&target, port.port) {
         (_, Some(number)) => number,
         (Target::Tcp(address), None) => address.port(),
         (Target::Unix(_), None) => bail!(
-            "{location}: port is missing; state the port number that policies shall see for the \
-             socket `{}`",
-            port.forward
+            "port is missing; state the port number that policies shall see for the socket `{text}`"
         ),
     };
-    Ok(Inbound {
-        listen: listen(&port.listen).with_context(|| location.clone())?,
-        protocol: protocol(&port.protocol).with_context(|| location)?,
-        name: port.name,
-        forward,
+    Ok(Forward::To {
+        target,
         policy_port,
     })
 }
@@ -117,32 +180,43 @@ pub(super) fn outbound(port: OutboundPort) -> anyhow::Result<Outbound> {
     let location = format!("outbound `{}`", port.name);
     let protocol = protocol(&port.protocol).with_context(|| location.clone())?;
     let connect = match port.connect.as_str() {
-        MESH => mesh(&port, protocol),
-        _ => fixed(&port),
+        MESH => mesh(&port),
+        _ => fixed(&port, protocol),
     };
     Ok(Outbound {
         listen: listen(&port.listen).with_context(|| location.clone())?,
         protocol,
         connect: connect.context(location)?,
+        original_destination: port.original_destination,
         name: port.name,
     })
 }
 
-fn mesh(port: &OutboundPort, protocol: Protocol) -> anyhow::Result<Connect> {
+fn mesh(port: &OutboundPort) -> anyhow::Result<Connect> {
     ensure!(
         port.expect.is_none(),
         "expect has no effect with `connect: {MESH}`: a service of the mesh says itself who it is; \
          remove it"
     );
     ensure!(
-        protocol.is_http(),
-        "with `connect: {MESH}` the host of a request says which service is meant, and TCP names \
-         none; write the protocol HTTP, HTTP2 or GRPC, or the address of the destination"
+        port.port.is_none() || !port.original_destination,
+        "port has no effect with originalDestination, which says the port that a client called; \
+         remove it"
     );
     Ok(Connect::Mesh { port: port.port })
 }
 
-fn fixed(port: &OutboundPort) -> anyhow::Result<Connect> {
+fn fixed(port: &OutboundPort, protocol: PortProtocol) -> anyhow::Result<Connect> {
+    ensure!(
+        matches!(protocol, PortProtocol::Known(_)),
+        "protocol {} is for `connect: {MESH}`; write what the destination speaks, which is TCP for \
+         TLS of the client",
+        port.protocol
+    );
+    ensure!(
+        !port.original_destination,
+        "originalDestination has an effect only with `connect: {MESH}`; remove it"
+    );
     ensure!(
         host_and_port(&port.connect),
         "connect `{}` is neither host:port nor `{MESH}`",
@@ -176,6 +250,19 @@ fn expected(text: &str) -> anyhow::Result<SpiffeId> {
     Ok(id)
 }
 
+/// No inbound port leads to a port of the proxy itself: whoever came that way would speak with the
+/// identity of the proxy.
+pub(super) fn keep_own_apart(inbound: &mut [Inbound], outbound: &[Outbound]) {
+    let of_inbound = inbound.iter().map(|port| port.listen.port());
+    let of_outbound = outbound.iter().map(|port| port.listen.port());
+    let own: Vec<u16> = of_inbound.chain(of_outbound).collect();
+    for port in inbound {
+        if let Forward::Original { never } = &mut port.forward {
+            never.clone_from(&own);
+        }
+    }
+}
+
 /// Two ports on one address, or of one name, cannot both be meant.
 pub(super) fn check_together(inbound: &[Inbound], outbound: &[Outbound]) -> anyhow::Result<()> {
     ensure!(
@@ -205,12 +292,14 @@ fn listen(text: &str) -> anyhow::Result<SocketAddr> {
         .with_context(|| format!("listen `{text}` is not an IP address and port"))
 }
 
-fn protocol(text: &str) -> anyhow::Result<Protocol> {
+fn protocol(text: &str) -> anyhow::Result<PortProtocol> {
     Ok(match text {
-        "HTTP" => Protocol::Http,
-        "HTTP2" | "GRPC" => Protocol::Http2,
-        "TCP" => Protocol::Tcp,
-        _ => bail!("protocol `{text}` is not one of HTTP, HTTP2, GRPC, TCP"),
+        "HTTP" => PortProtocol::Known(Protocol::Http),
+        "HTTP2" | "GRPC" => PortProtocol::Known(Protocol::Http2),
+        "TCP" => PortProtocol::Known(Protocol::Tcp),
+        "TLS" | "HTTPS" => PortProtocol::Tls,
+        "auto" => PortProtocol::Auto,
+        _ => bail!("protocol `{text}` is not one of HTTP, HTTP2, GRPC, TCP, TLS, HTTPS, auto"),
     })
 }
 

@@ -44,7 +44,17 @@ fn a_whole_file_is_read() {
     let config = Config::parse(WHOLE, &flags(), None).unwrap();
     assert_eq!(config.workload_api, unix("/run/signet/agent.sock"));
     assert_eq!(config.mesh, [Path::new("/etc/signet/policies")]);
-    assert_eq!(config.inbound[0].policy_port, 8080);
+    let forward = &config.inbound[0].forward;
+    assert!(
+        matches!(
+            forward,
+            Forward::To {
+                policy_port: 8080,
+                ..
+            }
+        ),
+        "{forward:?}"
+    );
     assert_eq!(
         config.outbound[0].connect,
         Connect::Fixed {
@@ -116,6 +126,14 @@ fn an_unknown_key_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_port_that_connections_are_redirected_to_leads_to_no_port_of_the_proxy() {
+    let text = WHOLE.replace(r#"forward: "127.0.0.1:8080""#, "originalDestination: true");
+    let config = Config::parse(&text, &flags(), None).unwrap();
+    let never = vec![8443, 5432];
+    assert_eq!(config.inbound[0].forward, Forward::Original { never });
+}
+
+#[test]
 fn inbound_ports_without_policies_are_refused() {
     assert!(refusal(&WHOLE.replace("mesh: [policies]", "")).contains("mesh: is missing"));
 }
@@ -156,10 +174,28 @@ fn bad_values_name_their_location_and_remedy() {
         ),
         ("db.local:9443", "mesj", "neither host:port nor `mesh`"),
         ("db.local:9443", "mesh", "expect has no effect"),
+        ("protocol: TCP", "protocol: auto", "is for `connect: mesh`"),
+        ("protocol: TCP", "protocol: TLS", "is for `connect: mesh`"),
+        ("protocol: HTTP", "protocol: TLS", "is for outbound ports"),
+        (
+            r#"forward: "127.0.0.1:8080""#,
+            "originalDestination: false",
+            "inbound `web`: forward is missing",
+        ),
+        (
+            r#"forward: "127.0.0.1:8080""#,
+            r#"forward: "127.0.0.1:8080", originalDestination: true"#,
+            "inbound `web`: forward and port have no effect",
+        ),
+        (
+            r#"expect: ["spiffe://example.org/db"]"#,
+            r#"expect: ["spiffe://example.org/db"], originalDestination: true"#,
+            "only with `connect: mesh`",
+        ),
         (
             r#"connect: "db.local:9443", expect: ["spiffe://example.org/db"]"#,
-            "connect: mesh",
-            "TCP names none",
+            "connect: mesh, port: 80, originalDestination: true",
+            "outbound `db`: port has no effect",
         ),
         ("127.0.0.1:5432", "127.0.0.1:8443", "127.0.0.1:8443"),
         ("drainTimeout: 2s", "drainTimeout: 2", "drainTimeout"),

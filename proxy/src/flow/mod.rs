@@ -62,6 +62,8 @@ pub(crate) enum Other {
     Unknown,
     /// The client, by its SPIFFE ID.
     Peer(Arc<str>),
+    /// A client in plaintext, who is nobody.
+    Plaintext,
     /// Where a local application's bytes go.
     Destination(Arc<str>),
 }
@@ -245,10 +247,10 @@ impl Flow {
                 is_copy: true,
                 ..
             } => {
-                line!(debug, format_args!("copy of {method} {}", uri.path()));
+                line!(debug, format_args!("copy of {method} {}", target(uri)));
             }
             What::Request { method, uri, .. } => {
-                line!(info, format_args!("{method} {}", uri.path()));
+                line!(info, format_args!("{method} {}", target(uri)));
             }
             What::Connection if end.is_refusal() => {
                 line!(warn, format_args!("connection {end}"));
@@ -314,6 +316,7 @@ impl Other {
     fn peer(&self) -> Option<&str> {
         match self {
             Self::Peer(id) => Some(id),
+            Self::Plaintext => Some("plaintext"),
             Self::Unknown | Self::Destination(_) => None,
         }
     }
@@ -321,7 +324,7 @@ impl Other {
     fn destination(&self) -> Option<&str> {
         match self {
             Self::Destination(name) => Some(name),
-            Self::Unknown | Self::Peer(_) => None,
+            Self::Unknown | Self::Peer(_) | Self::Plaintext => None,
         }
     }
 }
@@ -353,6 +356,14 @@ impl Traffic {
     /// Bytes that went to the client.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// The path, or of a tunnel where it leads.
+fn target(uri: &Uri) -> &str {
+    match (uri.path(), uri.authority()) {
+        ("", Some(authority)) => authority.as_str(),
+        (path, _) => path,
     }
 }
 

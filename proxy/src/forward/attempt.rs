@@ -210,7 +210,7 @@ impl<'a> Attempts<'a> {
                 (head, body.body().ok_or_else(gone)?)
             }
         };
-        addressed(head, body, &self.asks.host, next)
+        addressed(head, body, &self.asks, next)
     }
 }
 

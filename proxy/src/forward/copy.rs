@@ -26,7 +26,8 @@ struct Sent {
 
 /// Begins to send `copies` of a request. Nothing that becomes of them concerns the request.
 pub(super) fn send(copies: Vec<Copy>, request: &mut HttpRequest, flow: &Flow) {
-    if copies.is_empty() {
+    // Bytes that go both ways have no copy.
+    if copies.is_empty() || request.asks().switch.is_some() {
         return;
     }
     // Each holds it, so that what came for the request is kept for all of them.

@@ -4,6 +4,7 @@
 mod attempt;
 mod connection;
 mod copy;
+mod switched;
 
 use http::{Response, Version};
 use tokio::time::sleep;
@@ -18,6 +19,7 @@ use crate::{
     route::{How, Routed},
 };
 use attempt::{Answered, Attempts};
+use switched::Switches;
 
 /// The response of the endpoint, or the proxy's own that says why there is none.
 pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Response<Outgoing> {
@@ -32,7 +34,7 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
     if let Some(route) = &how.route {
         flow.routed(route, cluster.name());
     }
-    let kind = request.kind();
+    let (kind, switching) = (request.kind(), request.take_switching());
     if let Some(delay) = how.delay {
         flow.delayed();
         sleep(delay).await;
@@ -41,30 +43,35 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
     let hash = key(&cluster, &request, &flow, &mut how);
     let mut attempts = Attempts::new(request, &cluster, &how, hash);
     let answered = attempts.within(how.timeout, &mut flow).await;
-    match answered {
-        Ok(answered) => {
-            let Answered {
-                response,
-                lease,
-                active,
-            } = answered;
-            let (mut head, body) = response.into_parts();
-            headers::strip_hop_by_hop(&mut head.headers);
-            for changes in &how.response {
-                changes.apply(&mut head.headers);
+    let end = match answered {
+        Ok(answered) => match (switched::check(&switching, &answered.response), switching) {
+            (Ok(Switches::Yes), Some(switching)) => {
+                return switched::begin(*switching, answered, right, flow, &how);
             }
-            how.cors.apply(&mut head.headers);
-            head.version = Version::default();
-            flow.answered(head.status);
-            let body = Outgoing::of_endpoint(body, lease, active, right, flow);
-            Response::from_parts(head, body)
-        }
-        Err(end) => {
-            let mut refusal = refuse(end, kind, flow);
-            how.cors.apply(refusal.headers_mut());
-            refusal
-        }
-    }
+            (Ok(_), _) => return answer(answered, right, flow, &how),
+            (Err(end), _) => end,
+        },
+        Err(end) => end,
+    };
+    let mut refusal = refuse(end, kind, flow);
+    how.cors.apply(refusal.headers_mut());
+    refusal
+}
+
+/// Gives the answer of the endpoint to the client.
+fn answer(answered: Answered, right: Right, mut flow: Flow, how: &How) -> Response<Outgoing> {
+    let Answered {
+        response,
+        lease,
+        active,
+    } = answered;
+    let (mut head, body) = response.into_parts();
+    headers::strip_hop_by_hop(&mut head.headers);
+    how.change(&mut head.headers);
+    head.version = Version::default();
+    flow.answered(head.status);
+    let body = Outgoing::of_endpoint(body, lease, active, right, flow);
+    Response::from_parts(head, body)
 }
 
 /// The hash of the request's key, if the cluster chooses by one and it has it. A client that gets a

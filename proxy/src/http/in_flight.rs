@@ -126,6 +126,7 @@ mod tests {
                 method: Method::GET,
                 path: HttpPath::parse(path).unwrap(),
                 host: HeaderValue::from_static("shop"),
+                switch: None,
             }),
             headers: HeaderMap::new(),
             remote_ip: None,

@@ -7,6 +7,8 @@ pub(crate) mod outgoing;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod serve;
+pub(crate) mod switch;
+pub(crate) mod tunnel;
 
 #[cfg(test)]
 mod tests;

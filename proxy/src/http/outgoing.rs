@@ -25,7 +25,8 @@ pub(crate) struct Outgoing {
     lease: Option<Lease>,
     /// The endpoint is busy with it until it has ended.
     active: Option<Active>,
-    flow: Flow,
+    /// None of what is told elsewhere.
+    flow: Option<Flow>,
     /// Policy asks about a request for as long as its response lasts.
     _right: Option<Right>,
 }
@@ -37,9 +38,20 @@ impl Outgoing {
             body: Body::Whole(body),
             lease: None,
             active: None,
-            flow,
+            flow: Some(flow),
             _right: None,
         })
+    }
+
+    /// None: what follows the head has no end of its own, and its flow is told elsewhere.
+    pub(crate) fn none() -> Self {
+        Self {
+            body: Body::empty(),
+            lease: None,
+            active: None,
+            flow: None,
+            _right: None,
+        }
     }
 
     /// The body of an endpoint's answer to a request that had the `right` to it: its end ends
@@ -55,7 +67,7 @@ impl Outgoing {
             body: Body::Incoming(body),
             lease,
             active: Some(active),
-            flow,
+            flow: Some(flow),
             _right: Some(right),
         })
     }
@@ -72,13 +84,19 @@ impl Outgoing {
             lease.give_back();
         }
         self.active = None;
-        self.flow.end(End::Complete);
+        self.end(End::Complete);
     }
 
     fn broken(&mut self, error: &BodyError) {
         (self.lease, self.active) = (None, None);
         let why = error.to_string().into();
-        self.flow.end(End::Upstream(Upstream::Broken(why)));
+        self.end(End::Upstream(Upstream::Broken(why)));
+    }
+
+    fn end(&mut self, end: End) {
+        if let Some(flow) = &mut self.flow {
+            flow.end(end);
+        }
     }
 }
 
@@ -93,7 +111,9 @@ impl HttpBody for Outgoing {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => {
-                self.flow.traffic().add_sent(length(frame));
+                if let Some(flow) = &self.flow {
+                    flow.traffic().add_sent(length(frame));
+                }
                 if self.body.is_end_stream() {
                     self.complete();
                 }

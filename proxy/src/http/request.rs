@@ -10,7 +10,11 @@ use http::{
 use hyper::body::{Body as _, Incoming};
 use signet_mesh::{HashCall, HttpCall, HttpPath};
 
-use super::kind::Kind;
+use super::{
+    kind::Kind,
+    switch::{Switch, Switching},
+    tunnel::Tunnels,
+};
 use crate::{
     body::{Body, Replayable},
     flow::{Downstream, End, Flow, Who},
@@ -22,6 +26,8 @@ use crate::{
 pub(crate) struct HttpRequest {
     asks: Arc<Asks>,
     kind: Kind,
+    /// The client's side, if it wants to switch protocols.
+    switching: Option<Box<Switching>>,
     /// With its path in normal form.
     inner: Request<Body>,
 }
@@ -34,6 +40,8 @@ pub(crate) struct Asks {
     pub(crate) path: HttpPath<'static>,
     /// HTTP/2's authority, else the Host header.
     pub(crate) host: HeaderValue,
+    /// What is to become of the connection.
+    pub(crate) switch: Option<Switch>,
 }
 
 /// A request that cannot be proxied: why, and in which terms it is to be told.
@@ -51,17 +59,29 @@ impl HttpRequest {
         mut request: Request<Incoming>,
         who: Who,
     ) -> (Flow, Result<Self, Unreadable>) {
-        let supported = supported(&request);
+        let supported = supported(&mut request);
         let fields = request.headers_mut();
         headers::strip_hop_by_hop(fields);
         fields.remove(X_FORWARDED_CLIENT_CERT);
         let id = headers::request_id(fields);
+        let switching = supported.and_then(|wanted| match wanted {
+            None => Ok(None),
+            Some(Wanted { to, tunnels }) => {
+                let switching = Switching::of(&mut request, to, tunnels)?;
+                Ok(Some(Box::new(switching)))
+            }
+        });
         let flow = Flow::request(who, &request, id);
         let kind = Kind::of(request.headers());
-        let read = match supported.and_then(|()| asks(&mut request)) {
-            Ok(asks) => Ok(Self {
+        let asked = switching.and_then(|switching| {
+            let switch = switching.as_ref().map(|it| it.to);
+            Ok((asks(&mut request, switch)?, switching))
+        });
+        let read = match asked {
+            Ok((asks, switching)) => Ok(Self {
                 asks: Arc::new(asks),
                 kind,
+                switching,
                 inner: request.map(|body| Body::of_client(body, flow.traffic())),
             }),
             Err(end) => Err(Unreadable { end, kind }),
@@ -147,8 +167,14 @@ impl HttpRequest {
         Self {
             asks: Arc::clone(&self.asks),
             kind: self.kind,
+            switching: None,
             inner,
         }
+    }
+
+    /// The client's side, if it wants to switch protocols.
+    pub(crate) fn take_switching(&mut self) -> Option<Box<Switching>> {
+        self.switching.take()
     }
 
     /// From now on what comes of its body is kept; none if there is no body.
@@ -175,9 +201,17 @@ impl HttpRequest {
     }
 }
 
-fn asks(request: &mut Request<Incoming>) -> Result<Asks, End> {
+fn asks(request: &mut Request<Incoming>, switch: Option<Switch>) -> Result<Asks, End> {
     let host = host(request)?;
     request.headers_mut().insert(header::HOST, host.clone());
+    if switch == Some(Switch::Tunnel) {
+        return Ok(Asks {
+            method: request.method().clone(),
+            path: HttpPath::none(),
+            host,
+            switch,
+        });
+    }
     let path = HttpPath::parse(request.uri().path()).map_err(End::malformed)?;
     if path.as_str() == "*" && request.method() != Method::OPTIONS {
         return Err(End::malformed(NOT_A_TARGET));
@@ -190,17 +224,26 @@ fn asks(request: &mut Request<Incoming>) -> Result<Asks, End> {
         method: request.method().clone(),
         path,
         host,
+        switch,
     })
 }
 
-/// Whether this request can be proxied at all.
-fn supported<B>(request: &Request<B>) -> Result<(), End> {
+/// What a request wants to switch to, and where that is to run.
+struct Wanted {
+    to: Switch,
+    tunnels: Tunnels,
+}
+
+/// Whether this request can be proxied at all, and what it wants to switch to.
+fn supported(request: &mut Request<Incoming>) -> Result<Option<Wanted>, End> {
     let not = |why| Err(End::Downstream(Downstream::NotSupported(why)));
-    if request.method() == Method::CONNECT {
-        return not("CONNECT is not supported");
-    }
-    if request.headers().contains_key(header::UPGRADE) {
-        return not("protocol upgrades are not supported on HTTP ports; declare the port as TCP");
+    if let Some(tunnels) = request.extensions_mut().remove::<Tunnels>() {
+        let wanted = Switch::wanted(request)?;
+        if let Some(to) = wanted {
+            return Ok(Some(Wanted { to, tunnels }));
+        }
+    } else if request.method() == Method::CONNECT {
+        return not("CONNECT is not supported here");
     }
     // `chunked` ends with this hop. Another coding would be taken off here and not be told of.
     let codings = request.headers().get_all(header::TRANSFER_ENCODING);
@@ -211,7 +254,7 @@ fn supported<B>(request: &Request<B>) -> Result<(), End> {
     if !plain || codings.next().is_some() {
         return not("no transfer coding but chunked is supported");
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The host that the client asked: the target's authority, else the Host header. One that could be

@@ -19,30 +19,35 @@ use tokio::{
     time::sleep,
 };
 
-use super::outgoing::Outgoing;
-use crate::patience::Patience;
+use super::{outgoing::Outgoing, switch::Switch, tunnel::Tunnels};
+use crate::{listener::Ends, patience::Patience};
 
 /// Serves requests with `answer`. When `drain` is ready, running requests end and no new
 /// one begins; when `lost` is ready, everything on the connection is cut. A connection on which
-/// nothing is asked ends by itself.
+/// nothing is asked ends by itself. What becomes a tunnel goes on until `lost` or the port's end.
 pub(crate) async fn serve<I, A, F>(
     io: I,
     answer: A,
     drain: impl Future<Output = ()>,
     lost: impl Future<Output = ()>,
+    ends: &Ends,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
-    let asked = AtomicBool::new(false);
-    let service = service_fn(|request| {
+    let (asked, tunnels) = (AtomicBool::new(false), Tunnels::new(ends));
+    let service = service_fn(|mut request| {
         asked.store(true, Ordering::Relaxed);
+        if Switch::may_be_wanted(&request) {
+            request.extensions_mut().insert(tunnels.clone());
+        }
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let server = server();
-    let mut connection = pin!(server.serve_connection(TokioIo::new(Patience::new(io)), service));
+    let io = TokioIo::new(Patience::new(io));
+    let mut connection = pin!(server.serve_connection_with_upgrades(io, service));
     // The server's own deadline for a head begins only when it knows the version of HTTP.
     let mut first = pin!(sleep(HEADERS));
     let (mut drain, mut lost) = (pin!(drain), pin!(lost));
@@ -50,8 +55,8 @@ pub(crate) async fn serve<I, A, F>(
     loop {
         tokio::select! {
             // How a connection ends is its clients' affair; each request has its own line.
-            _ended = connection.as_mut() => return,
-            () = lost.as_mut() => return,
+            _ended = connection.as_mut() => break,
+            () = lost.as_mut() => return tunnels.cut(),
             () = drain.as_mut(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
@@ -62,6 +67,10 @@ pub(crate) async fn serve<I, A, F>(
                 }
             }
         }
+    }
+    tokio::select! {
+        () = tunnels.ended() => {}
+        () = lost.as_mut() => tunnels.cut(),
     }
 }
 
@@ -77,6 +86,7 @@ fn server() -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .max_concurrent_streams(STREAMS)
+        .enable_connect_protocol()
         .max_header_list_size(HTTP2_HEADER_BYTES)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW * 4);
@@ -103,10 +113,17 @@ mod tests {
         time::{Instant, timeout},
     };
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
     use crate::{flow::Flow, testing::who};
 
     /// Answers with `hello` after `pause`.
+    /// Those of a port that does not end.
+    fn ends() -> &'static Ends {
+        Box::leak(Box::new(Ends::new(&CancellationToken::new())))
+    }
+
     async fn hello(pause: Duration) -> Response<Outgoing> {
         sleep(pause).await;
         let flow = Flow::connection(who(), Instant::now());
@@ -127,7 +144,7 @@ mod tests {
         client.write_all(GET).await.unwrap();
         let second = Duration::from_secs(1);
         let answer = |_| hello(second * 2);
-        let served = serve(server, answer, sleep(second), pending());
+        let served = serve(server, answer, sleep(second), pending(), ends());
         let (told, ()) = tokio::join!(rest(&mut client), served);
         assert!(
             told.starts_with("HTTP/1.1 200") && told.ends_with("hello"),
@@ -147,7 +164,7 @@ mod tests {
             lose.send(()).unwrap();
         };
         let lost = async { lost.await.unwrap_or(()) };
-        let served = serve(server, answer, pending(), lost);
+        let served = serve(server, answer, pending(), lost, ends());
         let ((), (), told) = tokio::join!(losing, served, rest(&mut client));
         assert_eq!(told, "");
     }
@@ -165,7 +182,13 @@ mod tests {
                 }
             }
         };
-        let served = serve(server, |_| hello(Duration::ZERO), pending(), pending());
+        let served = serve(
+            server,
+            |_| hello(Duration::ZERO),
+            pending(),
+            pending(),
+            ends(),
+        );
         tokio::select! {
             () = served => started.elapsed(),
             () = slow => Duration::MAX,
@@ -178,7 +201,13 @@ mod tests {
         let (mut client, server) = duplex(4096);
         client.write_all(start).await.unwrap();
         let started = Instant::now();
-        let served = serve(server, |_| hello(Duration::ZERO), pending(), pending());
+        let served = serve(
+            server,
+            |_| hello(Duration::ZERO),
+            pending(),
+            pending(),
+            ends(),
+        );
         timeout(HEADERS * 2, served)
             .await
             .map_or(Duration::MAX, |()| started.elapsed())
@@ -213,7 +242,7 @@ mod tests {
     async fn served_to_one_that_stops(asks: &[u8], pause: Duration, room: usize) -> Duration {
         let (mut client, server) = duplex(room);
         let started = Instant::now();
-        let served = serve(server, |_| hello(pause), pending(), pending());
+        let served = serve(server, |_| hello(pause), pending(), pending(), ends());
         let hour = Duration::from_secs(3600);
         let (served, asked) = tokio::join!(timeout(hour, served), client.write_all(asks));
         asked.unwrap();

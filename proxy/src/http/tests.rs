@@ -59,7 +59,7 @@ async fn sent(request: Request<Body>) -> Vec<u8> {
 fn to(next: Protocol, request: HttpRequest) -> Request<Body> {
     let (asks, head, _body) = request.into_parts();
     let body = Body::Whole(Full::default());
-    addressed(head, body, &asks.host, next).unwrap()
+    addressed(head, body, &asks, next).unwrap()
 }
 
 /// Method, path, host and kind.

@@ -4,10 +4,15 @@ use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use signet_mesh::{Decision, Http, Permit, Request as Question, WorkloadPolicy};
-use tokio::time::{Instant, sleep};
+use signet_mesh::{
+    Decision, Http, Permit, Request as Question, WorkloadModel, WorkloadPolicy,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep},
+};
 
-use super::{Authenticated, Port};
+use super::{Authenticated, Port, Reached};
 use crate::{
     admission::{self, Bucket},
     clock,
@@ -21,7 +26,7 @@ use crate::{
         request::HttpRequest,
         serve::serve,
     },
-    peer::Peer,
+    peer::{Peer, Proven},
     reauthorize::Sources,
     route::Routed,
 };
@@ -30,9 +35,11 @@ use crate::{
 #[derive(Debug)]
 struct Connection {
     port: Arc<Port>,
+    reached: Reached,
     peer: Peer,
     who: Who,
     started: Instant,
+    /// Empty for who has no certificate.
     certificate_hash: String,
     /// What bounds its requests.
     bucket: Option<Arc<Bucket>>,
@@ -40,15 +47,24 @@ struct Connection {
 }
 
 impl Port {
-    pub(super) async fn carry_http(self: Arc<Self>, authenticated: Authenticated, who: Who) {
+    pub(super) async fn carry_http<S>(
+        self: Arc<Self>,
+        authenticated: Authenticated<S>,
+        reached: Reached,
+        who: Who,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Authenticated {
             stream,
             peer,
             sources,
         } = authenticated;
+        let proven = peer.proven.as_ref();
         let connection = Arc::new(Connection {
-            certificate_hash: peer.certificate_hash(),
+            certificate_hash: proven.map(Proven::certificate_hash).unwrap_or_default(),
             bucket: self.admission.bucket(&peer),
+            reached,
             in_flight: InFlight::default(),
             started: Instant::now(),
             port: self,
@@ -57,7 +73,8 @@ impl Port {
         });
         let answer = |request| Arc::clone(&connection).answer(request);
         let lost = connection.lost(sources.clone());
-        serve(stream, answer, connection.drain(), lost).await;
+        let ends = &connection.port.listener.ends;
+        serve(stream, answer, connection.drain(), lost, ends).await;
     }
 }
 
@@ -65,7 +82,7 @@ impl Connection {
     /// Ready when everything on the connection has to end, which is said of each request on it and
     /// of itself.
     async fn lost(&self, sources: Sources) {
-        let objection = |policy: &WorkloadPolicy| self.objection(policy);
+        let objection = |model: &WorkloadModel| self.objection(model);
         let end = tokio::select! {
             lost = sources.lost(&self.peer, objection) => lost.into(),
             () = self.port.listener.ends.cut.cancelled() => End::Shutdown(Shutdown::Stopping),
@@ -77,14 +94,16 @@ impl Connection {
     /// Ready when the port drains or the client's SVID has expired: an identity that is renewed
     /// comes back on a new connection.
     fn drain(&self) -> impl Future<Output = ()> {
-        let left = self
-            .peer
-            .leaf
-            .not_after
-            .duration_since(clock::now())
-            .unwrap_or_default();
+        let proven = self.peer.proven.as_ref();
+        let left = proven.map(|proven| {
+            let left = proven.leaf.not_after.duration_since(clock::now());
+            left.unwrap_or_default()
+        });
         let draining = self.port.listener.ends.drain.clone();
         async move {
+            let Some(left) = left else {
+                return draining.cancelled().await;
+            };
             tokio::select! {
                 () = sleep(left) => {}
                 () = draining.cancelled() => {}
@@ -103,7 +122,8 @@ impl Connection {
                 if let Some(client_cert) = self.client_cert() {
                     request.introduce(client_cert);
                 }
-                let routed = Routed::as_it_is(request, self.port.cluster());
+                let cluster = self.reached.cluster();
+                let routed = Routed::as_it_is(request, cluster);
                 forward(routed, Right::Permitted(ticket), flow).await
             }
             Err(denied) => refuse(End::Policy(denied), request.kind(), flow),
@@ -152,16 +172,19 @@ impl Connection {
         answer(&question)
     }
 
-    fn objection(&self, policy: &WorkloadPolicy) -> Option<String> {
-        self.in_flight.find(|facts| {
-            let denied = self.judge(policy, facts).err()?;
-            Some(End::Policy(denied).why().to_owned())
-        })
+    fn objection(&self, model: &WorkloadModel) -> Option<String> {
+        let of_requests = || {
+            self.in_flight.find(|facts| {
+                let denied = self.judge(&model.policy, facts).err()?;
+                Some(End::Policy(denied).why().to_owned())
+            })
+        };
+        self.peer.objection(model).or_else(of_requests)
     }
 
     /// What tells the application who asks.
     fn client_cert(&self) -> Option<HeaderValue> {
         let own = self.port.listener.sources.identity.borrow().clone()?;
-        headers::client_cert(own.id(), &self.certificate_hash, &self.peer.leaf.id)
+        headers::client_cert(own.id(), &self.certificate_hash, self.peer.id()?)
     }
 }

@@ -1,60 +1,87 @@
 //! Ports that other proxies connect to: accept → authenticate → authorize → forward, each
 //! step made of the one before.
+//!
+//! Whether a client has to prove who it is, PeerAuthentication says for each port of the
+//! application; one that need not, and does not, is nobody to the policies.
 
+mod application;
+mod arrive;
 mod http;
 mod tcp;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use anyhow::{Context as _, anyhow};
-use signet_daemon::socket::{ConnectionLimit, Slot, Source, TcpConnection};
+use signet_daemon::socket::{ConnectionLimit, Slot, TcpConnection};
 use signet_identity::tls::{self, Clients};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::watch,
-    time::{Instant, timeout},
+    time::Instant,
 };
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     accept::accept,
     admission::Admission,
-    cluster::{Cluster, Endpoint},
-    config::{Inbound, Protocol},
-    flow::{Downstream, End, Flow, Other},
+    cluster::Cluster,
+    config::{Forward, Inbound, PortProtocol, Protocol},
+    flow::{Flow, Other, Who},
     listener::{Ends, Listener},
     peer::Peer,
-    pool::{Dialer, Terms},
     port::{self, Thread},
     ports::Open,
-    read_ahead::ReadAhead,
     reauthorize::Sources,
 };
+use application::{Application, Originals};
+use arrive::Arrived;
 
 /// One inbound port on one thread.
 #[derive(Debug)]
 pub(crate) struct Port {
     listener: Arc<Listener>,
-    protocol: Protocol,
-    /// The port number that policies see.
-    policy_port: u16,
+    listen: SocketAddr,
+    protocol: PortProtocol,
     /// What is known of a request before policy is asked.
     admission: Arc<Admission>,
     tls: Tls,
     /// How many there may be at a time.
     handshakes: ConnectionLimit,
-    /// The application.
-    cluster: watch::Sender<Arc<Cluster>>,
+    leads: Leads,
 }
 
-/// A connection whose client has proven a SPIFFE ID.
+/// Where a port leads.
 #[derive(Debug)]
-struct Authenticated {
-    /// In a place of its own: it is handed on from step to step.
-    stream: Box<TlsStream<ReadAhead>>,
+enum Leads {
+    /// To one application, and the port number that policies see.
+    To(watch::Sender<Arc<Application>>, u16),
+    /// To whatever listens where the client wanted to go.
+    Originals(Originals),
+}
+
+/// A connection whose client has proven who it is, or need not.
+#[derive(Debug)]
+struct Authenticated<S> {
+    stream: S,
     peer: Peer,
     /// Since before the handshake, so that no change is missed.
     sources: Sources,
+}
+
+/// What a connection has reached, and how that is spoken to.
+#[derive(Debug)]
+struct Reached {
+    application: Reaches,
+    protocol: Protocol,
+}
+
+/// Which application a connection has reached.
+#[derive(Debug)]
+enum Reaches {
+    /// The one that its port leads to, which may change while it lives.
+    OfPort(watch::Receiver<Arc<Application>>),
+    /// This one.
+    Original(Arc<Application>),
 }
 
 impl port::Port for Port {
@@ -62,34 +89,59 @@ impl port::Port for Port {
 
     fn new(open: &Open<Inbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {
         let config = &open.config;
-        let alpn: &[&[u8]] = if config.protocol.is_http() {
-            &[b"h2", b"http/1.1"]
-        } else {
-            &[]
+        let alpn: &[&[u8]] = match config.protocol {
+            PortProtocol::Known(Protocol::Tcp) | PortProtocol::Tls => &[],
+            PortProtocol::Known(Protocol::Http | Protocol::Http2) | PortProtocol::Auto => {
+                &[b"h2", b"http/1.1"]
+            }
         };
         let sources = thread.sources.clone();
         let (identity, trust) = (sources.identity.clone(), sources.trust.clone());
         let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
         let listener = Listener::new(&config.name, sources, thread.tasks.clone(), ends);
+        let leads = match &config.forward {
+            Forward::To {
+                target,
+                policy_port,
+            } => {
+                let application = Application::new(target, &open.health, &thread.tasks);
+                Leads::To(watch::Sender::new(Arc::new(application)), *policy_port)
+            }
+            Forward::Original { never } => {
+                Leads::Originals(Originals::new(&listener.name, never, &thread.tasks))
+            }
+        };
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
+            listen: config.listen,
             protocol: config.protocol,
-            policy_port: config.policy_port,
             admission: Arc::clone(&thread.admission),
             tls: Tls(tls.into()),
             handshakes: ConnectionLimit::new(MOST_HANDSHAKES, MOST_HANDSHAKES / 2),
-            cluster: watch::Sender::new(Arc::new(cluster(open, thread))),
+            leads,
         }))
     }
 
     fn is_same(old: &Inbound, new: &Inbound) -> bool {
-        old.listen == new.listen
-            && old.protocol == new.protocol
-            && old.policy_port == new.policy_port
+        let leads = match (&old.forward, &new.forward) {
+            (
+                Forward::To { policy_port, .. },
+                Forward::To {
+                    policy_port: new, ..
+                },
+            ) => policy_port == new,
+            (old, new) => old == new,
+        };
+        old.listen == new.listen && old.protocol == new.protocol && leads
     }
 
     fn lead(&self, open: &Open<Inbound>, thread: &Thread) -> anyhow::Result<()> {
-        self.cluster.send_replace(Arc::new(cluster(open, thread)));
+        if let (Leads::To(leads, _), Forward::To { target, .. }) =
+            (&self.leads, &open.config.forward)
+        {
+            let application = Application::new(target, &open.health, &thread.tasks);
+            leads.send_replace(Arc::new(application));
+        }
         Ok(())
     }
 
@@ -106,69 +158,58 @@ impl port::Port for Port {
     }
 }
 
-impl Port {
-    /// The application, as it is in force.
+impl Reached {
+    /// The way to it, as it is in force.
     fn cluster(&self) -> Arc<Cluster> {
-        Arc::clone(&self.cluster.borrow())
-    }
-
-    async fn carry(self: Arc<Self>, connection: TcpConnection, mut slot: Slot) {
-        let started = Instant::now();
-        let client = connection.peer;
-        let who = |other| self.listener.who(client, other);
-        // What a handshake needs goes when it ends; the connection lives on.
-        let authenticated = match Box::pin(self.authenticate(connection)).await {
-            Ok(authenticated) => authenticated,
-            Err(error) => {
-                let why = format!("{error:#}").into();
-                let end = End::Downstream(Downstream::NotAuthenticated(why));
-                Flow::connection(who(Other::Unknown), started).end(end);
-                return;
-            }
-        };
-        slot.authenticated();
-        let who = who(Other::Peer(authenticated.peer.leaf.id.to_string().into()));
-        match self.protocol {
-            Protocol::Tcp => {
-                let flow = Flow::connection(who, started);
-                self.carry_tcp(authenticated, flow).await;
-            }
-            Protocol::Http | Protocol::Http2 => self.carry_http(authenticated, who).await,
+        match &self.application {
+            Reaches::OfPort(application) => application.borrow().cluster(self.protocol),
+            Reaches::Original(application) => application.cluster(self.protocol),
         }
-    }
-
-    async fn authenticate(&self, connection: TcpConnection) -> anyhow::Result<Authenticated> {
-        let slot = timeout(WAIT, self.handshakes.wait(Source::of(connection.peer)));
-        let _slot = slot
-            .await
-            .context("too many handshakes of others, or of its own address")?;
-        let sources = self.listener.sources.as_of_now();
-        let handshake = timeout(
-            HANDSHAKE,
-            self.tls.0.accept(ReadAhead::new(connection.stream)),
-        );
-        let stream = handshake
-            .await
-            .context("the handshake took too long")?
-            .map_err(|error| anyhow!(tls::reason(&error)))?;
-        let peer = Peer::of(&stream, sources.trust_domain())?;
-        Ok(Authenticated {
-            stream: Box::new(stream),
-            peer,
-            sources,
-        })
     }
 }
 
-fn cluster(open: &Open<Inbound>, thread: &Thread) -> Cluster {
-    let dialer = Dialer {
-        address: open.config.forward.clone().into(),
-        tls: None,
-    };
-    let (protocol, health) = (open.config.protocol, Arc::clone(&open.health));
-    let (terms, tasks) = (Terms::default(), thread.tasks.clone());
-    let endpoint = Endpoint::new(dialer, protocol, terms, health, tasks);
-    Cluster::of_one(Arc::clone(endpoint.name()), endpoint)
+impl Port {
+    async fn carry(self: Arc<Self>, connection: TcpConnection, mut slot: Slot) {
+        let started = Instant::now();
+        let client = connection.peer;
+        // What a handshake needs goes when it ends; the connection lives on.
+        match Box::pin(self.arrive(connection)).await {
+            Ok(Arrived::Mutual(authenticated, reached)) => {
+                slot.authenticated();
+                let id = authenticated.peer.id().map(ToString::to_string);
+                let other = id.map_or(Other::Unknown, |id| Other::Peer(id.into()));
+                let who = self.listener.who(client, other);
+                self.serve(authenticated, reached, who, started).await;
+            }
+            // Nobody has shown who it is: it goes on counting against its address.
+            Ok(Arrived::Plain(authenticated, reached)) => {
+                let who = self.listener.who(client, Other::Plaintext);
+                self.serve(authenticated, reached, who, started).await;
+            }
+            Err(end) => {
+                let who = self.listener.who(client, Other::Unknown);
+                Flow::connection(who, started).end(end);
+            }
+        }
+    }
+
+    async fn serve<S>(
+        self: Arc<Self>,
+        authenticated: Authenticated<S>,
+        reached: Reached,
+        who: Who,
+        started: Instant,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match reached.protocol {
+            Protocol::Tcp => {
+                let flow = Flow::connection(who, started);
+                self.carry_tcp(authenticated, &reached, flow).await;
+            }
+            Protocol::Http | Protocol::Http2 => self.carry_http(authenticated, reached, who).await,
+        }
+    }
 }
 
 struct Tls(TlsAcceptor);
@@ -179,8 +220,5 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a connection may wait for the handshakes of others.
-const WAIT: Duration = Duration::from_secs(10);
 /// At a time, on one port and thread; of one address, half of them.
 const MOST_HANDSHAKES: usize = 512;

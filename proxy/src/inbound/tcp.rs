@@ -1,42 +1,48 @@
 //! Inbound TCP: one decision per connection, asked again while it lives.
 
-use signet_mesh::{Decision, Permit, Request, WorkloadPolicy};
-use tokio_rustls::server::TlsStream;
+use signet_mesh::{Decision, Permit, Request, WorkloadModel};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Authenticated, Port};
+use super::{Authenticated, Port, Reached};
 use crate::{
     admission,
-    flow::{End, Flow, Policy, Shutdown, Traffic},
+    flow::{End, Flow, Policy, Shutdown},
     forward::carry,
     peer::Peer,
-    read_ahead::ReadAhead,
     reauthorize::Sources,
 };
 
 /// A connection that policy permits; only [`Port::authorize`] makes one.
 #[derive(Debug)]
-struct Authorized {
-    stream: Box<TlsStream<ReadAhead>>,
+struct Authorized<S> {
+    stream: S,
     peer: Peer,
     sources: Sources,
     permit: Permit,
 }
 
 impl Port {
-    pub(super) async fn carry_tcp(&self, authenticated: Authenticated, mut flow: Flow) {
+    pub(super) async fn carry_tcp<S>(
+        &self,
+        authenticated: Authenticated<S>,
+        reached: &Reached,
+        mut flow: Flow,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let end = match self.authorize(authenticated, &mut flow) {
-            Ok(authorized) => self.forward_tcp(authorized, &mut flow).await,
+            Ok(authorized) => self.forward_tcp(authorized, reached, &mut flow).await,
             Err(denied) => End::Policy(denied),
         };
         flow.end(end);
     }
 
     /// What policy denies is closed here, and told with its reason.
-    fn authorize(
+    fn authorize<S>(
         &self,
-        authenticated: Authenticated,
+        authenticated: Authenticated<S>,
         flow: &mut Flow,
-    ) -> Result<Authorized, Policy> {
+    ) -> Result<Authorized<S>, Policy> {
         let Authenticated {
             stream,
             peer,
@@ -56,7 +62,15 @@ impl Port {
         }
     }
 
-    async fn forward_tcp(&self, authorized: Authorized, flow: &mut Flow) -> End {
+    async fn forward_tcp<S>(
+        &self,
+        authorized: Authorized<S>,
+        reached: &Reached,
+        flow: &mut Flow,
+    ) -> End
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let Authorized {
             stream,
             peer,
@@ -64,33 +78,31 @@ impl Port {
             permit,
         } = authorized;
         flow.permitted(permit.why());
+        let cluster = reached.cluster();
         tokio::select! {
-            end = self.pass(stream, flow.traffic()) => end,
-            lost = sources.lost(&peer, |policy| self.objection(policy, &peer)) => lost.into(),
+            end = carry(stream, &cluster, flow.traffic()) => end,
+            lost = sources.lost(&peer, |model| self.objection(model, &peer)) => lost.into(),
             () = self.listener.ends.stopping() => End::Shutdown(Shutdown::Stopping),
         }
     }
 
-    async fn pass(&self, stream: Box<TlsStream<ReadAhead>>, traffic: &Traffic) -> End {
-        carry(stream, &self.cluster(), traffic).await
-    }
-
-    fn objection(&self, policy: &WorkloadPolicy, peer: &Peer) -> Option<String> {
-        match policy.decide(&self.question(peer)) {
+    fn objection(&self, model: &WorkloadModel, peer: &Peer) -> Option<String> {
+        let of_policy = || match model.policy.decide(&self.question(peer)) {
             Decision::Permit(_) => None,
             Decision::Denied(denied) => Some(denied.to_string()),
-        }
+        };
+        peer.objection(model).or_else(of_policy)
     }
 
     /// What policy is asked about a connection; HTTP adds each request's part.
     pub(super) fn question<'a>(&self, peer: &'a Peer) -> Request<'a> {
         Request {
             trust_domain: peer.met_by.as_ref(),
-            source: Some(&peer.leaf.id),
+            source: peer.id(),
             source_ip: peer.address.ip(),
             remote_ip: Some(peer.address.ip()),
             destination_ip: peer.local.ip(),
-            destination_port: self.policy_port,
+            destination_port: peer.local.port(),
             sni: peer.sni.as_deref(),
             http: None,
         }

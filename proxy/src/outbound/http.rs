@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 use super::Port;
 use crate::{
@@ -13,13 +13,15 @@ use crate::{
     http::{
         in_flight::Right, outgoing::Outgoing, reply::refuse, request::HttpRequest, serve::serve,
     },
+    peeked::Peeked,
     route::Route,
 };
 
 impl Port {
-    pub(super) async fn carry_http(self: Arc<Self>, stream: TcpStream, who: Who) {
+    /// `port` is the one that clients called, if that is known.
+    pub(super) async fn carry_http(self: Arc<Self>, stream: Peeked, port: Option<u16>, who: Who) {
         let started = Instant::now();
-        let answer = |request| Arc::clone(&self).answer(request, who.clone());
+        let answer = |request| Arc::clone(&self).answer(request, port, who.clone());
         let lost = async {
             let end = tokio::select! {
                 () = self.listener.withdrawn() => Shutdown::Identity,
@@ -28,15 +30,21 @@ impl Port {
             who.cut.set(End::Shutdown(end));
             drop(Flow::connection(who.clone(), started));
         };
-        serve(stream, answer, self.listener.ends.drain.cancelled(), lost).await;
+        let ends = &self.listener.ends;
+        serve(stream, answer, ends.drain.cancelled(), lost, ends).await;
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, who: Who) -> Response<Outgoing> {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        port: Option<u16>,
+        who: Who,
+    ) -> Response<Outgoing> {
         let (flow, read) = HttpRequest::read(request, who);
         match read {
             Ok(request) => {
                 let kind = request.kind();
-                match self.router().route(request) {
+                match self.router().route(request, port) {
                     Ok(Route::Forward(routed)) => forward(*routed, Right::Outbound, flow).await,
                     Ok(Route::Answer(answer)) => answer.give(flow).await,
                     Err(end) => refuse(end, kind, flow),

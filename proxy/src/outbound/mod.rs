@@ -1,10 +1,11 @@
 //! Local ports whose connections go, over mTLS, to a destination that must have one of
 //! the stated SPIFFE IDs.
 
+mod arrive;
 mod http;
 mod tcp;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use signet_daemon::socket::{ConnectionLimit, Slot, TcpConnection};
 use signet_identity::tls::{self, Expect};
@@ -13,7 +14,7 @@ use tokio::{net::TcpListener, sync::watch, time::Instant};
 use crate::{
     accept::accept,
     cluster::{Cluster, Endpoint},
-    config::{Connect, Outbound, Protocol},
+    config::{Connect, Outbound, PortProtocol, Protocol},
     flow::{Flow, Other},
     listener::{Ends, Listener},
     pool::{Address, Dialer, Terms},
@@ -21,13 +22,27 @@ use crate::{
     ports::Open,
     route::{Mesh, Router},
 };
+use arrive::Arrived;
 
 /// One outbound port on one thread.
 #[derive(Debug)]
 pub(crate) struct Port {
     listener: Arc<Listener>,
-    protocol: Protocol,
+    listen: SocketAddr,
+    protocol: PortProtocol,
+    /// Whether clients called where their connections were to go before they were redirected.
+    original_destination: bool,
+    /// The port that is called by who names none.
+    usual_port: Option<u16>,
     router: watch::Sender<Arc<Router>>,
+}
+
+/// What a client called.
+#[derive(Debug)]
+struct Called {
+    address: SocketAddr,
+    /// If it begins with TLS, and wants a server by name.
+    server_name: Option<String>,
 }
 
 impl port::Port for Port {
@@ -39,13 +54,19 @@ impl port::Port for Port {
         let listener = Listener::new(&config.name, sources, tasks, ends);
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
+            listen: config.listen,
             protocol: config.protocol,
+            original_destination: config.original_destination,
+            usual_port: config.connect.usual_port(),
             router: watch::Sender::new(Arc::new(router)),
         }))
     }
 
     fn is_same(old: &Outbound, new: &Outbound) -> bool {
-        old.listen == new.listen && old.protocol == new.protocol
+        old.listen == new.listen
+            && old.protocol == new.protocol
+            && old.original_destination == new.original_destination
+            && old.connect.usual_port() == new.connect.usual_port()
     }
 
     fn lead(&self, open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<()> {
@@ -81,12 +102,14 @@ impl Port {
         let TcpConnection { stream, peer } = connection;
         let destination = Other::Destination(self.router().name());
         let who = self.listener.who(peer, destination);
-        match self.protocol {
-            Protocol::Tcp => {
-                let flow = Flow::connection(who, Instant::now());
-                self.carry_tcp(stream, flow).await;
+        let started = Instant::now();
+        match self.arrive(stream).await {
+            Ok(Arrived::Requests(stream, port)) => self.carry_http(stream, port, who).await,
+            Ok(Arrived::Bytes(stream, called)) => {
+                let flow = Flow::connection(who, started);
+                self.carry_tcp(stream, called, flow).await;
             }
-            Protocol::Http | Protocol::Http2 => self.carry_http(stream, who).await,
+            Err(end) => Flow::connection(who, started).end(end),
         }
     }
 }
@@ -101,7 +124,11 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
         }
     };
     let expect = Expect::Exactly(expect.clone());
-    let alpn = config.protocol.alpn();
+    let protocol = match config.protocol {
+        PortProtocol::Known(protocol) => protocol,
+        PortProtocol::Tls | PortProtocol::Auto => Protocol::Tcp,
+    };
+    let alpn = protocol.alpn();
     let tls = tls::client_config(Some(sources.identity), sources.trust, expect, alpn)?;
     let dialer = Dialer {
         address: Address::Name(address.as_str().into()),
@@ -109,7 +136,7 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     };
     let health = Arc::clone(&open.health);
     let terms = Terms::default();
-    let endpoint = Endpoint::new(dialer, config.protocol, terms, health, tasks);
+    let endpoint = Endpoint::new(dialer, protocol, terms, health, tasks);
     let cluster = Cluster::of_one(address.as_str().into(), endpoint);
     Ok(Router::Fixed(Arc::new(cluster)))
 }

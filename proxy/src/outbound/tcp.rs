@@ -2,32 +2,52 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
-
-use super::Port;
+use super::{Called, Port};
 use crate::{
-    flow::{End, Flow, Routing, Shutdown, Traffic},
+    flow::{End, Flow, Routing, Shutdown},
     forward::carry,
-    route::Router,
+    peeked::Peeked,
+    route::{Connecting, Router},
 };
 
 impl Port {
-    pub(super) async fn carry_tcp(&self, stream: TcpStream, mut flow: Flow) {
+    /// `called` is what the client called, as far as that matters.
+    pub(super) async fn carry_tcp(&self, stream: Peeked, called: Option<Called>, mut flow: Flow) {
         let end = tokio::select! {
-            end = self.pass(stream, flow.traffic()) => end,
+            end = self.pass(stream, called, &mut flow) => end,
             () = self.listener.withdrawn() => End::Shutdown(Shutdown::Identity),
             () = self.listener.ends.stopping() => End::Shutdown(Shutdown::Stopping),
         };
         flow.end(end);
     }
 
-    async fn pass(&self, stream: TcpStream, traffic: &Traffic) -> End {
+    async fn pass(&self, stream: Peeked, called: Option<Called>, flow: &mut Flow) -> End {
         let cluster = match &*self.router() {
             Router::Fixed(cluster) => Arc::clone(cluster),
-            Router::Mesh(_) => return End::Routing(Routing::NoService(NO_HOST.into())),
+            Router::Mesh(mesh) => {
+                let Some(Called {
+                    address,
+                    server_name,
+                }) = called
+                else {
+                    return End::Routing(Routing::NoService(NOTHING_CALLED.into()));
+                };
+                let call = Connecting {
+                    address: address.ip(),
+                    port: address.port(),
+                    server_name: server_name.as_deref(),
+                };
+                match mesh.connection(&call) {
+                    Ok(routed) => {
+                        flow.routed(&routed.route, routed.cluster.name());
+                        routed.cluster
+                    }
+                    Err(end) => return end,
+                }
+            }
         };
-        carry(stream, &cluster, traffic).await
+        carry(stream, &cluster, flow.traffic()).await
     }
 }
 
-const NO_HOST: &str = "nothing of the connection says which service of the mesh is meant";
+const NOTHING_CALLED: &str = "nothing of the connection says which service of the mesh is meant";

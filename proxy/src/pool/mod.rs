@@ -287,7 +287,7 @@ impl Pool {
         let stream = TokioIo::new(Patience::new(stream));
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
-        self.carry(connection, room)?;
+        self.carry(connection.with_upgrades(), room)?;
         Ok(Taken {
             generation,
             used: Used {

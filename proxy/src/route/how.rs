@@ -28,6 +28,16 @@ pub(crate) struct How {
     pub(crate) copies: Vec<Copy>,
 }
 
+impl How {
+    /// Changes the headers of an endpoint's answer.
+    pub(crate) fn change(&self, headers: &mut HeaderMap) {
+        for changes in &self.response {
+            changes.apply(headers);
+        }
+        self.cors.apply(headers);
+    }
+}
+
 /// When a request is sent again.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Retries {

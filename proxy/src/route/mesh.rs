@@ -1,10 +1,11 @@
 //! The routes and services of the mesh: which of them a request takes, by the host it calls.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use signet_mesh::{
     Called, CorsDecision, Fault, Forward, HeaderChanges, HttpCall, HttpDecision, HttpPath, Mirror,
-    NotCalled, Redirect, Routed as Decided, To, WeightedDestination, WorkloadModel, host_and_port,
+    NotCalled, Protocol as Spoken, Redirect, Routed as Decided, To, WeightedDestination,
+    WorkloadModel, host_and_port,
 };
 use tracing::debug;
 
@@ -65,10 +66,25 @@ impl Mesh {
         self.clusters.renew();
     }
 
-    pub(super) fn route(&self, request: HttpRequest) -> Result<Route, End> {
+    /// The model in force.
+    pub(super) fn model(&self) -> Arc<WorkloadModel> {
+        self.sources.model()
+    }
+
+    pub(super) fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// What is spoken at an address and port, if a service says so.
+    pub(crate) fn spoken_at(&self, called: SocketAddr) -> Option<Spoken> {
+        self.model().spoken_at(called.ip(), called.port())
+    }
+
+    /// `called` is the port that the client called, if that is known.
+    pub(super) fn route(&self, request: HttpRequest, called: Option<u16>) -> Result<Route, End> {
         let model = self.sources.model();
         let (host, named) = host_and_port(request.host());
-        let port = model.called_port(&host, named, self.port);
+        let port = called.unwrap_or_else(|| model.called_port(&host, named, self.port));
         let call = request.call(port);
         match model.routes.http(&call, fastrand::u64(..)) {
             HttpDecision::Unrouted => {
@@ -255,4 +271,4 @@ fn drawn(fault: Option<&Fault>, kind: Kind) -> Drawn {
 }
 
 /// Istio's name for what no route says.
-const DEFAULT: &str = "default";
+pub(super) const DEFAULT: &str = "default";

@@ -1,12 +1,14 @@
 //! Where a request goes, and how: to the one cluster of its port, or wherever the routes and
 //! services of the mesh lead it.
 
+mod connection;
 mod how;
 mod local;
 mod mesh;
 
 use std::sync::Arc;
 
+pub(crate) use connection::Connecting;
 pub(crate) use how::{How, Retries, is_idempotent};
 pub(crate) use local::LocalAnswer;
 pub(crate) use mesh::Mesh;
@@ -40,17 +42,17 @@ pub(crate) struct Routed {
 }
 
 impl Router {
-    /// Where a request goes.
+    /// Where a request goes; `port` is the one that its client called, if that is known.
     ///
     /// # Errors
     /// Nowhere.
-    pub(crate) fn route(&self, request: HttpRequest) -> Result<Route, End> {
+    pub(crate) fn route(&self, request: HttpRequest, port: Option<u16>) -> Result<Route, End> {
         match self {
             Self::Fixed(cluster) => {
                 let routed = Routed::as_it_is(request, Arc::clone(cluster));
                 Ok(Route::Forward(Box::new(routed)))
             }
-            Self::Mesh(mesh) => mesh.route(request),
+            Self::Mesh(mesh) => mesh.route(request, port),
         }
     }
 

@@ -3,17 +3,17 @@
 use std::io::Read;
 
 /// A header field as it goes over the wire.
-pub(super) type Field<'a> = (&'a [u8], &'a [u8]);
+pub(crate) type Field<'a> = (&'a [u8], &'a [u8]);
 
 /// What a connection opens with: the preface and empty settings.
-pub(super) fn opening() -> Vec<u8> {
+pub(crate) fn opening() -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     bytes.extend(frame(SETTINGS, 0, 0, &[]));
     bytes
 }
 
 /// A request's head, or its trailers; without a body it is all of it.
-pub(super) fn headers(stream: u8, fields: &[Field<'_>], end: bool) -> Vec<u8> {
+pub(crate) fn headers(stream: u8, fields: &[Field<'_>], end: bool) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         // A literal with a name of its own, never indexed, no Huffman code.
@@ -28,12 +28,12 @@ pub(super) fn headers(stream: u8, fields: &[Field<'_>], end: bool) -> Vec<u8> {
 }
 
 /// A part of a body.
-pub(super) fn data(stream: u8, bytes: &[u8], end: bool) -> Vec<u8> {
+pub(crate) fn data(stream: u8, bytes: &[u8], end: bool) -> Vec<u8> {
     frame(DATA, if end { END_STREAM } else { 0 }, stream, bytes)
 }
 
 /// Reads until all of `streams` have ended, or the connection has.
-pub(super) fn read_to_the_end_of(mut streams: Vec<u8>, connection: &mut impl Read) {
+pub(crate) fn read_to_the_end_of(mut streams: Vec<u8>, connection: &mut impl Read) {
     let mut head = [0; 9];
     while !streams.is_empty() && connection.read_exact(&mut head).is_ok() {
         let [_, high, low, kind, flags, .., stream] = head;

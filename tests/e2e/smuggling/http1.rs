@@ -180,6 +180,18 @@ fn fields(rows: &mut Rows) {
             ),
             (
                 "host: shop\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\nconnection: upgrade\r\n\r\n",
+                Passed(""),
+            ),
+            (
+                "host: shop\r\nupgrade: h2\r\nconnection: upgrade\r\n\r\n",
+                Denied,
+            ),
+            (
+                "host: shop\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 0\r\n\r\n",
+                Denied,
+            ),
+            (
+                "host: shop\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
                 Denied,
             ),
         ],

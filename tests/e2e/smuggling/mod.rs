@@ -2,7 +2,7 @@
 //! to the client's own proxy, and past it, over mTLS and as raw bytes, to the shop's.
 
 mod application;
-mod frames;
+pub(crate) mod frames;
 mod http1;
 mod http2;
 

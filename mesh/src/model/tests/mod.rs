@@ -1,5 +1,6 @@
 //! Documents of several kinds beside one another.
 
+mod connections;
 mod explanations;
 
 use super::*;
