@@ -16,7 +16,7 @@ use crate::{
     http::{in_flight::Right, outgoing::Outgoing, reply::refuse},
     route::Routed,
 };
-use attempt::{Answered, Attempts};
+use attempt::{Answered, Attempts, once};
 
 /// The response of the endpoint, or the proxy's own that says why there is none.
 pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Response<Outgoing> {
@@ -37,8 +37,13 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
         sleep(delay).await;
     }
     copy::send(std::mem::take(&mut how.copies), &mut request, &flow);
-    let mut attempts = Attempts::new(request, &cluster, &how);
-    let answered = attempts.within(how.timeout, &mut flow).await;
+    let answered = if how.is_plain() {
+        once(request, &cluster, &mut flow).await
+    } else {
+        // What repetitions need would else be needed by every request.
+        let mut attempts = Box::new(Attempts::new(request, &cluster, &how));
+        Box::pin(attempts.within(how.timeout, &mut flow)).await
+    };
     match answered {
         Ok(answered) => {
             let Answered {

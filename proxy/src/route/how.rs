@@ -28,6 +28,13 @@ pub(crate) struct How {
     pub(crate) copies: Vec<Copy>,
 }
 
+impl How {
+    /// Whether a request is sent once, whatever comes of it and however long that takes.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.timeout.is_none() && self.retries.policy().is_none()
+    }
+}
+
 /// When a request is sent again.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Retries {
