@@ -45,6 +45,8 @@ enum Question {
     /// From an entry's creation to the SVID in a watching workload's hand, and from its
     /// deletion to the SVID's end.
     Propagate(propagate::Flags),
+    /// Our pair of proxies beside those of Envoy, HAProxy and nginx.
+    Peers(proxy::peers::Flags),
     /// What bytes cost on their way through two proxies.
     ProxyTcp,
     /// What a gigabyte costs on its way through two proxies, ours and another's in turn.
@@ -73,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
         Question::Idle => idle::measure().await?,
         Question::Issue(flags) => issue::measure(flags).await?,
         Question::Propagate(flags) => propagate::measure(flags).await?,
+        Question::Peers(flags) => proxy::peers::measure(flags).await?,
         Question::ProxyTcp => proxy::tcp::measure().await?,
         Question::ProxyBulk(flags) => proxy::bulk::measure(flags).await?,
         Question::ProxyHttp(flags) => proxy::http::measure(flags).await?,

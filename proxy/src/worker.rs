@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use signet_daemon::log;
 use tokio::{
     net::TcpListener,
     runtime,
@@ -54,8 +55,11 @@ impl Worker {
     /// # Errors
     /// The runtime, a listener or TLS that cannot be set up.
     pub(crate) fn run(self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        // Each request has a line: those of one turn of the thread are written together.
+        log::gather();
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(log::write_gathered)
             .build()
             .context("a thread's runtime cannot be built")?;
         runtime.block_on(self.carry(shutdown))

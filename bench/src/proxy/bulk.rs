@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::{
     load::{self, Exchange},
     pair::{Pair, Way},
-    steps::{BULK, per_gigabyte},
+    steps::{BULK, median, per_gigabyte},
     upstream::Application,
 };
 use crate::{figure::Figure, meter::Meter};
@@ -74,9 +74,4 @@ pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
         figures.push(Figure::new("pair by pair", pair / other, ""));
     }
     Ok(figures)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }

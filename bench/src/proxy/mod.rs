@@ -11,6 +11,7 @@ pub(crate) mod http;
 mod limits;
 mod load;
 mod pair;
+pub(crate) mod peers;
 mod runtime;
 mod steps;
 pub(crate) mod tcp;

@@ -152,7 +152,7 @@ impl Both {
 }
 
 /// Both proxies run as this user, so both have this identity.
-fn register(world: &World) -> anyhow::Result<()> {
+pub(super) fn register(world: &World) -> anyhow::Result<()> {
     let socket = world.path("server.sock");
     let flags = [
         "server",
@@ -262,7 +262,7 @@ spec:
 /// What requests of the load ask.
 const HOST: &str = "application.bench.test";
 
-fn loopback() -> anyhow::Result<SocketAddr> {
+pub(super) fn loopback() -> anyhow::Result<SocketAddr> {
     Ok(SocketAddr::from(([127, 0, 0, 1], free_port()?)))
 }
 

@@ -120,6 +120,11 @@ pub(super) fn per_gigabyte() -> f64 {
     1e9 / f64::from(BULK)
 }
 
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
 const BARE: &str = "a bare hop";
 /// Enough to keep both proxies busy.
 pub(super) const CONNECTIONS: usize = 64;
@@ -128,4 +133,4 @@ pub(super) const BULK: u32 = 500_000_000;
 /// Of one small exchange.
 pub(super) const SMALL: u32 = 1024;
 pub(super) const FULL: Duration = Duration::from_secs(3);
-const HALF: Duration = Duration::from_secs(4);
+pub(super) const HALF: Duration = Duration::from_secs(4);

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http::Request;
+use http::{Request, request};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -12,10 +12,18 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::within;
 
-/// Calls through the local port of the client's proxy.
+/// Calls through a local port of the client's proxy.
 #[derive(Debug)]
 pub(super) struct Client {
     port: u16,
+    host: &'static str,
+}
+
+/// A header of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) name: &'static str,
+    pub(super) value: &'static str,
 }
 
 /// What came back.
@@ -26,15 +34,27 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    pub(super) fn new(port: u16) -> Self {
-        Self { port }
+    /// Calls this host.
+    pub(super) fn new(port: u16, host: &'static str) -> Self {
+        Self { port, host }
     }
 
     /// One call on a connection of its own.
     pub(super) async fn call(&self, method: &str, path: &str) -> anyhow::Result<Answer> {
-        timeout(LIMIT, self.ask(method, path))
+        let request = Request::builder().method(method).uri(path);
+        self.send(request).await
+    }
+
+    /// A GET with one more header.
+    pub(super) async fn get_with(&self, path: &str, header: Header) -> anyhow::Result<Answer> {
+        let Header { name, value } = header;
+        self.send(Request::get(path).header(name, value)).await
+    }
+
+    async fn send(&self, request: request::Builder) -> anyhow::Result<Answer> {
+        timeout(LIMIT, self.ask(request))
             .await
-            .with_context(|| format!("{method} {path} was not answered within {LIMIT:?}"))?
+            .with_context(|| format!("{} did not answer within {LIMIT:?}", self.host))?
     }
 
     /// Calls until the answer is as wanted.
@@ -54,13 +74,11 @@ impl Client {
         .await
     }
 
-    async fn ask(&self, method: &str, path: &str) -> anyhow::Result<Answer> {
+    async fn ask(&self, request: request::Builder) -> anyhow::Result<Answer> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "shop")
+        let request = request
+            .header("host", self.host)
             .body(Empty::<Bytes>::new())?;
         let asking = async {
             let response = sender.send_request(request).await?;

@@ -9,6 +9,8 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
+use super::documents;
+
 /// The demo's directory and ports.
 #[derive(Debug)]
 pub(super) struct DemoDirectory {
@@ -20,9 +22,14 @@ pub(super) struct DemoDirectory {
 #[derive(Debug)]
 pub(super) struct Ports {
     pub(super) server: u16,
-    pub(super) service: u16,
-    pub(super) shop_in: u16,
+    /// Where the two versions of the service are.
+    pub(super) services: [u16; 2],
+    /// Where their proxy lets others in, to each of them.
+    pub(super) shop_in: [u16; 2],
+    /// From the client to the first version.
     pub(super) client_out: u16,
+    /// From the client to wherever the routes of the mesh lead.
+    pub(super) client_mesh: u16,
 }
 
 impl DemoDirectory {
@@ -37,6 +44,7 @@ impl DemoDirectory {
         };
         fs::create_dir(directory.path("bin"))?;
         fs::create_dir(directory.path("policies"))?;
+        fs::create_dir(directory.path("mesh"))?;
         directory.write_files()?;
         Ok(directory)
     }
@@ -59,11 +67,21 @@ impl DemoDirectory {
         self.path("agent.sock")
     }
 
-    /// Replaces the policy whole: a reader sees the old one or the new one.
+    /// Replaces the policy of the shop.
     pub(super) fn write_policy(&self, text: &str) -> anyhow::Result<()> {
-        let new = self.path("policy.new");
+        self.replace("policies/shop.yaml", text)
+    }
+
+    /// Replaces the routes to the shop, and how it is called.
+    pub(super) fn write_routes(&self, text: &str) -> anyhow::Result<()> {
+        self.replace("mesh/routes.yaml", text)
+    }
+
+    /// Replaces a file whole: a reader sees the old one or the new one.
+    fn replace(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let new = self.path("document.new");
         fs::write(&new, text)?;
-        fs::rename(new, self.path("policies/shop.yaml")).context("the policy cannot be replaced")
+        fs::rename(new, self.path(name)).with_context(|| format!("{name} cannot be replaced"))
     }
 
     /// Leaves the directory where it is.
@@ -89,6 +107,11 @@ impl DemoDirectory {
             self.path("client-proxy.yaml"),
             client_proxy(&root.to_string(), ports),
         )?;
+        fs::write(
+            self.path("mesh/shop.yaml"),
+            documents::service(ports.shop_in),
+        )?;
+        self.write_routes(documents::CANARY)?;
         self.write_policy(POLICY_OPEN)
     }
 }
@@ -106,9 +129,10 @@ impl Ports {
         let mut next = || free.next().context("no free port on 127.0.0.1");
         Ok(Self {
             server: next()?,
-            service: next()?,
-            shop_in: next()?,
+            services: [next()?, next()?],
+            shop_in: [next()?, next()?],
             client_out: next()?,
+            client_mesh: next()?,
         })
     }
 }
@@ -171,7 +195,9 @@ plugins {{
 
 fn shop_proxy(root: &str, ports: &Ports) -> String {
     let Ports {
-        service, shop_in, ..
+        services: [one, two],
+        shop_in: [one_in, two_in],
+        ..
     } = ports;
     format!(
         r"workloadApi: unix://{root}/agent.sock
@@ -179,22 +205,28 @@ labels: {{ app: shop }}
 mesh: [policies]
 threads: 1
 inbound:
-  - name: shop
-    listen: 127.0.0.1:{shop_in}
+  - name: v1
+    listen: 127.0.0.1:{one_in}
     protocol: HTTP
-    forward: 127.0.0.1:{service}
+    forward: 127.0.0.1:{one}
+  - name: v2
+    listen: 127.0.0.1:{two_in}
+    protocol: HTTP
+    forward: 127.0.0.1:{two}
 "
     )
 }
 
 fn client_proxy(root: &str, ports: &Ports) -> String {
     let Ports {
-        shop_in,
+        shop_in: [shop_in, _],
         client_out,
+        client_mesh,
         ..
     } = ports;
     format!(
         r#"workloadApi: unix://{root}/agent.sock
+mesh: [mesh]
 threads: 1
 outbound:
   - name: shop
@@ -202,6 +234,10 @@ outbound:
     protocol: HTTP
     connect: 127.0.0.1:{shop_in}
     expect: ["{SHOP}"]
+  - name: mesh
+    listen: 127.0.0.1:{client_mesh}
+    protocol: HTTP
+    connect: mesh
 "#
     )
 }

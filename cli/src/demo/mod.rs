@@ -1,14 +1,17 @@
 //! `signet demo`: the whole system at work in one command, as an ordinary user.
 //!
-//! Real processes of this binary: a server, an agent, two workloads with a proxy each.
+//! Real processes of this binary: a server, an agent, two workloads with a proxy each, one of them
+//! in two versions.
 //! Everything happens in a temporary directory and on ports of the loopback address.
 
 mod call;
+mod documents;
 mod files;
 mod report;
 mod rotation;
 mod service;
 mod stage;
+mod traffic;
 
 use std::time::Duration;
 
@@ -30,6 +33,9 @@ pub(crate) struct DemoFlags {
     /// Run the demo's HTTP service on this address; the demo starts it so.
     #[arg(long, hide = true)]
     serve: Option<std::net::SocketAddr>,
+    /// Which version of it that is.
+    #[arg(long, hide = true, default_value = "v1")]
+    version: String,
 }
 
 /// Runs the demo, or its little service.
@@ -38,7 +44,7 @@ pub(crate) struct DemoFlags {
 /// The first step that did not happen, with the end of the log of whom it concerns.
 pub(crate) async fn run(flags: DemoFlags) -> anyhow::Result<()> {
     if let Some(address) = flags.serve {
-        return service::serve(address).await;
+        return service::serve(address, flags.version).await;
     }
     let mut report = Report::start();
     let mut stage = Stage::set(DemoDirectory::new()?)?;
@@ -84,8 +90,9 @@ async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     stage.start_workloads().await?;
     report.done("both proxies hold an identity");
 
-    let client = Client::new(stage.directory.ports.client_out);
+    let client = Client::new(stage.directory.ports.client_out, "shop");
     calls(stage, &client, report).await?;
+    traffic::show(&stage.directory, report).await?;
     report.step("rotating certificates while requests flow");
     let rotation = rotation::watch(&client).await?;
     report.done(&format!(

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    documents::SHOP_HOST,
     files::{CLIENT, DemoDirectory, SHOP, TRUST_DOMAIN},
     report::Report,
     within,
@@ -112,9 +113,14 @@ impl Stage {
     }
 
     pub(super) async fn start_workloads(&mut self) -> anyhow::Result<()> {
-        let address = format!("127.0.0.1:{}", self.directory.ports.service);
         let program = self.program.clone();
-        self.start("service", &program, &["demo", "--serve", &address])?;
+        let services = ["service v1", "service v2"];
+        for (name, port) in services.into_iter().zip(self.directory.ports.services) {
+            let address = format!("127.0.0.1:{port}");
+            let version = name.trim_start_matches("service ");
+            let flags = ["demo", "--serve", &address, "--version", version];
+            self.start(name, &program, &flags)?;
+        }
         let proxies = [
             ("shop", "shop proxy", "shop-proxy.yaml"),
             ("client", "client proxy", "client-proxy.yaml"),
@@ -175,17 +181,22 @@ impl Stage {
             "agent         {}",
             self.directory.agent_socket().display()
         ));
+        for (service, shop_in) in ports.services.iter().zip(ports.shop_in) {
+            report.detail(&format!(
+                "shop          127.0.0.1:{service} behind its proxy on 127.0.0.1:{shop_in}"
+            ));
+        }
         report.detail(&format!(
-            "shop          127.0.0.1:{} behind its proxy on 127.0.0.1:{}",
-            ports.service, ports.shop_in
-        ));
-        report.detail(&format!(
-            "client        calls 127.0.0.1:{}",
-            ports.client_out
+            "client        calls 127.0.0.1:{}, or by routes {SHOP_HOST} on 127.0.0.1:{}",
+            ports.client_out, ports.client_mesh
         ));
         report.detail(&format!(
             "policy        {}",
             self.directory.path("policies/shop.yaml").display()
+        ));
+        report.detail(&format!(
+            "routes        {}",
+            self.directory.path("mesh/routes.yaml").display()
         ));
         report.detail(&format!(
             "logs          {}/*.log",
@@ -206,6 +217,10 @@ impl Stage {
         report.command(&format!(
             "curl -i http://127.0.0.1:{}/hello",
             self.directory.ports.client_out
+        ));
+        report.command(&format!(
+            "curl -i -H 'Host: {SHOP_HOST}' -H 'X-User-Beta: true' http://127.0.0.1:{}/hello",
+            self.directory.ports.client_mesh
         ));
         report.command(&format!(
             "signet server entry show --socket-path {}",

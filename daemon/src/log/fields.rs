@@ -75,8 +75,8 @@ impl Fields {
                 continue;
             }
             let value = match value {
-                Shown::Text(text) => Value::Text(self.push(text)),
-                Shown::Literal(text) => Value::Literal(self.push(text)),
+                Shown::Text(text) => Value::Text(self.push_str(text)),
+                Shown::Literal(text) => Value::Literal(self.push_str(text)),
             };
             self.pairs.push((name, value));
         }
@@ -118,8 +118,13 @@ impl Fields {
         start..self.text.len()
     }
 
-    fn text(&mut self, field: &Field, value: impl Display) {
-        let range = self.push(value);
+    fn push_str(&mut self, value: &str) -> Range<usize> {
+        let start = self.text.len();
+        self.text.push_str(value);
+        start..self.text.len()
+    }
+
+    fn text(&mut self, field: &Field, range: Range<usize>) {
         if field.name() == "message" {
             self.message = range;
         } else {
@@ -127,8 +132,8 @@ impl Fields {
         }
     }
 
-    fn literal(&mut self, field: &Field, value: impl Display) {
-        let range = self.push(value);
+    fn literal(&mut self, field: &Field, value: &str) {
+        let range = self.push_str(value);
         self.set(field, Value::Literal(range));
     }
 
@@ -147,31 +152,33 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.text(field, format_args!("{value:?}"));
+        let range = self.push(format_args!("{value:?}"));
+        self.text(field, range);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value);
+        let range = self.push_str(value);
+        self.text(field, range);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.text(field, super::chain(value));
+        self.record_str(field, &super::chain(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.literal(field, value);
+        self.literal(field, if value { "true" } else { "false" });
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.literal(field, value);
+        self.literal(field, itoa::Buffer::new().format(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.literal(field, value);
+        self.literal(field, itoa::Buffer::new().format(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.literal(field, serde_json::Value::from(value));
+        self.literal(field, &serde_json::Value::from(value).to_string());
     }
 }
 

@@ -4,13 +4,14 @@
 use std::{cell::Cell, path::Path, sync::Arc};
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::{
     fields::Fields,
+    gather,
     logrus::{self, Entry},
     names::Form,
     readable,
@@ -96,7 +97,8 @@ impl Lines {
             Form::Text(fraction) => logrus::text(line, fraction, &entry),
             Form::Json => logrus::json(line, &entry),
         }
-        self.sink.write(line);
+        let urgent = *metadata.level() <= Level::WARN;
+        gather::write(&self.sink, line, urgent);
     }
 }
 

@@ -15,6 +15,7 @@ use tracing_subscriber::{Registry, layer::SubscriberExt, reload};
 
 mod code;
 mod fields;
+mod gather;
 mod levels;
 mod line;
 mod logrus;
@@ -27,6 +28,7 @@ mod threshold;
 mod time;
 
 pub use code::code_name;
+pub use gather::{gather, write_gathered};
 pub use levels::{LevelError, levels, of_wire, reset_level, set_level, to_wire};
 use line::Lines;
 use names::Form;

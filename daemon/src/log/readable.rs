@@ -1,7 +1,5 @@
 //! Our own form of a line: time, level, sentence, `key=value`, in colours on a terminal.
 
-use std::fmt::Write as _;
-
 use tracing::Level;
 
 use super::{
@@ -21,7 +19,7 @@ fn text(line: &mut String, time: fn(&mut String), level: Level, fields: &Fields,
     };
     line.push_str(dim);
     time(line);
-    let _ = write!(line, "{plain} {paint}{level:<5}{plain} ");
+    line.extend([plain, " ", paint, name_of(level), plain, " "]);
     push_escaped(line, fields.message());
     for (name, value) in fields.pairs() {
         line.extend([" ", dim, name, "=", plain]);
@@ -32,6 +30,17 @@ fn text(line: &mut String, time: fn(&mut String), level: Level, fields: &Fields,
         }
     }
     line.push('\n');
+}
+
+/// Levels stand in a column of their own.
+fn name_of(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARN ",
+        Level::INFO => "INFO ",
+        Level::DEBUG => "DEBUG",
+        Level::TRACE => "TRACE",
+    }
 }
 
 fn colour_of(level: Level) -> &'static str {
@@ -45,10 +54,12 @@ fn colour_of(level: Level) -> &'static str {
 }
 
 fn is_plain(value: &str) -> bool {
-    !value.is_empty()
-        && value.chars().all(|letter| {
-            letter.is_alphanumeric() || "-._~:/@+,%*?&#()[]{}<>|!$^;".contains(letter)
-        })
+    let is_plain = |letter: char| match letter {
+        ' ' | '"' | '\'' | '=' | '\\' | '`' => false,
+        '!'..='~' => true,
+        _ => letter.is_alphanumeric(),
+    };
+    !value.is_empty() && value.chars().all(is_plain)
 }
 
 fn push_quoted(line: &mut String, value: &str) {

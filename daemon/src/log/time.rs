@@ -1,15 +1,12 @@
 //! Times in log lines.
 
 use std::{
+    cell::Cell,
     fmt::{self, Write as _},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
-use tracing_subscriber::fmt::{
-    format::Writer,
-    time::{FormatTime, SystemTime as Now},
-};
 
 use super::names::Fraction;
 
@@ -30,10 +27,33 @@ impl fmt::Display for Moment {
 
 /// Adds the time in UTC, to the millisecond.
 pub(super) fn milliseconds(line: &mut String) {
-    if let Some(fraction) = microseconds(line) {
-        line.truncate(fraction + ".000".len());
-        line.push('Z');
+    // Nothing is decided by it.
+    let now = OffsetDateTime::now_utc();
+    let mut second = SECOND.try_with(Cell::take).unwrap_or_default();
+    if second.at != now.unix_timestamp() || second.text.is_empty() {
+        second.at = now.unix_timestamp();
+        second.text.clear();
+        push_second(&mut second.text, now);
     }
+    line.push_str(&second.text);
+    let _ = SECOND.try_with(|kept| kept.set(second));
+    line.push('.');
+    for place in [100, 10, 1] {
+        let digit = u32::from(now.millisecond()) / place % 10;
+        line.extend(char::from_digit(digit, 10));
+    }
+    line.push('Z');
+}
+
+/// A second as lines show it: there are many lines in some of them.
+#[derive(Debug, Default)]
+struct Second {
+    at: i64,
+    text: String,
+}
+
+thread_local! {
+    static SECOND: Cell<Second> = Cell::default();
 }
 
 /// Adds the time as Go's RFC 3339 forms have it: that of the machine's zone, with a fraction
@@ -46,18 +66,23 @@ pub(super) fn of_go(line: &mut String, fraction: Fraction) {
 }
 
 fn push_of_go(line: &mut String, time: OffsetDateTime, fraction: Fraction) {
-    let (year, month, day) = time.to_calendar_date();
-    let (hour, minute, second, nanosecond) = time.to_hms_nano();
-    let month = u8::from(month);
-    let _ = write!(
-        line,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-    );
+    push_second(line, time);
+    let nanosecond = time.nanosecond();
     if fraction == Fraction::Shown && nanosecond > 0 {
         let _ = write!(line, ".{nanosecond:09}");
         line.truncate(line.trim_end_matches('0').len());
     }
     push_offset(line, time.offset());
+}
+
+fn push_second(line: &mut String, time: OffsetDateTime) {
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    let month = u8::from(month);
+    let _ = write!(
+        line,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+    );
 }
 
 /// RFC 3339 has no seconds in an offset; neither has Go there.
@@ -76,19 +101,6 @@ fn push_offset(line: &mut String, offset: UtcOffset) {
 pub(super) fn spoken(moment: &str) -> String {
     let moment = moment.trim_end_matches('Z').replacen('T', " ", 1);
     format!("{moment} +0000 UTC")
-}
-
-/// Adds the time in UTC with six digits of a second, and tells where they begin.
-fn microseconds(line: &mut String) -> Option<usize> {
-    let start = line.len();
-    // The subscriber's own clock: nothing is decided by it.
-    if Now.format_time(&mut Writer::new(line)).is_err() {
-        line.truncate(start);
-        line.push('-');
-        return None;
-    }
-    let fraction = line.get(start..).and_then(|time| time.find('.'))?;
-    Some(start + fraction)
 }
 
 #[cfg(test)]

@@ -72,14 +72,10 @@ impl CallExplanation<'_> {
     fn write_taken(&self, f: &mut fmt::Formatter<'_>, routed: &Routed<'_>) -> fmt::Result {
         writeln!(f, "VirtualService {}", At(routed.virtual_service))?;
         self.write_passed_over(f)?;
-        let (name, matched) = (routed.name(), routed.matched);
+        let (name, matched) = (routed.name, routed.matched);
         let line = line(matched.line(), routed.route.line);
-        let name = if name.is_empty() {
-            name
-        } else {
-            format!(" {name}")
-        };
-        writeln!(f, "  line {line}: route{name} takes it: {matched}")?;
+        let space = if name.is_empty() { "" } else { " " };
+        writeln!(f, "  line {line}: route{space}{name} takes it: {matched}")?;
         let headers = &routed.route.headers;
         for (of, changes) in [
             ("request", &headers.request),

@@ -25,9 +25,17 @@ pub struct WorkloadRoutes(ByHost<Arc<Routes>>);
 #[derive(Debug)]
 struct Routes {
     object: ObjectRef,
-    http: Vec<Rule<HttpMatch, HttpRoute>>,
+    http: Vec<HttpRule>,
     tls: Vec<Rule<ConnectionMatch, TlsRoute>>,
     tcp: Vec<Rule<ConnectionMatch, TcpRoute>>,
+}
+
+/// A match of requests, and the route that is taken by it.
+#[derive(Debug)]
+struct HttpRule {
+    /// That of the route and of the match, as far as they have some: `route.match`.
+    name: Arc<str>,
+    rule: Rule<HttpMatch, HttpRoute>,
 }
 
 /// A match, and the route that is taken by it.
@@ -53,6 +61,8 @@ pub enum HttpDecision<'r> {
 pub struct Routed<'r> {
     /// Whose route it is.
     pub virtual_service: &'r ObjectRef,
+    /// The name of the route and of the match, as far as they have some: `route.match`.
+    pub name: &'r Arc<str>,
     /// The route.
     pub route: &'r Arc<HttpRoute>,
     /// The match by which it takes that.
@@ -113,7 +123,8 @@ impl WorkloadRoutes {
             return HttpDecision::Unrouted;
         };
         let mut concerned = false;
-        for Rule { matched, route } in &routes.http {
+        for HttpRule { name, rule } in &routes.http {
+            let Rule { matched, route } = rule;
             if matched.port.is_some_and(|port| port != call.port) {
                 continue;
             }
@@ -121,6 +132,7 @@ impl WorkloadRoutes {
             if matched.holds(call) {
                 return HttpDecision::Routed(Routed {
                     virtual_service: &routes.object,
+                    name,
                     route,
                     matched,
                     to: To::new(&route.action, random),
@@ -140,6 +152,7 @@ impl WorkloadRoutes {
         let routes = self.0.of(&call.host());
         let rules = routes.into_iter().flat_map(|routes| &routes.http);
         rules
+            .map(|http| &http.rule)
             .filter(|rule| rule.matched.port.is_none_or(|port| port == call.port))
             .take_while(|rule| !rule.matched.holds(call))
             .map(|Rule { matched, route }| PassedOver { route, matched })
@@ -190,6 +203,7 @@ impl Routes {
             },
             http: http
                 .filter(|rule| rule.matched.clients.include(workload))
+                .map(HttpRule::new)
                 .collect(),
             tls: tls
                 .filter(|rule| rule.matched.clients.include(workload))
@@ -208,6 +222,17 @@ impl Routes {
         RoutedConnection {
             virtual_service: &self.object,
             to: destinations.pick(random),
+        }
+    }
+}
+
+impl HttpRule {
+    fn new(rule: Rule<HttpMatch, HttpRoute>) -> Self {
+        let names = [rule.route.name.as_deref(), rule.matched.name.as_deref()];
+        let names: Vec<&str> = names.into_iter().flatten().collect();
+        Self {
+            name: names.join(".").into(),
+            rule,
         }
     }
 }
@@ -234,13 +259,6 @@ impl<'r> To<'r> {
 }
 
 impl<'r> Routed<'r> {
-    /// The name of the route and of the match, as far as they have some: `route.match`.
-    pub fn name(&self) -> String {
-        let names = [self.route.name.as_deref(), self.matched.name.as_deref()];
-        let names: Vec<&str> = names.into_iter().flatten().collect();
-        names.join(".")
-    }
-
     /// The authority that the request goes with; `None` if it keeps its own.
     pub fn authority(&self) -> Option<&'r str> {
         match self.to {

@@ -25,7 +25,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Attempts<'a> {
     asks: Arc<Asks>,
-    source: Source,
+    head: Parts,
+    body: Again,
     cluster: &'a Cluster,
     how: &'a How,
     /// The hash of its key, if the cluster chooses by one.
@@ -44,21 +45,6 @@ pub(super) struct Answered {
     /// The connection to give back after its body.
     pub(super) lease: Option<Lease>,
     pub(super) active: Active,
-}
-
-/// What is sent.
-#[derive(Debug)]
-enum Source {
-    /// Once; gone when it was.
-    Once(Option<Box<Once>>),
-    /// As often as it has to be.
-    Again { head: Box<Parts>, body: Again },
-}
-
-#[derive(Debug)]
-struct Once {
-    head: Parts,
-    body: Body,
 }
 
 /// A body that is sent as often as it has to be.
@@ -86,16 +72,10 @@ impl<'a> Attempts<'a> {
         hash: Option<u64>,
     ) -> Self {
         let (asks, head, body) = request.into_parts();
-        let source = match how.retries.policy() {
-            None => Source::Once(Some(Box::new(Once { head, body }))),
-            Some(_) => Source::Again {
-                head: Box::new(head),
-                body: Again::new(body),
-            },
-        };
         Self {
             asks,
-            source,
+            head,
+            body: Again::new(body),
             cluster,
             how,
             hash,
@@ -115,8 +95,7 @@ impl<'a> Attempts<'a> {
         let Some(longest) = longest else {
             return self.run(flow).await;
         };
-        // Seldom asked for, and what it needs would else be needed by every request.
-        let within = timeout(longest, Box::pin(self.run(flow))).await;
+        let within = timeout(longest, self.run(flow)).await;
         within.unwrap_or_else(|_elapsed| Err(self.too_slow(longest)))
     }
 
@@ -124,25 +103,19 @@ impl<'a> Attempts<'a> {
     async fn run(&mut self, flow: &mut Flow) -> Result<Answered, End> {
         let mut repetition = 0;
         loop {
-            let draw = Draw {
-                random: fastrand::u64(..),
-                hash: self.hash,
-            };
-            let chosen = self.cluster.choose(&self.tried, draw, Instant::now())?;
             let Chosen {
                 endpoint,
                 active,
                 trial,
-            } = chosen;
+            } = self
+                .cluster
+                .choose(&self.tried, draw(self.hash), Instant::now())?;
             self.trial = trial;
             let request = self.request(repetition, endpoint.protocol())?;
             flow.tried(endpoint.name());
             let policy = self.how.retries.policy();
             let tried = attempt(&endpoint, active, request, policy).await;
-            self.settle(&tried);
-            if matches!(self.source, Source::Once(_)) {
-                return tried.map_err(|failed| failed.end);
-            }
+            settle(std::mem::take(&mut self.trial), &tried);
             let outcome = match &tried {
                 Ok(answered) => AttemptOutcome::Answered(what_counts(&answered.response)),
                 Err(failed) => failed.outcome,
@@ -174,43 +147,60 @@ impl<'a> Attempts<'a> {
         End::Upstream(Upstream::Timeout(why.into()))
     }
 
-    /// Says what came of the try.
-    fn settle(&mut self, tried: &Result<Answered, Failed>) {
-        let trial = std::mem::take(&mut self.trial);
-        match tried {
-            Ok(answered) if trial.counts() => {
-                trial.answered(status(&answered.response), Instant::now());
-            }
-            Err(failed) if failed.is_of_endpoint => trial.failed(Instant::now()),
-            Ok(_) | Err(_) => drop(trial),
-        }
-    }
-
     /// The policy, if it says that the request is to be sent again, and it can be.
     fn repeats(&self, outcome: AttemptOutcome, repetition: u32) -> Option<&'a RetryPolicy> {
-        let Source::Again { head, body } = &self.source else {
-            return None;
-        };
         let policy = self.how.retries.policy()?;
-        let asked = repetition < policy.attempts
-            && policy.repeats(outcome, is_idempotent(&head.method, &head.headers));
-        (asked && body.is_there()).then_some(policy)
+        let is_idempotent = is_idempotent(&self.head.method, &self.head.headers);
+        let asked = repetition < policy.attempts && policy.repeats(outcome, is_idempotent);
+        (asked && self.body.is_there()).then_some(policy)
     }
 
-    fn request(&mut self, repetition: u32, next: Protocol) -> Result<Request<Body>, End> {
-        let (head, body) = match &mut self.source {
-            Source::Once(once) => {
-                let once = once.take().ok_or_else(gone)?;
-                (once.head, once.body)
-            }
-            Source::Again { head, body } => {
-                let mut head = Parts::clone(head);
-                let count = HeaderValue::from(repetition.saturating_add(1));
-                head.headers.insert(ATTEMPT_COUNT, count);
-                (head, body.body().ok_or_else(gone)?)
-            }
-        };
+    fn request(&self, repetition: u32, next: Protocol) -> Result<Request<Body>, End> {
+        let mut head = self.head.clone();
+        // Without a policy nothing is repeated, and nobody counts.
+        if self.how.retries.policy().is_some() {
+            let count = HeaderValue::from(repetition.saturating_add(1));
+            head.headers.insert(ATTEMPT_COUNT, count);
+        }
+        let body = self.body.body().ok_or_else(gone)?;
         addressed(head, body, &self.asks, next)
+    }
+}
+
+/// The one try of a request that is not to be repeated, and has as much time as any.
+pub(super) async fn once(
+    request: HttpRequest,
+    cluster: &Cluster,
+    hash: Option<u64>,
+    flow: &mut Flow,
+) -> Result<Answered, End> {
+    let Chosen {
+        endpoint,
+        active,
+        trial,
+    } = cluster.choose(&[], draw(hash), Instant::now())?;
+    let (asks, head, body) = request.into_parts();
+    let request = addressed(head, body, &asks, endpoint.protocol())?;
+    flow.tried(endpoint.name());
+    let tried = attempt(&endpoint, active, request, None).await;
+    settle(trial, &tried);
+    tried.map_err(|failed| failed.end)
+}
+
+/// By what an endpoint is chosen.
+fn draw(hash: Option<u64>) -> Draw {
+    let random = fastrand::u64(..);
+    Draw { random, hash }
+}
+
+/// Says what came of a try.
+fn settle(trial: Trial, tried: &Result<Answered, Failed>) {
+    match tried {
+        Ok(answered) if trial.counts() => {
+            trial.answered(status(&answered.response), Instant::now());
+        }
+        Err(failed) if failed.is_of_endpoint => trial.failed(Instant::now()),
+        Ok(_) | Err(_) => drop(trial),
     }
 }
 

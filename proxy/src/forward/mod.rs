@@ -18,7 +18,7 @@ use crate::{
     http::{in_flight::Right, outgoing::Outgoing, reply::refuse, request::HttpRequest},
     route::{How, Routed},
 };
-use attempt::{Answered, Attempts};
+use attempt::{Answered, Attempts, once};
 use switched::Switches;
 
 /// The response of the endpoint, or the proxy's own that says why there is none.
@@ -41,8 +41,13 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
     }
     copy::send(std::mem::take(&mut how.copies), &mut request, &flow);
     let hash = key(&cluster, &request, &flow, &mut how);
-    let mut attempts = Attempts::new(request, &cluster, &how, hash);
-    let answered = attempts.within(how.timeout, &mut flow).await;
+    let answered = if how.is_plain() {
+        once(request, &cluster, hash, &mut flow).await
+    } else {
+        // What repetitions need would else be needed by every request.
+        let mut attempts = Box::new(Attempts::new(request, &cluster, &how, hash));
+        Box::pin(attempts.within(how.timeout, &mut flow)).await
+    };
     let end = match answered {
         Ok(answered) => match (switched::check(&switching, &answered.response), switching) {
             (Ok(Switches::Yes), Some(switching)) => {

@@ -4,9 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use signet_mesh::{
-    Decision, Http, Permit, Request as Question, WorkloadModel, WorkloadPolicy,
-};
+use signet_mesh::{Decision, Http, Permit, Request as Question, WorkloadModel, WorkloadPolicy};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep},

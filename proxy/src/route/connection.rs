@@ -40,7 +40,7 @@ impl Mesh {
         };
         let route = virtual_service.map(|object| object.name.to_string().into());
         Ok(RoutedConnection {
-            route: route.unwrap_or_else(|| DEFAULT.into()),
+            route: route.unwrap_or_else(|| Arc::clone(&DEFAULT)),
             cluster,
         })
     }

@@ -36,6 +36,11 @@ impl How {
         }
         self.cors.apply(headers);
     }
+
+    /// Whether a request is sent once, whatever comes of it and however long that takes.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.timeout.is_none() && self.retries.policy().is_none()
+    }
 }
 
 /// When a request is sent again.

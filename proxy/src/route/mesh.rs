@@ -1,6 +1,10 @@
 //! The routes and services of the mesh: which of them a request takes, by the host it calls.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use signet_mesh::{
     Called, CorsDecision, Fault, Forward, HeaderChanges, HttpCall, HttpDecision, HttpPath, Mirror,
@@ -90,7 +94,7 @@ impl Mesh {
             HttpDecision::Unrouted => {
                 let cluster = self.cluster(&model, model.of_host(&host, port))?;
                 let how = How {
-                    route: Some(DEFAULT.into()),
+                    route: Some(Arc::clone(&DEFAULT)),
                     retries: Retries::Usual,
                     ..How::default()
                 };
@@ -181,7 +185,7 @@ impl Mesh {
             path: rewritten.transpose().map_err(End::malformed)?,
             authority: decided.authority().map(str::to_owned),
             how: How {
-                route: Some(decided.name().into()),
+                route: Some(Arc::clone(decided.name)),
                 delay: None,
                 timeout: forward.timeout,
                 retries: Retries::OfRoute(Arc::clone(decided.route)),
@@ -271,4 +275,4 @@ fn drawn(fault: Option<&Fault>, kind: Kind) -> Drawn {
 }
 
 /// Istio's name for what no route says.
-pub(super) const DEFAULT: &str = "default";
+pub(super) static DEFAULT: LazyLock<Arc<str>> = LazyLock::new(|| "default".into());

@@ -326,7 +326,7 @@ fn a_direct_response_is_given_as_it_is_written() {
 fn a_route_is_called_by_its_name_and_that_of_its_match() {
     let fields = "name: canary, match: [{ name: users, uri: { prefix: / } }]";
     assert_eq!(
-        forward(fields, &get("/"), |routed, _| routed.name()),
+        forward(fields, &get("/"), |routed, _| routed.name.to_string()),
         "canary.users"
     );
 }

@@ -1,0 +1,152 @@
+//! Our own pairs: with access log, without, and with routes.
+
+use std::fs;
+
+use super::{Applications, Places, Subject};
+use crate::{
+    proxy::pair::{identity, register},
+    world::{World, text},
+};
+
+/// What differs from one of our pairs to another.
+#[derive(Clone, Copy, Debug)]
+struct Variant {
+    name: &'static str,
+    processes: [&'static str; 2],
+    /// The level of the log; requests are told at INFO.
+    log: &'static str,
+    routed: bool,
+}
+
+/// Starts all of them.
+pub(super) async fn start(
+    world: &mut World,
+    applications: Applications,
+) -> anyhow::Result<Vec<Subject>> {
+    register(world)?;
+    let mut subjects = Vec::new();
+    for variant in VARIANTS {
+        subjects.push(variant.start(world, applications).await?);
+    }
+    Ok(subjects)
+}
+
+impl Variant {
+    async fn start(self, world: &mut World, applications: Applications) -> anyhow::Result<Subject> {
+        let places = Places::new(applications)?;
+        let [outbound, inbound] = self.processes;
+        let agent = world.path("agent.sock");
+        let agent = text(&agent)?;
+        fs::write(world.path("peers.policy.yaml"), policy())?;
+        let routes = format!("{outbound}.mesh.yaml");
+        fs::write(world.path(&routes), mesh(places))?;
+        self.run(world, inbound, &inbound_yaml(agent, places))?;
+        let yaml = self.outbound_yaml(agent, places, &routes);
+        self.run(world, outbound, &yaml)?;
+        Subject::started(self.name, world, self.processes, places).await
+    }
+
+    fn run(self, world: &mut World, name: &str, yaml: &str) -> anyhow::Result<()> {
+        let path = world.path(&format!("{name}.yaml"));
+        fs::write(&path, yaml)?;
+        let flags = ["--config", text(&path)?, "--log-level", self.log];
+        world.run_as(name, "proxy", &flags)
+    }
+
+    fn outbound_yaml(self, agent: &str, places: Places, routes: &str) -> String {
+        let Places { http, tcp } = places;
+        let identity = identity();
+        let fixed = |to| format!("connect: '{to}', expect: ['{identity}']");
+        let (mesh, connect) = if self.routed {
+            (format!("mesh: [{routes}]"), "connect: mesh".to_owned())
+        } else {
+            ("mesh: []".to_owned(), fixed(http.between))
+        };
+        format!(
+            "workloadApi: unix://{agent}
+threads: 1
+{mesh}
+outbound:
+  - {{ name: http, listen: '{}', protocol: HTTP, {connect} }}
+  - {{ name: tcp, listen: '{}', protocol: TCP, {} }}
+",
+            http.entrance,
+            tcp.entrance,
+            fixed(tcp.between)
+        )
+    }
+}
+
+fn inbound_yaml(agent: &str, places: Places) -> String {
+    let Places { http, tcp } = places;
+    format!(
+        "workloadApi: unix://{agent}
+threads: 1
+mesh: [peers.policy.yaml]
+inbound:
+  - {{ name: http, listen: '{}', protocol: HTTP, forward: '{}' }}
+  - {{ name: tcp, listen: '{}', protocol: TCP, forward: '{}' }}
+",
+        http.between, http.application, tcp.between, tcp.application
+    )
+}
+
+/// As the others check it: who calls.
+fn policy() -> String {
+    let principal = identity().replace("spiffe://", "");
+    format!(
+        "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{ name: application }}
+spec: {{ rules: [{{ from: [{{ source: {{ principals: [{principal}] }} }}] }}] }}
+"
+    )
+}
+
+/// The application as a service, which each request is routed to by its path.
+fn mesh(places: Places) -> String {
+    let (identity, port) = (identity(), places.http.between.port());
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: application }}
+spec:
+  hosts: [application.bench.test]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{{ number: 80, name: http, protocol: HTTP, targetPort: {port} }}]
+  subjectAltNames: ['{identity}']
+  endpoints: [{{ address: 127.0.0.1 }}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{ name: application }}
+spec:
+  hosts: [application.bench.test]
+  http:
+  - {{ name: other, match: [{{ uri: {{ prefix: /other }} }}], redirect: {{ uri: / }} }}
+  - {{ name: all, route: [{{ destination: {{ host: application.bench.test }} }}] }}
+"
+    )
+}
+
+const VARIANTS: [Variant; 3] = [
+    Variant {
+        name: "signet",
+        processes: ["ours-out", "ours-in"],
+        log: "info",
+        routed: false,
+    },
+    Variant {
+        name: "signet, no access log",
+        processes: ["quiet-out", "quiet-in"],
+        log: "warn",
+        routed: false,
+    },
+    Variant {
+        name: "signet, routed",
+        processes: ["routed-out", "routed-in"],
+        log: "info",
+        routed: true,
+    },
+];
