@@ -54,13 +54,13 @@ impl Admission {
     /// What bounds the requests of an identity, if anything does.
     pub(crate) fn bucket(&self, peer: &Peer) -> Option<Arc<Bucket>> {
         let rates = self.rates.as_ref()?;
-        Some(rates.of(&peer.leaf.id, Instant::now()))
+        Some(rates.of(peer.id(), Instant::now()))
     }
 
     /// Where a request came from, before the proxies that are trusted.
     pub(crate) fn remote_ip(&self, peer: &Peer, headers: &HeaderMap) -> Option<IpAddr> {
-        let (id, address) = (&peer.leaf.id, peer.address.ip());
-        self.trusted.remote_ip(Some(id), address, headers)
+        let (id, address) = (peer.id(), peer.address.ip());
+        self.trusted.remote_ip(id, address, headers)
     }
 
     /// The token of a request, if it has one and tokens are looked at.

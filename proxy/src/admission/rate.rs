@@ -44,9 +44,12 @@ impl Rates {
         }
     }
 
-    /// The bucket of an identity. What it has used is not forgotten when it comes back on another
-    /// connection.
-    pub(super) fn of(&self, id: &SpiffeId, now: Instant) -> Arc<Bucket> {
+    /// The bucket of an identity; those who have none share one. What it has used is not forgotten
+    /// when it comes back on another connection.
+    pub(super) fn of(&self, id: Option<&SpiffeId>, now: Instant) -> Arc<Bucket> {
+        let Some(id) = id else {
+            return Arc::clone(&self.others);
+        };
         let mut buckets = lock(&self.buckets);
         if let Some(bucket) = buckets.get(id) {
             return Arc::clone(bucket);
@@ -132,7 +135,7 @@ mod tests {
     }
 
     fn taken(rates: &Rates, name: &str, tries: usize, now: Instant) -> usize {
-        let bucket = rates.of(&id(name), now);
+        let bucket = rates.of(Some(&id(name)), now);
         (0..tries).filter(|_| bucket.take(now)).count()
     }
 

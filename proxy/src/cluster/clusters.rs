@@ -115,7 +115,8 @@ impl Clusters {
         let own = self.sources.trust_domain();
         let own = own.ok_or(End::Shutdown(Shutdown::Identity))?;
         let policy = model.part_of(called)?.policy;
-        let tls = tls_of(model.peer_at(called, address.ip(), &own)?, called)?;
+        let protocol = upgraded(spoken(called.port.protocol), policy);
+        let tls = tls_of(model.peer_at(called, address.ip(), &own)?, called, protocol)?;
         let mut made = self.lock();
         made.follow(model);
         let dialer = Dialer {
@@ -124,7 +125,7 @@ impl Clusters {
         };
         drop(made);
         let health = self.shared.health(&dialer.address);
-        let (protocol, tasks) = (spoken(called.port.protocol), self.tasks.clone());
+        let tasks = self.tasks.clone();
         let endpoint = Endpoint::new(dialer, protocol, terms(policy), health, tasks);
         let member = Member {
             endpoint: Arc::new(endpoint),

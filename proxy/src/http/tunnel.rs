@@ -8,6 +8,7 @@ use std::{
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use signet_mesh::TcpPool;
 use tokio::{task::JoinSet, time::timeout};
 
 use super::in_flight::Right;
@@ -108,7 +109,9 @@ async fn pass(client: OnUpgrade, server: OnUpgrade, traffic: &Traffic) -> End {
     match timeout(SWITCH, both).await {
         Ok(Ok((client, server))) => {
             let (client, server) = (TokioIo::new(client), TokioIo::new(server));
-            relay(client, server, traffic).await.into()
+            relay(client, server, traffic, &TcpPool::default())
+                .await
+                .into()
         }
         Ok(Err(end)) => end,
         Err(_elapsed) => End::Downstream(Downstream::Silent),
