@@ -70,6 +70,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let (models, model) = source::Follower::start(current.clone())?;
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let (admission, tokens) = admission::start(&config)?;
+    let admission = Arc::new(admission);
     let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
         identity,
