@@ -34,8 +34,8 @@ pub(crate) struct DemoFlags {
     #[arg(long, hide = true)]
     serve: Option<std::net::SocketAddr>,
     /// Which version of it that is.
-    #[arg(long, hide = true, default_value = "v1")]
-    version: String,
+    #[arg(long = "serve-as", hide = true, default_value = "v1")]
+    served: String,
 }
 
 /// Runs the demo, or its little service.
@@ -44,7 +44,7 @@ pub(crate) struct DemoFlags {
 /// The first step that did not happen, with the end of the log of whom it concerns.
 pub(crate) async fn run(flags: DemoFlags) -> anyhow::Result<()> {
     if let Some(address) = flags.serve {
-        return service::serve(address, flags.version).await;
+        return service::serve(address, flags.served).await;
     }
     let mut report = Report::start();
     let mut stage = Stage::set(DemoDirectory::new()?)?;

@@ -118,7 +118,7 @@ impl Stage {
         for (name, port) in services.into_iter().zip(self.directory.ports.services) {
             let address = format!("127.0.0.1:{port}");
             let version = name.trim_start_matches("service ");
-            let flags = ["demo", "--serve", &address, "--version", version];
+            let flags = ["demo", "--serve", &address, "--serve-as", version];
             self.start(name, &program, &flags)?;
         }
         let proxies = [

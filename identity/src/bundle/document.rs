@@ -69,11 +69,33 @@ impl Bundle {
         Self::read_document(trust_domain, text).map(|read| read.bundle)
     }
 
+    /// Reads the JWT keys of `trust_domain` as the Workload API gives them: a JWK set whose keys
+    /// need no `use` (SPIFFE Workload API §6.2.2). What is not understood is left out.
+    ///
+    /// # Errors
+    /// The text is no JWK set, or two of its keys have one name.
+    pub fn from_jwks(trust_domain: TrustDomain, text: &str) -> Result<Self, BundleError> {
+        let read = Self::read(trust_domain, text, Some(JWT_SVID))?;
+        Ok(Self {
+            x509_authorities: Vec::new(),
+            ..read.bundle
+        })
+    }
+
     /// [`Self::from_document`], telling what was left out.
     ///
     /// # Errors
     /// The text is no bundle document, or two of its JWT keys have one name.
     pub fn read_document(trust_domain: TrustDomain, text: &str) -> Result<Read, BundleError> {
+        Self::read(trust_domain, text, None)
+    }
+
+    /// `usual` is what keys are for that do not say it.
+    fn read(
+        trust_domain: TrustDomain,
+        text: &str,
+        usual: Option<&str>,
+    ) -> Result<Read, BundleError> {
         let unreadable = |error: serde_json::Error| BundleError::Document(error.to_string());
         let document = json::object(text.as_bytes()).map_err(unreadable)?;
         let Some(Value::Array(keys)) = document.get("keys") else {
@@ -90,7 +112,7 @@ impl Bundle {
             ignored: Vec::new(),
         };
         for (index, key) in keys.iter().enumerate() {
-            if let Err(reason) = read.add(key) {
+            if let Err(reason) = read.add(key, usual) {
                 read.ignored.push(format!(
                     "entry {} of the bundle is left out: {reason}",
                     index + 1
@@ -103,7 +125,7 @@ impl Bundle {
 }
 
 impl Read {
-    fn add(&mut self, key: &Value) -> Result<(), String> {
+    fn add(&mut self, key: &Value, usual: Option<&str>) -> Result<(), String> {
         let key = key.as_object().ok_or("it is not an object")?;
         let kty = key
             .get("kty")
@@ -112,7 +134,7 @@ impl Read {
         if !matches!(kty, "EC" | "RSA" | "OKP") {
             return Err(format!("key type {kty:?} is unknown"));
         }
-        match key.get("use").and_then(Value::as_str) {
+        match key.get("use").map_or(usual, Value::as_str) {
             Some(X509_SVID) => self.add_x509(key),
             Some(JWT_SVID) => self.add_jwt(key),
             Some(other) => Err(format!("use {other:?} is unknown")),

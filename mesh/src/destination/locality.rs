@@ -14,8 +14,8 @@ use crate::{
 /// How much the localities of client and endpoint count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum LocalityBalancing {
-    /// Nothing. Where Istio counts them as soon as there is an `outlierDetection`, here somebody has
-    /// to ask for it.
+    /// Nothing. Where Istio counts them as soon as there is an `outlierDetection`, here somebody
+    /// has to ask for it.
     #[default]
     Off,
     /// Nearer endpoints go first, if it is known which ones are well.

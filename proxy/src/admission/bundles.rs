@@ -73,7 +73,7 @@ fn read(response: &JwtBundlesResponse) -> Result<Bundles, String> {
     for (name, document) in &response.bundles {
         let name = id::parse_trust_domain(name).map_err(|error| error.to_string())?;
         let text = str::from_utf8(document).map_err(|error| error.to_string())?;
-        let bundle = Bundle::from_document(name.clone(), text);
+        let bundle = Bundle::from_jwks(name.clone(), text);
         let bundle = bundle.map_err(|error| format!("{name}: {error}"))?;
         bundles.insert(name, Arc::new(bundle));
     }

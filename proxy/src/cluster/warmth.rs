@@ -11,8 +11,8 @@ use std::{
 
 use crate::pool::Address;
 
-/// Since when each endpoint of a cluster has its place, for all threads. It is empty while no policy
-/// asks for it.
+/// Since when each endpoint of a cluster has its place, for all threads. It is empty while no
+/// policy asks for it.
 #[derive(Debug, Default)]
 pub(super) struct Warmth(Mutex<HashMap<Address, Arc<Since>>>);
 

@@ -5,23 +5,17 @@
 //! connection closed under it, and was not sent, goes out once more on a new one.
 
 mod bulkhead;
+mod connect;
 mod dialer;
+mod error;
 mod held;
 mod kept;
 mod terms;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1, http2},
-};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use thiserror::Error;
+use hyper::{body::Incoming, client::conn::TrySendError};
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, sleep_until, timeout},
@@ -30,38 +24,14 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub(crate) use bulkhead::{Bounds, Bulkhead, Limits};
 pub(crate) use dialer::{Address, DialError, Dialer, NextHop};
+pub(crate) use error::SendError;
 pub(crate) use terms::{PINGS, Terms};
 
-use crate::{
-    body::Body,
-    config::Protocol,
-    flow::{End, Routing, Shutdown, Upstream, whole},
-    patience::Patience,
-};
-use bulkhead::{Grant, KeptByOne, Room};
+use crate::{body::Body, config::Protocol};
+use bulkhead::{Grant, KeptByOne};
+use error::RESPONSE;
 use held::Held;
 use kept::{Kept, Stream, Used};
-
-/// Why there is no response.
-#[derive(Debug, Error)]
-pub(crate) enum SendError {
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    #[error("{address} broke the connection")]
-    Broken {
-        address: String,
-        source: hyper::Error,
-        /// Whether anything of the request may have been processed.
-        sent: bool,
-    },
-    #[error("{address} sent no response within {RESPONSE:?}")]
-    Timeout { address: String },
-    /// There are too many connections, or requests that wait for one.
-    #[error("{0}")]
-    Full(String),
-    #[error("the proxy is stopping")]
-    Stopping,
-}
 
 /// Connections to one endpoint.
 #[derive(Debug)]
@@ -234,104 +204,6 @@ impl Pool {
         Ok(Answer::shared(response, self.place(stream)))
     }
 
-    /// A connection that is made, or one that comes back if there is no room for another.
-    async fn connection(self: &Arc<Self>) -> Result<Taken, SendError> {
-        let Some(bulkhead) = &self.bulkhead else {
-            return self.connect_http1(None).await;
-        };
-        // Seldom asked for, and what it needs would else be needed by every request.
-        Box::pin(async {
-            let until = Instant::now() + self.terms.connect;
-            loop {
-                let entered = bulkhead.enter(&self.kept, until).await;
-                let (grant, _pending) = entered.map_err(SendError::Full)?;
-                let taken = match grant {
-                    Grant::Room(room) => return self.connect_http1(Some(room)).await,
-                    Grant::Kept => self.take_idle(),
-                };
-                if let Some(taken) = taken {
-                    return Ok(taken);
-                }
-            }
-        })
-        .await
-    }
-
-    /// The same of HTTP/2.
-    async fn stream(self: &Arc<Self>) -> Result<Stream, SendError> {
-        let Some(bulkhead) = &self.bulkhead else {
-            return self.connect_http2(None).await;
-        };
-        Box::pin(async {
-            let until = Instant::now() + self.terms.connect;
-            loop {
-                let entered = bulkhead.enter(&self.kept, until).await;
-                let (grant, _pending) = entered.map_err(SendError::Full)?;
-                let shared = match grant {
-                    Grant::Room(room) => return self.connect_http2(Some(room)).await,
-                    Grant::Kept => self.lock().shared(),
-                };
-                if let Some(stream) = shared {
-                    return Ok(stream);
-                }
-            }
-        })
-        .await
-    }
-
-    async fn connect_http1(self: &Arc<Self>, room: Option<Room>) -> Result<Taken, SendError> {
-        let generation = self.lock().generation();
-        let stream = self.dialer.dial(&self.terms).await?;
-        let stream = TokioIo::new(Patience::new(stream));
-        let handshake = http1::Builder::new().handshake(stream).await;
-        let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
-        self.carry(connection.with_upgrades(), room)?;
-        Ok(Taken {
-            generation,
-            used: Used {
-                sender,
-                requests: 1,
-                made: Instant::now(),
-            },
-        })
-    }
-
-    async fn connect_http2(self: &Arc<Self>, room: Option<Room>) -> Result<Stream, SendError> {
-        let generation = self.lock().generation();
-        let stream = TokioIo::new(self.dialer.dial(&self.terms).await?);
-        let handshake = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(self.terms.pings.interval)
-            .keep_alive_timeout(self.terms.pings.timeout)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW * 4)
-            .handshake(stream)
-            .await;
-        let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
-        self.carry(connection, room)?;
-        let place = self.keep(|kept| kept.share(generation, &sender));
-        if let Some(bulkhead) = &self.bulkhead {
-            bulkhead.shares(&self.kept);
-        }
-        Ok(Stream { sender, place })
-    }
-
-    /// A connection lives as long as its requests; a failure reaches them, so it is not
-    /// reported here too.
-    fn carry<C>(&self, connection: C, room: Option<Room>) -> Result<(), SendError>
-    where
-        C: Future<Output = hyper::Result<()>> + Send + 'static,
-    {
-        if self.tasks.is_closed() {
-            return Err(SendError::Stopping);
-        }
-        self.tasks.spawn(async move {
-            drop(connection.await);
-            drop(room);
-        });
-        Ok(())
-    }
-
     /// A connection that nobody uses, and nobody waits for.
     fn take_free(&self) -> Option<Taken> {
         let bulkhead = self.bulkhead.as_ref();
@@ -438,42 +310,6 @@ impl Lease {
     }
 }
 
-impl SendError {
-    /// Whether it says something about the endpoint, rather than about the client, whose body broke
-    /// off, or the proxy.
-    pub(crate) fn is_of_endpoint(&self) -> bool {
-        match self {
-            Self::Dial(_) | Self::Timeout { .. } => true,
-            Self::Broken { source, .. } => !source.is_user(),
-            Self::Full(_) | Self::Stopping => false,
-        }
-    }
-
-    /// Whether HTTP/2 refused the request before it was processed (RFC 9113 §8.7).
-    pub(crate) fn is_refused(&self) -> bool {
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            if let Some(error) = error.downcast_ref::<h2::Error>() {
-                return error.reason() == Some(h2::Reason::REFUSED_STREAM);
-            }
-            cause = error.source();
-        }
-        false
-    }
-}
-
-impl From<SendError> for End {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Dial(error) => error.into(),
-            SendError::Full(why) => Self::Routing(Routing::Overloaded(why.into())),
-            SendError::Stopping => Self::Shutdown(Shutdown::Stopping),
-            SendError::Broken { .. } => Self::Upstream(Upstream::Broken(whole(&error))),
-            SendError::Timeout { .. } => Self::Upstream(Upstream::Timeout(whole(&error))),
-        }
-    }
-}
-
 /// Closes what is idle for too long, as long as there is anything.
 async fn sweep(pool: Weak<Pool>) {
     let sweep = || pool.upgrade().and_then(|pool| pool.lock().sweep());
@@ -481,10 +317,6 @@ async fn sweep(pool: Weak<Pool>) {
         sleep_until(next).await;
     }
 }
-
-/// Envoy's stream idle timeout: nothing from the next hop for this long is no answer.
-const RESPONSE: Duration = Duration::from_secs(300);
-const WINDOW: u32 = 1 << 20;
 
 #[cfg(test)]
 mod tests;

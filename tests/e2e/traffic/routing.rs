@@ -212,10 +212,10 @@ fn routes_change_while_the_proxy_runs_and_wrong_ones_change_nothing() {
     write(
         "apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: { name: warm }
+metadata: { name: passed }
 spec:
-  host: warm.test
-  trafficPolicy: { loadBalancer: { simple: LEAST_REQUEST, warmup: { duration: 10s } } }
+  host: passed.test
+  trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } }
 ",
     );
     traffic

@@ -142,11 +142,14 @@ async fn who_waits_for_another_endpoint_is_passed_over_only_so_often() {
     while !first_in_turn.is_finished() {
         let next = waiting(&to_one, &tasks).await;
         end(last).await;
+        let its_turn = async {
+            while !first_in_turn.is_finished() {
+                tokio::task::yield_now().await;
+            }
+        };
         tokio::select! {
             answer = next => last = answer.unwrap().unwrap(),
-            () = async { while !first_in_turn.is_finished() { tokio::task::yield_now().await } } => {
-                break;
-            }
+            () = its_turn => break,
         }
         passed += 1;
         assert!(passed <= 16);

@@ -5,10 +5,12 @@ mod bulkhead;
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use signet_mesh::Http2Keepalive;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
