@@ -11,6 +11,7 @@ pub mod guard;
 pub mod health;
 pub mod http;
 pub mod log;
+pub mod metrics;
 pub mod refusals;
 pub mod reload;
 pub mod run;
