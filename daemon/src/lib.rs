@@ -5,6 +5,7 @@
 // What comes from outside must not be able to stop a daemon: no index, no slice of a text.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
+pub mod admin;
 pub mod config;
 pub mod file;
 pub mod guard;
