@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod accept;
+mod admin;
 mod body;
 mod buffer;
 mod clock;
@@ -22,6 +23,7 @@ mod inbound;
 mod latest;
 mod listen;
 mod listener;
+mod metrics;
 mod outbound;
 mod patience;
 mod peer;
@@ -42,12 +44,20 @@ mod workload_api;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use signet_daemon::{reload::Current, tasks::Tasks};
+use signet_daemon::{admin::AdminAddress, metrics::Registry, reload::Current, tasks::Tasks};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{Config, Connect, Inbound, Outbound, Protocol, RunFlags, Target};
-use self::{cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources, worker::Worker};
+use self::{
+    cluster::SharedClusters,
+    flow::{Connections, Watching},
+    metrics::Metrics,
+    ports::SharedPorts,
+    reauthorize::Sources,
+    source::SharedStatus,
+    worker::Worker,
+};
 
 /// Runs the proxy until `shutdown`.
 ///
@@ -56,8 +66,18 @@ use self::{cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources, wo
 /// itself.
 pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let config = Arc::clone(&current.borrow());
-    let (models, model) = source::Follower::start(current.clone())?;
+    // The admin endpoint can cancel it, too.
+    let shutdown = shutdown.child_token();
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
+    let registry = Registry::new();
+    // Nobody could ask for what is known of calls, if there is no admin endpoint.
+    let watching = config.admin.as_ref().map(|_| Watching {
+        metrics: Arc::new(Metrics::new(&registry, &config.workload, identity.clone())),
+        connections: Connections::default(),
+    });
+    let metrics = watching.as_ref().map(|it| Arc::clone(&it.metrics));
+    let (models, model) = source::Follower::start(current.clone(), metrics)?;
+    let status = models.status();
     let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
         identity,
@@ -75,34 +95,87 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("ports", |stop| follower.run(stop));
-    let started = start(&config, &ports, &sources, &mut tasks);
+    let clusters = SharedClusters::new(sources.model.clone());
+    let drain = tasks.stop_token().child_token();
+    let workers = Workers {
+        ports,
+        sources,
+        clusters,
+        drain,
+        watching,
+    };
+    let seen = workers.seen(registry, status, shutdown);
+    let started = administer(config.admin.as_ref(), seen, &mut tasks)
+        .and_then(|()| workers.start(&config, &mut tasks));
     let outcome = tasks.finish(started).await;
     info!("proxy stopped");
     outcome
 }
 
-/// Starts the threads that carry connections.
-fn start(
-    config: &Config,
-    ports: &SharedPorts,
-    sources: &Sources,
+/// Opens the admin endpoint, if there is to be one.
+fn administer(
+    address: Option<&AdminAddress>,
+    seen: admin::Seen,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let clusters = SharedClusters::new(sources.model.clone());
-    for number in 0..config.threads {
-        let worker = Worker {
-            number,
-            ports: ports.clone(),
-            sources: sources.clone(),
-            clusters: clusters.clone(),
-            max_connections: config.max_connections,
-            drain_timeout: config.drain_timeout,
-        };
-        tasks
-            .spawn_thread(&format!("proxy-{number}"), move |stop| worker.run(&stop))
-            .context("a thread for connections cannot be started")?;
+    if let Some(address) = address {
+        let listener = admin::open(address, seen)?;
+        // It tells of those that drain, until they have.
+        tasks.spawn_last("admin", |stop| listener.serve(stop));
     }
     Ok(())
+}
+
+/// What the threads that carry connections share.
+#[derive(Debug)]
+struct Workers {
+    ports: SharedPorts,
+    sources: Sources,
+    clusters: SharedClusters,
+    drain: CancellationToken,
+    watching: Option<Watching>,
+}
+
+impl Workers {
+    /// What the admin endpoint tells of; `quit` is what it can cancel.
+    fn seen(
+        &self,
+        metrics: Registry,
+        status: SharedStatus,
+        quit: CancellationToken,
+    ) -> admin::Seen {
+        let watching = self.watching.as_ref();
+        admin::Seen {
+            metrics,
+            sources: self.sources.clone(),
+            status,
+            ports: self.ports.clone(),
+            clusters: self.clusters.clone(),
+            connections: watching.map_or_else(Connections::default, |it| it.connections.clone()),
+            drain: self.drain.clone(),
+            quit,
+        }
+    }
+
+    /// Starts the threads that carry connections.
+    fn start(&self, config: &Config, tasks: &mut Tasks) -> anyhow::Result<()> {
+        for number in 0..config.threads {
+            let worker = Worker {
+                number,
+                ports: self.ports.clone(),
+                sources: self.sources.clone(),
+                clusters: self.clusters.clone(),
+                max_connections: config.max_connections,
+                drain_timeout: config.drain_timeout,
+                drain: self.drain.clone(),
+                watching: self.watching.clone(),
+            };
+            tasks
+                .spawn_thread(&format!("proxy-{number}"), move |stop| worker.run(&stop))
+                .context("a thread for connections cannot be started")?;
+        }
+        Ok(())
+    }
 }
 
 const CUT: Duration = Duration::from_secs(1);

@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     cluster::{Clusters, Copies},
+    flow::Observer,
     listener::{Ends, Listener},
     ports::{Open, PortConfig},
     reauthorize::Sources,
@@ -21,6 +22,8 @@ pub(crate) struct Thread {
     pub(crate) clusters: Arc<Clusters>,
     /// Those of requests that go into the mesh.
     pub(crate) copies: Copies,
+    /// Who wants to know of calls, if anybody does.
+    pub(crate) observer: Option<Observer>,
 }
 
 /// A port of either direction on one thread.

@@ -7,6 +7,7 @@ use crate::{
     object::ObjectRef,
     problem::DocumentError,
     route::VirtualService,
+    telemetry::NotCarried,
 };
 
 /// What of a `VirtualService` is not carried.
@@ -44,6 +45,20 @@ pub(super) fn of_rule(rule: &DestinationRule) -> Vec<DocumentError> {
         remedy: "remove it".to_owned(),
     };
     keys.into_iter().map(error).collect()
+}
+
+/// A part of a `Telemetry` that is not carried.
+pub(super) fn of_telemetry(part: NotCarried<'_>) -> DocumentError {
+    let NotCarried { object, key } = part;
+    DocumentError {
+        file: object.file.clone(),
+        line: object.line,
+        what: format!(
+            "Telemetry {}: {key} is not carried by proxies yet",
+            object.name
+        ),
+        remedy: "remove it".to_owned(),
+    }
 }
 
 /// A document of which something is not carried.

@@ -171,12 +171,12 @@ impl Model {
         let services = self.virtual_services.iter();
         let rules = self.destination_rules.iter();
         let lenient = self.peer_authentications.lenient();
-        let telemetries = self.telemetries.objects();
+        let telemetries = self.telemetries.not_carried();
         let mut not_carried: Vec<_> = services
             .flat_map(|service| carried::of_service(service))
             .chain(rules.flat_map(|rule| carried::of_rule(rule)))
             .chain(lenient.map(|object| carried::of_object(object, "PeerAuthentication")))
-            .chain(telemetries.map(|object| carried::of_object(object, "Telemetry")))
+            .chain(telemetries.map(carried::of_telemetry))
             .collect();
         not_carried.sort();
         not_carried

@@ -1,5 +1,6 @@
 //! Bodies: of a client, of the next hop, or the proxy's own.
 
+mod messages;
 mod replay;
 
 use std::{
@@ -13,6 +14,7 @@ use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use thiserror::Error;
 
+pub(crate) use messages::Messages;
 pub(crate) use replay::Replayable;
 
 use crate::{flow::Traffic, headers};
@@ -39,10 +41,20 @@ pub(crate) enum Body {
     Incoming(Incoming),
     /// As it comes in from a client, counted.
     Counted(Incoming, Arc<Traffic>),
+    /// The same of a call of gRPC, whose messages are counted, too.
+    Messages(Box<Counted>),
     /// All of it, so that it can be sent more than once.
     Whole(Full<Bytes>),
     /// As it comes in from a client, for one of several tries.
     Replay(Replay),
+}
+
+/// A body that comes in from a client, with what is known of its messages.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    body: Incoming,
+    traffic: Arc<Traffic>,
+    messages: Messages,
 }
 
 impl Body {
@@ -57,6 +69,33 @@ impl Body {
             true => Self::empty(),
             false => Self::Counted(body, Arc::clone(traffic)),
         }
+    }
+
+    /// The same of a call of gRPC; `traffic` is told of its messages, too.
+    pub(crate) fn of_grpc_client(body: Incoming, traffic: &Arc<Traffic>) -> Self {
+        match body.is_end_stream() {
+            true => Self::empty(),
+            false => Self::Messages(Box::new(Counted {
+                body,
+                traffic: Arc::clone(traffic),
+                messages: Messages::default(),
+            })),
+        }
+    }
+}
+
+impl Counted {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &mut frame {
+            self.traffic.add_received(length(frame));
+            if let Some(data) = frame.data_ref() {
+                let begun = self.messages.take(data);
+                self.traffic.add_received_messages(begun);
+            }
+            frame.trailers_mut().map(headers::strip_trailers);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
     }
 }
 
@@ -81,6 +120,7 @@ impl HttpBody for Body {
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
+            Self::Messages(counted) => counted.poll_frame(context),
             Self::Whole(body) => {
                 let frame = ready!(Pin::new(body).poll_frame(context));
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
@@ -92,6 +132,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Incoming(body) | Self::Counted(body, _) => body.is_end_stream(),
+            Self::Messages(counted) => counted.body.is_end_stream(),
             Self::Whole(body) => body.is_end_stream(),
             Self::Replay(body) => body.is_end_stream(),
         }
@@ -100,6 +141,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Incoming(body) | Self::Counted(body, _) => body.size_hint(),
+            Self::Messages(counted) => counted.body.size_hint(),
             Self::Whole(body) => body.size_hint(),
             Self::Replay(body) => body.size_hint(),
         }

@@ -8,8 +8,8 @@ use std::{
 use rustls::ClientConfig;
 use signet_identity::{SpiffeId, tls};
 use signet_mesh::{
-    Called, CalledEndpoint, ClusterName, HostName, NotCalled, Peer, Protocol as Spoken,
-    TrafficPolicy, WorkloadModel,
+    Called, CalledEndpoint, ClusterName, Endpoint as ServiceEndpoint, HostName, NotCalled, Peer,
+    Protocol as Spoken, Side, TrafficPolicy, WorkloadModel,
 };
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use super::{Cluster, Endpoint, Member, SharedClusters, shared::address};
 use crate::{
     config::Protocol,
-    flow::{End, Routing, Shutdown, whole},
+    flow::{End, Observer, Routing, Shutdown, whole},
+    metrics::{Between, Party, Service as CalledService},
     pool::{Address, Dialer, Terms},
     reauthorize::Sources,
 };
@@ -28,6 +29,7 @@ pub(crate) struct Clusters {
     sources: Sources,
     tasks: TaskTracker,
     shared: SharedClusters,
+    observer: Option<Observer>,
     made: Mutex<Made>,
 }
 
@@ -72,8 +74,15 @@ impl Clusters {
             sources,
             tasks,
             shared,
+            observer: None,
             made: Mutex::default(),
         }
+    }
+
+    /// Calls are counted, if anybody wants to know of them.
+    pub(crate) fn observed(mut self, observer: Option<Observer>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// The cluster of what is called, as `model` describes it.
@@ -116,7 +125,11 @@ impl Clusters {
         let own = own.ok_or(End::Shutdown(Shutdown::Identity))?;
         let policy = model.part_of(called)?.policy;
         let mut members = Vec::new();
+        let mut parties = Vec::new();
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own)? {
+            if self.observer.is_some() {
+                parties.push(party(endpoint, &peer));
+            }
             let key = Key {
                 address: address(endpoint, called.port),
                 tls: tls_of(peer, called)?,
@@ -129,7 +142,11 @@ impl Clusters {
             });
         }
         let shared = self.shared.of(called.name(), Instant::now());
-        Ok(Cluster::new(members, Arc::clone(policy), shared))
+        let cluster = Cluster::new(members, Arc::clone(policy), shared);
+        Ok(match &self.observer {
+            None => cluster,
+            Some(observer) => counted(cluster, called, observer, parties),
+        })
     }
 
     fn endpoint(&self, key: Key, made: &mut Made) -> Result<Arc<Endpoint>, End> {
@@ -192,6 +209,48 @@ impl Made {
         let named = of_host.iter().find(|named| named.name.is_of(called))?;
         Some(Arc::clone(&named.cluster))
     }
+}
+
+/// What is known of who is at an endpoint: what its document says, and its ID if it can have but
+/// one.
+fn party(endpoint: &ServiceEndpoint, peer: &Peer) -> Party {
+    let party = Party::default().with_labels(&endpoint.labels);
+    match peer {
+        Peer::OneOf(ids) => match &**ids {
+            [id] => party.with_principal(id),
+            [] | [_, _, ..] => party,
+        },
+        Peer::Anybody | Peer::OfFiles => party,
+    }
+}
+
+/// The same cluster, whose calls are counted.
+fn counted(
+    cluster: Cluster,
+    called: Called<'_>,
+    observer: &Observer,
+    parties: Vec<Party>,
+) -> Cluster {
+    let service = called.service;
+    let host = service.host.to_string();
+    let meter = |other| {
+        observer.meter(Between {
+            side: Side::Client,
+            other,
+            service: CalledService {
+                name: Some(first_label(&host).to_owned()),
+                host: Some(host.clone()),
+                namespace: Some(service.name.namespace().to_owned()),
+            },
+        })
+    };
+    let members = parties.into_iter().map(meter).collect();
+    cluster.counted(meter(Party::default()), members)
+}
+
+/// A host without its domain, which is Istio's short name of a service.
+fn first_label(host: &str) -> &str {
+    host.split_once('.').map_or(host, |(first, _)| first)
 }
 
 /// The TLS by which `peer` shows who it is; none if anybody may be there.

@@ -25,9 +25,12 @@ pub(crate) use copies::{Copies, Copy};
 pub(crate) use endpoint::{Active, Endpoint};
 pub(crate) use health::Health;
 pub(crate) use load::Counted;
-pub(crate) use shared::{Shared, SharedClusters};
+pub(crate) use shared::{ClusterState, EndpointState, Shared, SharedClusters};
 
-use crate::flow::{End, Routing};
+use crate::{
+    flow::{End, Routing},
+    metrics::Meter,
+};
 
 /// What a thread knows of a cluster.
 #[derive(Debug)]
@@ -37,6 +40,17 @@ pub(crate) struct Cluster {
     shared: Arc<Shared>,
     /// How many calls it had.
     turn: AtomicU64,
+    /// Who counts its calls, if anybody does.
+    meters: Option<Meters>,
+}
+
+/// Who counts the calls of a cluster.
+#[derive(Debug)]
+struct Meters {
+    /// Those that get to none of its endpoints.
+    of_none: Arc<Meter>,
+    /// Those of each endpoint, by its place.
+    of_members: Vec<Arc<Meter>>,
 }
 
 /// An endpoint, as one of a cluster.
@@ -53,6 +67,8 @@ pub(crate) struct Chosen {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) active: Active,
     pub(crate) trial: Trial,
+    /// Who counts the call, if anybody does.
+    pub(crate) meter: Option<Arc<Meter>>,
 }
 
 /// The right to try an endpoint once. What comes of it is to be said; if it is dropped before, the
@@ -87,7 +103,23 @@ impl Cluster {
             policy,
             shared,
             turn: AtomicU64::new(0),
+            meters: None,
         }
+    }
+
+    /// Its calls are counted: by the first of these if they get to none of its endpoints, else by
+    /// that of the endpoint, which stand in the order of the members.
+    pub(crate) fn counted(mut self, of_none: Arc<Meter>, of_members: Vec<Arc<Meter>>) -> Self {
+        self.meters = Some(Meters {
+            of_none,
+            of_members,
+        });
+        self
+    }
+
+    /// Who counts calls that get to none of its endpoints.
+    pub(crate) fn meter(&self) -> Option<&Arc<Meter>> {
+        self.meters.as_ref().map(|meters| &meters.of_none)
     }
 
     /// A cluster of one endpoint, without a policy.
@@ -137,7 +169,21 @@ impl Cluster {
                 trial,
                 policy: Arc::clone(policy),
             })),
+            meter: self.meter_of(place),
         })
+    }
+
+    /// Who counts the calls of its endpoint, if it has but one.
+    pub(crate) fn only_meter(&self) -> Option<&Arc<Meter>> {
+        match &*self.meters.as_ref()?.of_members {
+            [only] => Some(only),
+            [] | [_, _, ..] => None,
+        }
+    }
+
+    fn meter_of(&self, place: usize) -> Option<Arc<Meter>> {
+        let meters = self.meters.as_ref()?;
+        meters.of_members.get(place).map(Arc::clone)
     }
 
     /// The right to repeat a request; none if there are as many repetitions as there may be.

@@ -123,7 +123,9 @@ impl<'a> Attempts<'a> {
                 endpoint,
                 active,
                 trial,
+                meter,
             } = chosen;
+            flow.counted_by(meter.as_ref());
             self.trial = trial;
             let request = self.request(repetition, endpoint.protocol())?;
             flow.tried(endpoint.name());

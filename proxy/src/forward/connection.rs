@@ -21,6 +21,7 @@ where
         endpoint,
         active: _active,
         trial,
+        meter: _,
     } = match chosen {
         Ok(chosen) => chosen,
         Err(end) => return end,

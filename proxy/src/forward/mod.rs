@@ -31,6 +31,7 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
     if let Some(route) = &how.route {
         flow.routed(route, cluster.name());
     }
+    flow.counted_by(cluster.meter());
     let kind = request.kind();
     if let Some(delay) = how.delay {
         flow.delayed();
@@ -53,7 +54,7 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
             }
             how.cors.apply(&mut head.headers);
             head.version = Version::default();
-            flow.answered(head.status);
+            flow.answered(head.status, &head.headers);
             let body = Outgoing::of_endpoint(body, lease, active, right, flow);
             Response::from_parts(head, body)
         }

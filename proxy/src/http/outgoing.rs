@@ -11,7 +11,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::in_flight::Right;
 use crate::{
-    body::{Body, BodyError, length},
+    body::{Body, BodyError, Messages, length},
     cluster::Active,
     flow::{End, Flow, Upstream},
     pool::Lease,
@@ -25,6 +25,8 @@ pub(crate) struct Outgoing {
     lease: Option<Lease>,
     /// The endpoint is busy with it until it has ended.
     active: Option<Active>,
+    /// Those of gRPC, if anybody wants to know.
+    messages: Option<Box<Messages>>,
     flow: Flow,
     /// Policy asks about a request for as long as its response lasts.
     _right: Option<Right>,
@@ -37,6 +39,7 @@ impl Outgoing {
             body: Body::Whole(body),
             lease: None,
             active: None,
+            messages: None,
             flow,
             _right: None,
         })
@@ -55,6 +58,7 @@ impl Outgoing {
             body: Body::Incoming(body),
             lease,
             active: Some(active),
+            messages: flow.counts_messages().then(Box::default),
             flow,
             _right: Some(right),
         })
@@ -73,6 +77,17 @@ impl Outgoing {
         }
         self.active = None;
         self.flow.end(End::Complete);
+    }
+
+    /// Notes what the frame says of a call of gRPC.
+    fn note(&mut self, frame: &Frame<Bytes>) {
+        if let Some(trailers) = frame.trailers_ref() {
+            self.flow.trailers(trailers);
+        }
+        if let Some((messages, data)) = self.messages.as_mut().zip(frame.data_ref()) {
+            let begun = messages.take(data);
+            self.flow.traffic().add_sent_messages(begun);
+        }
     }
 
     fn broken(&mut self, error: &BodyError) {
@@ -94,6 +109,7 @@ impl HttpBody for Outgoing {
         match &frame {
             Some(Ok(frame)) => {
                 self.flow.traffic().add_sent(length(frame));
+                self.note(frame);
                 if self.body.is_end_stream() {
                     self.complete();
                 }

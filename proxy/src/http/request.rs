@@ -56,13 +56,19 @@ impl HttpRequest {
         headers::strip_hop_by_hop(fields);
         fields.remove(X_FORWARDED_CLIENT_CERT);
         let id = headers::request_id(fields);
-        let flow = Flow::request(who, &request, id);
+        let mut flow = Flow::request(who, &request, id);
         let kind = Kind::of(request.headers());
+        if kind == Kind::Grpc {
+            flow.of_grpc();
+        }
         let read = match supported.and_then(|()| asks(&mut request)) {
             Ok(asks) => Ok(Self {
                 asks: Arc::new(asks),
                 kind,
-                inner: request.map(|body| Body::of_client(body, flow.traffic())),
+                inner: request.map(|body| match flow.counts_messages() {
+                    false => Body::of_client(body, flow.traffic()),
+                    true => Body::of_grpc_client(body, flow.traffic()),
+                }),
             }),
             Err(end) => Err(Unreadable { end, kind }),
         };

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Authenticated, Port};
 use crate::{
     clock,
-    flow::{End, Flow, Policy, Shutdown, Who},
+    flow::{Denial, End, Flow, Policy, Shutdown, Who},
     forward::forward,
     headers,
     http::{
@@ -132,7 +132,10 @@ impl Connection {
         });
         match policy.decide(&question) {
             Decision::Permit(permit) => Ok(permit),
-            Decision::Denied(denied) => Err(Policy::Denied(denied.public_reason().into())),
+            Decision::Denied(denied) => {
+                let why = denied.public_reason();
+                Err(Policy::Denied(Denial::new(&denied, why)))
+            }
         }
     }
 

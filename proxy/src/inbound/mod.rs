@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, anyhow};
 use signet_daemon::socket::{ConnectionLimit, Slot, Source, TcpConnection};
 use signet_identity::tls::{self, Clients};
+use signet_mesh::Side;
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -22,6 +23,7 @@ use crate::{
     config::{Inbound, Protocol},
     flow::{Downstream, End, Flow, Other},
     listener::{Ends, Listener},
+    metrics::{Between, Party, Service as CalledService},
     peer::Peer,
     pool::{Dialer, Terms},
     port::{self, Thread},
@@ -67,7 +69,8 @@ impl port::Port for Port {
         let sources = thread.sources.clone();
         let (identity, trust) = (sources.identity.clone(), sources.trust.clone());
         let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
-        let listener = Listener::new(&config.name, sources, thread.tasks.clone(), ends);
+        let listener = Listener::new(&config.name, sources, thread.tasks.clone(), ends)
+            .observed(thread.observer.clone());
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             protocol: config.protocol,
@@ -111,22 +114,27 @@ impl Port {
     async fn carry(self: Arc<Self>, connection: TcpConnection, mut slot: Slot) {
         let started = Instant::now();
         let client = connection.peer;
-        let who = |other| self.listener.who(client, other);
         // What a handshake needs goes when it ends; the connection lives on.
         let authenticated = match Box::pin(self.authenticate(connection)).await {
             Ok(authenticated) => authenticated,
             Err(error) => {
                 let why = format!("{error:#}").into();
                 let end = End::Downstream(Downstream::NotAuthenticated(why));
-                Flow::connection(who(Other::Unknown), started).end(end);
+                let from = || from(Party::default());
+                let who = self.listener.carried(client, Other::Unknown, from);
+                Flow::connection(who, started).end(end);
                 return;
             }
         };
         slot.authenticated();
-        let who = who(Other::Peer(authenticated.peer.leaf.id.to_string().into()));
+        let id = &authenticated.peer.leaf.id;
+        let (peer, from) = (Other::Peer(id.to_string().into()), || {
+            from(Party::of_id(id))
+        });
+        let who = self.listener.carried(client, peer, from);
         match self.protocol {
             Protocol::Tcp => {
-                let flow = Flow::connection(who, started);
+                let flow = Flow::tcp(who, started, None);
                 self.carry_tcp(authenticated, flow).await;
             }
             Protocol::Http | Protocol::Http2 => self.carry_http(authenticated, who).await,
@@ -153,6 +161,15 @@ impl Port {
             peer,
             sources,
         })
+    }
+}
+
+/// Whose calls a client of this kind makes.
+fn from(client: Party) -> Between {
+    Between {
+        side: Side::Server,
+        other: client,
+        service: CalledService::default(),
     }
 }
 

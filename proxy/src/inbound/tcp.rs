@@ -5,7 +5,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::{Authenticated, Port};
 use crate::{
-    flow::{End, Flow, Policy, Shutdown, Traffic},
+    flow::{Denial, End, Flow, Policy, Shutdown, Traffic},
     forward::carry,
     peer::Peer,
     read_ahead::ReadAhead,
@@ -44,7 +44,10 @@ impl Port {
                 sources,
                 permit,
             }),
-            Decision::Denied(denied) => Err(Policy::Denied(denied.to_string().into())),
+            Decision::Denied(denied) => {
+                let why = denied.to_string();
+                Err(Policy::Denied(Denial::new(&denied, why)))
+            }
         }
     }
 

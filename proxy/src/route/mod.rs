@@ -11,7 +11,7 @@ pub(crate) use how::{How, Retries, is_idempotent};
 pub(crate) use local::LocalAnswer;
 pub(crate) use mesh::Mesh;
 
-use crate::{cluster::Cluster, flow::End, http::request::HttpRequest};
+use crate::{cluster::Cluster, flow::End, http::request::HttpRequest, metrics::Meter};
 
 /// Where the requests of a port go.
 #[derive(Debug)]
@@ -59,6 +59,14 @@ impl Router {
         match self {
             Self::Fixed(cluster) => cluster.name(),
             Self::Mesh(_) => "mesh".into(),
+        }
+    }
+
+    /// Who counts what goes to its one cluster, if it has one and anybody does.
+    pub(crate) fn meter(&self) -> Option<&Arc<Meter>> {
+        match self {
+            Self::Fixed(cluster) => cluster.only_meter().or_else(|| cluster.meter()),
+            Self::Mesh(_) => None,
         }
     }
 
