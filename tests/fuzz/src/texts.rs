@@ -55,6 +55,7 @@ pub(crate) fn policy(data: &[u8]) {
         path: &path,
         host: "Orders.example.org:8080",
         headers: &headers,
+        token: None,
     };
     for source in [None, Some(&web)] {
         for http in [None, Some(http)] {
@@ -165,7 +166,7 @@ fn requests(routes: &WorkloadRoutes, authority: &str, path: &str) {
         let HttpDecision::Routed(again) = routes.http(&call, random) else {
             panic!("routed once, and then not");
         };
-        assert_eq!(routed.name(), again.name());
+        assert_eq!(routed.name, again.name);
         if let Some(cors) = &routed.route.cors {
             assert_eq!(cors.decide(method, &headers), cors.decide(method, &headers));
         }
