@@ -79,6 +79,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let shutdown = shutdown.child_token();
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let (admission, tokens) = admission::start(&config)?;
+    let admission = Arc::new(admission);
     let registry = Registry::new();
     // Nobody could ask for what is known of calls, if there is no admin endpoint.
     let watching = config.admin.as_ref().map(|_| Watching {

@@ -61,9 +61,7 @@ impl Peeked {
                 }
             }
         };
-        timeout(within, told)
-            .await
-            .unwrap_or_else(|_elapsed| Ok(Begins::Other))
+        timeout(within, told).await.unwrap_or(Ok(Begins::Other))
     }
 
     /// The server name that a client of TLS asks for (RFC 6066 §3); none if it asks for none, or

@@ -240,7 +240,10 @@ fn a_proxy_that_stops_ends_its_tunnels_at_once_and_says_why() {
     assert!(!log.contains("not finished in time"), "{log}");
 }
 
-fn application() -> (u16, Arc<Mutex<Vec<String>>>) {
+/// The heads of requests that arrived.
+type Heads = Arc<Mutex<Vec<String>>>;
+
+fn application() -> (u16, Heads) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let heads = Arc::new(Mutex::new(Vec::new()));

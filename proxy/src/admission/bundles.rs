@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, transport};
 use tracing::warn;
 
-use super::tokens::Bundles;
+use super::tokens::{Bundles, SharedBundles};
 use crate::workload_api::WorkloadApi;
 
 /// Publishes the bundles; run it until shutdown.
@@ -26,9 +26,7 @@ impl Follower {
     ///
     /// # Errors
     /// The address is not usable.
-    pub(super) fn new(
-        endpoint: &Endpoint,
-    ) -> Result<(Self, watch::Receiver<Arc<Bundles>>), transport::Error> {
+    pub(super) fn new(endpoint: &Endpoint) -> Result<(Self, SharedBundles), transport::Error> {
         let (bundles, shared) = watch::channel(Arc::new(Bundles::default()));
         let api = WorkloadApi::at(endpoint)?;
         Ok((Self { api, bundles }, shared))

@@ -32,7 +32,7 @@ pub(crate) struct Admission {
 ///
 /// # Errors
 /// The Workload API has no usable address.
-pub(crate) fn start(config: &Config) -> anyhow::Result<(Arc<Admission>, Option<Follower>)> {
+pub(crate) fn start(config: &Config) -> anyhow::Result<(Admission, Option<Follower>)> {
     let (follower, tokens) = match &config.jwt_audiences {
         None => (None, None),
         Some(audiences) => {
@@ -47,7 +47,7 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<(Arc<Admission>, Option<F
         tokens,
         rates: config.local_rate_limit.map(|limit| Rates::new(limit, now)),
     };
-    Ok((Arc::new(admission), follower))
+    Ok((admission, follower))
 }
 
 impl Admission {

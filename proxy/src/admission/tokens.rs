@@ -16,12 +16,15 @@ use crate::flow::Policy;
 /// The keys of tokens, by trust domain.
 pub(super) type Bundles = HashMap<TrustDomain, Arc<Bundle>>;
 
+/// Those in force.
+pub(super) type SharedBundles = watch::Receiver<Arc<Bundles>>;
+
 /// Verifies tokens.
 #[derive(Debug)]
 pub(super) struct Tokens {
     /// A token must be for one of them.
     pub(super) audiences: Vec<String>,
-    pub(super) bundles: watch::Receiver<Arc<Bundles>>,
+    pub(super) bundles: SharedBundles,
 }
 
 impl Tokens {

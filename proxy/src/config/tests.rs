@@ -147,102 +147,113 @@ fn inbound_ports_without_policies_are_refused() {
     assert!(refusal(&WHOLE.replace("mesh: [policies]", "")).contains("mesh: is missing"));
 }
 
-#[test]
-fn bad_values_name_their_location_and_remedy() {
-    for (from, to, expected) in [
-        (
-            "protocol: HTTP",
-            "protocol: HTTQ",
-            "inbound `web`: protocol `HTTQ`",
-        ),
-        (
-            "127.0.0.1:8443",
-            "localhost",
-            "inbound `web`: listen `localhost`",
-        ),
-        (
-            "spiffe://example.org/db",
-            "example.org/db",
-            "outbound `db`: expect",
-        ),
-        (
-            "spiffe://example.org/db",
-            "spiffe://Example.org/db",
-            "write them in lower case",
-        ),
-        ("example.org/db", "example.org", "has no path"),
-        (
-            r#"["spiffe://example.org/db"]"#,
-            "[]",
-            "outbound `db`: expect",
-        ),
-        (
-            "db.local:9443",
-            "db.local",
-            "connect `db.local` is neither host:port nor `mesh`",
-        ),
-        ("db.local:9443", "mesj", "neither host:port nor `mesh`"),
-        ("db.local:9443", "mesh", "expect has no effect"),
-        ("protocol: TCP", "protocol: auto", "is for `connect: mesh`"),
-        ("protocol: TCP", "protocol: TLS", "is for `connect: mesh`"),
-        ("protocol: HTTP", "protocol: TLS", "is for outbound ports"),
-        (
-            r#"forward: "127.0.0.1:8080""#,
-            "originalDestination: false",
-            "inbound `web`: forward is missing",
-        ),
-        (
-            r#"forward: "127.0.0.1:8080""#,
-            r#"forward: "127.0.0.1:8080", originalDestination: true"#,
-            "inbound `web`: forward and port have no effect",
-        ),
-        (
-            r#"expect: ["spiffe://example.org/db"]"#,
-            r#"expect: ["spiffe://example.org/db"], originalDestination: true"#,
-            "only with `connect: mesh`",
-        ),
-        (
-            r#"connect: "db.local:9443", expect: ["spiffe://example.org/db"]"#,
-            "connect: mesh, port: 80, originalDestination: true",
-            "outbound `db`: port has no effect",
-        ),
-        ("127.0.0.1:5432", "127.0.0.1:8443", "127.0.0.1:8443"),
-        ("drainTimeout: 2s", "drainTimeout: 2", "drainTimeout"),
-        ("drainTimeout: 2s", "threads: 0", "threads"),
-        (
-            "drainTimeout: 2s",
-            "trustedProxies: [gateway]",
-            "trustedProxies: \"gateway\" is neither",
-        ),
-        (
-            "drainTimeout: 2s",
-            "jwt: { audiences: [] }",
-            "jwt.audiences: list whom",
-        ),
-        (
-            "drainTimeout: 2s",
-            "localRateLimit: { maxTokens: 0, tokensPerFill: 1, fillInterval: 1s }",
-            "must be at least 1",
-        ),
-        (
-            "drainTimeout: 2s",
-            "localRateLimit: { maxTokens: 1, tokensPerFill: 1, fillInterval: 1ms }",
-            "at least 50ms",
-        ),
-        (
-            "drainTimeout: 2s",
-            "logLevel: loud",
-            "`loud` is no log level",
-        ),
-        ("unix:///run/signet", "run/signet", "workloadApi"),
-        (
-            "drainTimeout: 2s",
-            "admin: { listen: '0.0.0.0:15000' }",
-            "can be reached from other machines",
-        ),
-        ("drainTimeout: 2s", "admin: {}", "either `listen`"),
-    ] {
+/// That each change of [`WHOLE`] is refused, and how.
+fn refused(changes: &[[&str; 3]]) {
+    for [from, to, expected] in changes {
         let text = refusal(&WHOLE.replace(from, to));
         assert!(text.contains(expected), "{expected} is not in: {text}");
     }
+}
+
+#[test]
+fn bad_values_of_ports_name_their_location_and_remedy() {
+    refused(&[
+        [
+            "protocol: HTTP",
+            "protocol: HTTQ",
+            "inbound `web`: protocol `HTTQ`",
+        ],
+        [
+            "127.0.0.1:8443",
+            "localhost",
+            "inbound `web`: listen `localhost`",
+        ],
+        [
+            "spiffe://example.org/db",
+            "example.org/db",
+            "outbound `db`: expect",
+        ],
+        [
+            "spiffe://example.org/db",
+            "spiffe://Example.org/db",
+            "write them in lower case",
+        ],
+        ["example.org/db", "example.org", "has no path"],
+        [
+            r#"["spiffe://example.org/db"]"#,
+            "[]",
+            "outbound `db`: expect",
+        ],
+        [
+            "db.local:9443",
+            "db.local",
+            "connect `db.local` is neither host:port nor `mesh`",
+        ],
+        ["db.local:9443", "mesj", "neither host:port nor `mesh`"],
+        ["db.local:9443", "mesh", "expect has no effect"],
+        ["protocol: TCP", "protocol: auto", "is for `connect: mesh`"],
+        ["protocol: TCP", "protocol: TLS", "is for `connect: mesh`"],
+        ["protocol: HTTP", "protocol: TLS", "is for outbound ports"],
+        [
+            r#"forward: "127.0.0.1:8080""#,
+            "originalDestination: false",
+            "inbound `web`: forward is missing",
+        ],
+        [
+            r#"forward: "127.0.0.1:8080""#,
+            r#"forward: "127.0.0.1:8080", originalDestination: true"#,
+            "inbound `web`: forward and port have no effect",
+        ],
+        [
+            r#"expect: ["spiffe://example.org/db"]"#,
+            r#"expect: ["spiffe://example.org/db"], originalDestination: true"#,
+            "only with `connect: mesh`",
+        ],
+        [
+            r#"connect: "db.local:9443", expect: ["spiffe://example.org/db"]"#,
+            "connect: mesh, port: 80, originalDestination: true",
+            "outbound `db`: port has no effect",
+        ],
+    ]);
+}
+
+#[test]
+fn bad_values_of_the_proxy_name_their_location_and_remedy() {
+    refused(&[
+        ["127.0.0.1:5432", "127.0.0.1:8443", "127.0.0.1:8443"],
+        ["drainTimeout: 2s", "drainTimeout: 2", "drainTimeout"],
+        ["drainTimeout: 2s", "threads: 0", "threads"],
+        [
+            "drainTimeout: 2s",
+            "trustedProxies: [gateway]",
+            "trustedProxies: \"gateway\" is neither",
+        ],
+        [
+            "drainTimeout: 2s",
+            "jwt: { audiences: [] }",
+            "jwt.audiences: list whom",
+        ],
+        [
+            "drainTimeout: 2s",
+            "localRateLimit: { maxTokens: 0, tokensPerFill: 1, fillInterval: 1s }",
+            "must be at least 1",
+        ],
+        [
+            "drainTimeout: 2s",
+            "localRateLimit: { maxTokens: 1, tokensPerFill: 1, fillInterval: 1ms }",
+            "at least 50ms",
+        ],
+        [
+            "drainTimeout: 2s",
+            "logLevel: loud",
+            "`loud` is no log level",
+        ],
+        ["unix:///run/signet", "run/signet", "workloadApi"],
+        [
+            "drainTimeout: 2s",
+            "admin: { listen: '0.0.0.0:15000' }",
+            "can be reached from other machines",
+        ],
+        ["drainTimeout: 2s", "admin: {}", "either `listen`"],
+    ]);
 }

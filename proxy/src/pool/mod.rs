@@ -245,13 +245,12 @@ impl Pool {
             loop {
                 let entered = bulkhead.enter(&self.kept, until).await;
                 let (grant, _pending) = entered.map_err(SendError::Full)?;
-                match grant {
+                let taken = match grant {
                     Grant::Room(room) => return self.connect_http1(Some(room)).await,
-                    Grant::Kept => {
-                        if let Some(taken) = self.take_idle() {
-                            return Ok(taken);
-                        }
-                    }
+                    Grant::Kept => self.take_idle(),
+                };
+                if let Some(taken) = taken {
+                    return Ok(taken);
                 }
             }
         })
@@ -268,13 +267,12 @@ impl Pool {
             loop {
                 let entered = bulkhead.enter(&self.kept, until).await;
                 let (grant, _pending) = entered.map_err(SendError::Full)?;
-                match grant {
+                let shared = match grant {
                     Grant::Room(room) => return self.connect_http2(Some(room)).await,
-                    Grant::Kept => {
-                        if let Some(stream) = self.lock().shared() {
-                            return Ok(stream);
-                        }
-                    }
+                    Grant::Kept => self.lock().shared(),
+                };
+                if let Some(stream) = shared {
+                    return Ok(stream);
                 }
             }
         })

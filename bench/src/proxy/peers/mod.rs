@@ -98,7 +98,7 @@ pub(crate) async fn measure(flags: Flags) -> anyhow::Result<Vec<Figure>> {
     }
     let mut runs = Runs::default();
     runs.memory(&subjects).await?;
-    let pace = runs.pace(&subjects).await?;
+    let pace = Runs::pace(&subjects).await?;
     for round in 1..=flags.rounds.max(1) {
         for subject in &subjects {
             runs.round(round, subject, pace).await?;

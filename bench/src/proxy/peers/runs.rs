@@ -60,7 +60,7 @@ impl Runs {
     }
 
     /// Half of what the slowest of all carries: a pace that is measured at for everybody.
-    pub(super) async fn pace(&mut self, subjects: &[Subject]) -> anyhow::Result<f64> {
+    pub(super) async fn pace(subjects: &[Subject]) -> anyhow::Result<f64> {
         let mut slowest = f64::INFINITY;
         for subject in subjects {
             let small = Exchange::http(SMALL);
