@@ -69,7 +69,11 @@ impl Worker {
             .on_thread_park(log::write_gathered)
             .build()
             .context("a thread's runtime cannot be built")?;
-        runtime.block_on(self.carry(shutdown))
+        let carried = runtime.block_on(self.carry(shutdown));
+        // What is cut is told of, too, and nobody waits until the thread itself has ended.
+        drop(runtime);
+        log::write_gathered();
+        carried
     }
 
     async fn carry(mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
