@@ -5,12 +5,14 @@
 // What comes from outside must not be able to stop a daemon: no index, no slice of a text.
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
+pub mod admin;
 pub mod config;
 pub mod file;
 pub mod guard;
 pub mod health;
 pub mod http;
 pub mod log;
+pub mod metrics;
 pub mod refusals;
 pub mod reload;
 pub mod run;

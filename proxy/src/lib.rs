@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 mod accept;
+mod admin;
 mod admission;
 mod body;
 mod buffer;
@@ -23,6 +24,7 @@ mod inbound;
 mod latest;
 mod listen;
 mod listener;
+mod metrics;
 mod original;
 mod outbound;
 mod patience;
@@ -46,7 +48,7 @@ mod workload_api;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use signet_daemon::{reload::Current, tasks::Tasks};
+use signet_daemon::{admin::AdminAddress, metrics::Registry, reload::Current, tasks::Tasks};
 use signet_mesh::Home;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -56,7 +58,13 @@ pub use self::config::{
     Target,
 };
 use self::{
-    admission::Admission, cluster::SharedClusters, ports::SharedPorts, reauthorize::Sources,
+    admission::Admission,
+    cluster::SharedClusters,
+    flow::{Connections, Watching},
+    metrics::Metrics,
+    ports::SharedPorts,
+    reauthorize::Sources,
+    source::SharedStatus,
     worker::Worker,
 };
 
@@ -67,10 +75,20 @@ use self::{
 /// itself.
 pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let config = Arc::clone(&current.borrow());
-    let (models, model) = source::Follower::start(current.clone())?;
+    // The admin endpoint can cancel it, too.
+    let shutdown = shutdown.child_token();
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let (admission, tokens) = admission::start(&config)?;
     let admission = Arc::new(admission);
+    let registry = Registry::new();
+    // Nobody could ask for what is known of calls, if there is no admin endpoint.
+    let watching = config.admin.as_ref().map(|_| Watching {
+        metrics: Arc::new(Metrics::new(&registry, &config.workload, identity.clone())),
+        connections: Connections::default(),
+    });
+    let metrics = watching.as_ref().map(|it| Arc::clone(&it.metrics));
+    let (models, model) = source::Follower::start(current.clone(), metrics)?;
+    let status = models.status();
     let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
         identity,
@@ -91,45 +109,107 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     if let Some(tokens) = tokens {
         tasks.spawn("tokens", |stop| tokens.run(stop));
     }
-    let started = start(&config, &ports, &Given { sources, admission }, &mut tasks);
+    let workers = Workers {
+        ports,
+        clusters: SharedClusters::new(sources.model.clone(), home(&config)),
+        sources,
+        admission,
+        drain: tasks.stop_token().child_token(),
+        watching,
+    };
+    let seen = workers.seen(registry, status, shutdown);
+    let started = administer(config.admin.as_ref(), seen, &mut tasks)
+        .and_then(|admin_port| workers.start(&config, admin_port, &mut tasks));
     let outcome = tasks.finish(started).await;
     info!("proxy stopped");
     outcome
 }
 
-/// What all threads decide by.
-struct Given {
-    sources: Sources,
-    admission: Arc<Admission>,
-}
-
-/// Starts the threads that carry connections.
-fn start(
-    config: &Config,
-    ports: &SharedPorts,
-    given: &Given,
-    tasks: &mut Tasks,
-) -> anyhow::Result<()> {
-    let home = Home {
+/// Where the proxy runs.
+fn home(config: &Config) -> Home {
+    Home {
         locality: config.locality.clone(),
         labels: config.workload.labels.clone(),
-    };
-    let clusters = SharedClusters::new(given.sources.model.clone(), home);
-    for number in 0..config.threads {
-        let worker = Worker {
-            number,
-            ports: ports.clone(),
-            sources: given.sources.clone(),
-            admission: Arc::clone(&given.admission),
-            clusters: clusters.clone(),
-            max_connections: config.max_connections,
-            drain_timeout: config.drain_timeout,
-        };
-        tasks
-            .spawn_thread(&format!("proxy-{number}"), move |stop| worker.run(&stop))
-            .context("a thread for connections cannot be started")?;
     }
-    Ok(())
+}
+
+/// Opens the admin endpoint, if there is to be one; the port of loopback that it has.
+fn administer(
+    address: Option<&AdminAddress>,
+    seen: admin::Seen,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Option<u16>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = admin::open(address, seen)?;
+    let port = match listener.address() {
+        AdminAddress::Loopback(address) => Some(address.port()),
+        AdminAddress::Socket(_) => None,
+    };
+    // It tells of those that drain, until they have.
+    tasks.spawn_last("admin", |stop| listener.serve(stop));
+    Ok(port)
+}
+
+/// What the threads that carry connections share.
+#[derive(Debug)]
+struct Workers {
+    ports: SharedPorts,
+    sources: Sources,
+    admission: Arc<Admission>,
+    clusters: SharedClusters,
+    drain: CancellationToken,
+    watching: Option<Watching>,
+}
+
+impl Workers {
+    /// What the admin endpoint tells of; `quit` is what it can cancel.
+    fn seen(
+        &self,
+        metrics: Registry,
+        status: SharedStatus,
+        quit: CancellationToken,
+    ) -> admin::Seen {
+        let watching = self.watching.as_ref();
+        admin::Seen {
+            metrics,
+            sources: self.sources.clone(),
+            status,
+            ports: self.ports.clone(),
+            clusters: self.clusters.clone(),
+            connections: watching.map_or_else(Connections::default, |it| it.connections.clone()),
+            drain: self.drain.clone(),
+            quit,
+        }
+    }
+
+    /// Starts the threads that carry connections.
+    fn start(
+        &self,
+        config: &Config,
+        admin_port: Option<u16>,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<()> {
+        for number in 0..config.threads {
+            let worker = Worker {
+                number,
+                ports: self.ports.clone(),
+                sources: self.sources.clone(),
+                admission: Arc::clone(&self.admission),
+                clusters: self.clusters.clone(),
+                max_connections: config.max_connections,
+                drain_timeout: config.drain_timeout,
+                drain: self.drain.clone(),
+                watching: self.watching.clone(),
+                admin_port,
+            };
+            tasks
+                .spawn_thread(&format!("proxy-{number}"), move |stop| worker.run(&stop))
+                .context("a thread for connections cannot be started")?;
+        }
+        Ok(())
+    }
 }
 
 const CUT: Duration = Duration::from_secs(1);

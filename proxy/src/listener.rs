@@ -1,12 +1,13 @@
 //! What ports of both directions are made of: a name, the sources they decide by, and how they end.
 
-use std::{future::pending, sync::Arc};
+use std::{future::pending, net::SocketAddr, sync::Arc};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    flow::{Cut, Other, Who},
+    flow::{Cut, Observer, Other, Who},
     latest::change,
+    metrics::Between,
     reauthorize::Sources,
 };
 
@@ -18,6 +19,8 @@ pub(crate) struct Listener {
     /// What connections and everything that they cause runs on.
     pub(crate) tasks: TaskTracker,
     pub(crate) ends: Ends,
+    /// Who wants to know of connections, if anybody does.
+    pub(crate) observer: Option<Observer>,
 }
 
 /// How a port ends.
@@ -39,16 +42,40 @@ impl Listener {
             sources,
             tasks,
             ends,
+            observer: None,
         }
     }
 
+    /// Connections are observed, if anybody wants to know of them.
+    pub(crate) fn observed(mut self, observer: Option<Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
     /// Who a new connection of `client` is, as far as is known.
-    pub(crate) fn who(&self, client: std::net::SocketAddr, other: Other) -> Who {
+    pub(crate) fn who(&self, client: SocketAddr, other: Other) -> Who {
         Who {
             port: Arc::clone(&self.name),
             client,
             other,
             cut: Cut::default(),
+            observed: None,
+        }
+    }
+
+    /// The same of a connection that stays, as far as anybody wants to know of it; `between` says
+    /// whose calls go over it.
+    pub(crate) fn carried(
+        &self,
+        client: SocketAddr,
+        other: Other,
+        between: impl FnOnce() -> Between,
+    ) -> Who {
+        let observer = self.observer.as_ref();
+        let observed = observer.map(|it| it.connection(between(), &self.name, client, &other));
+        Who {
+            observed: observed.map(Arc::new),
+            ..self.who(client, other)
         }
     }
 
@@ -83,11 +110,12 @@ impl Listener {
 }
 
 impl Ends {
-    /// Those of one more port of a thread that ends with `shutdown`.
-    pub(crate) fn new(shutdown: &CancellationToken) -> Self {
+    /// Those of one more port of a thread that ends with `shutdown`, and drains with `drain`, too,
+    /// which is cancelled by then.
+    pub(crate) fn new(shutdown: &CancellationToken, drain: &CancellationToken) -> Self {
         Self {
             shutdown: shutdown.clone(),
-            drain: shutdown.child_token(),
+            drain: drain.child_token(),
             cut: CancellationToken::new(),
         }
     }

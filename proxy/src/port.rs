@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     admission::Admission,
     cluster::{Clusters, Copies},
+    flow::Observer,
     listener::{Ends, Listener},
     ports::{Open, PortConfig},
     reauthorize::Sources,
@@ -23,6 +24,10 @@ pub(crate) struct Thread {
     pub(crate) clusters: Arc<Clusters>,
     /// Those of requests that go into the mesh.
     pub(crate) copies: Copies,
+    /// Who wants to know of calls, if anybody does.
+    pub(crate) observer: Option<Observer>,
+    /// The port of loopback on which the admin endpoint listens, if it does.
+    pub(crate) admin_port: Option<u16>,
 }
 
 /// A port of either direction on one thread.

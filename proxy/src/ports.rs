@@ -3,14 +3,15 @@
 
 use std::{
     fmt,
-    net::{SocketAddr, TcpListener},
+    net::{Shutdown, SocketAddr, TcpListener},
     sync::Arc,
 };
 
 use anyhow::Context as _;
+use socket2::SockRef;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::{
     cluster::Health,
@@ -145,6 +146,18 @@ impl Ports {
             .chain(outbound)
             .find(|(other, _)| *other == listen && listen.port() != 0)
             .map(|(_, sockets)| Arc::clone(sockets))
+    }
+
+    /// Lets nobody connect any more: what no thread accepts would wait in the system's queue.
+    pub(crate) fn close(&self) {
+        let inbound = self.inbound.iter().flat_map(|open| open.sockets.iter());
+        let outbound = self.outbound.iter().flat_map(|open| open.sockets.iter());
+        for socket in inbound.chain(outbound) {
+            if let Err(error) = SockRef::from(socket).shutdown(Shutdown::Both) {
+                let error = &error as &dyn std::error::Error;
+                debug!(error, "a port cannot be closed");
+            }
+        }
     }
 
     fn is_same_as(&self, other: &Self) -> bool {

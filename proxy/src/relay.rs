@@ -217,8 +217,10 @@ const RECORD: usize = 16 * 1024;
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::time::Instant;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        time::Instant,
+    };
     use tokio_util::io::StreamReader;
 
     use super::*;

@@ -24,6 +24,7 @@ pub(crate) fn who() -> Who {
         client: "127.0.0.1:9".parse().unwrap(),
         other: Other::Unknown,
         cut: Cut::default(),
+        observed: None,
     }
 }
 

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::{
     admission::Admission,
     cluster::{Clusters, Copies, SharedClusters},
+    flow::{Observer, Watching},
     inbound,
     listener::Ends,
     outbound,
@@ -33,6 +34,12 @@ pub(crate) struct Worker {
     pub(crate) sources: Sources,
     pub(crate) admission: Arc<Admission>,
     pub(crate) clusters: SharedClusters,
+    /// Cancelled when nothing new is to be accepted, and what is under way may end.
+    pub(crate) drain: CancellationToken,
+    /// What is known of calls, if anybody wants to know.
+    pub(crate) watching: Option<Watching>,
+    /// The port of loopback on which the admin endpoint listens, if it does.
+    pub(crate) admin_port: Option<u16>,
     /// Connections of one port at a time.
     pub(crate) max_connections: usize,
     /// For what is under way when the proxy stops, or a port is removed.
@@ -62,14 +69,22 @@ impl Worker {
             .on_thread_park(log::write_gathered)
             .build()
             .context("a thread's runtime cannot be built")?;
-        runtime.block_on(self.carry(shutdown))
+        let carried = runtime.block_on(self.carry(shutdown));
+        // What is cut is told of, too, and nobody waits until the thread itself has ended.
+        drop(runtime);
+        log::write_gathered();
+        carried
     }
 
     async fn carry(mut self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let (sources, tasks) = (self.sources.clone(), TaskTracker::new());
         let shared = self.clusters.clone();
-        let clusters = Arc::new(Clusters::new(sources.clone(), tasks.clone(), shared));
+        let observer = self.watching.clone().map(Observer::new);
+        let clusters = Clusters::new(sources.clone(), tasks.clone(), shared);
+        let clusters = Arc::new(clusters.observed(observer.clone()));
         let thread = Thread {
+            observer,
+            admin_port: self.admin_port,
             copies: Copies::new(tasks.clone()),
             sources,
             admission: Arc::clone(&self.admission),
@@ -157,7 +172,7 @@ impl<P: Port> Running<P> {
         let socket = open.sockets.get(worker.number);
         let socket = socket.context("a thread without a socket of its own")?;
         let socket = TcpListener::from_std(socket.try_clone()?)?;
-        let port = P::new(open, thread, Ends::new(shutdown))?;
+        let port = P::new(open, thread, Ends::new(shutdown, &worker.drain))?;
         let running = Arc::clone(&port).run(socket, worker.max_connections);
         thread.tasks.spawn(running);
         Ok(Self {

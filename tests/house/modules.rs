@@ -40,7 +40,7 @@ const FLOORS: [Floors; 4] = [
     Floors {
         room: "proxy",
         floors: &[
-            &["worker"],
+            &["worker", "admin"],
             &["inbound", "outbound"],
             &["forward"],
             &["route"],
@@ -51,6 +51,7 @@ const FLOORS: [Floors; 4] = [
             &["admission", "source", "identity"],
             &["body"],
             &["config", "flow"],
+            &["metrics"],
         ],
     },
     Floors {

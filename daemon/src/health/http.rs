@@ -19,7 +19,10 @@ pub struct HealthError(#[from] BindError);
 
 /// A listener that answers probes.
 #[derive(Debug)]
-pub struct HealthListener(HttpServer);
+pub struct HealthListener {
+    address: SocketAddr,
+    server: HttpServer,
+}
 
 impl HealthListener {
     /// Opens the listener if the configuration enables it. Must be called inside the runtime.
@@ -39,18 +42,22 @@ impl HealthListener {
                 future::ready(describe(&ready.ready()))
             });
         let address = SocketAddr::new(config.bind_address.0, config.bind_port);
-        Ok(Some(Self(HttpServer::bind(address, router)?)))
+        let server = HttpServer::bind(address, router)?;
+        Ok(Some(Self {
+            address: server.local_addr().unwrap_or(address),
+            server,
+        }))
     }
 
     /// The address that it listens on, with the port that the system chose if it was left to it.
     pub fn local_addr(&self) -> SocketAddr {
-        self.0.local_addr()
+        self.address
     }
 
     /// Answers probes until `shutdown`.
     pub async fn serve(self, shutdown: CancellationToken) {
         info!(address = %self.local_addr(), "answering health probes");
-        self.0.serve(shutdown).await;
+        self.server.serve(shutdown).await;
     }
 }
 

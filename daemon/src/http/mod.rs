@@ -1,11 +1,12 @@
-//! A small HTTP server for what programs ask a daemon without gRPC, such as health probes.
+//! A small HTTP server for what programs ask a daemon without gRPC, such as health probes
+//! and the questions of an administrator.
 //!
 //! HTTP/1.1, one request per connection. Connections are bounded in number and in time, what one
 //! address has of them too, and an answer in its size.
 
 mod router;
 
-use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -18,16 +19,24 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
-use crate::socket::{Acceptor, BindError, ConnectionLimit, Source, TcpConnection, bind_tcp};
+use crate::socket::{
+    Acceptor, BindError, ConnectionLimit, Source, TcpConnection, UnixSocket, bind_tcp,
+};
 
-pub use router::{Answer, Router, json, text};
+pub use router::{Answer, Router, json, text, typed};
 
 /// A listener that answers requests.
 #[derive(Debug)]
 pub struct HttpServer {
-    address: SocketAddr,
-    acceptor: Acceptor<TcpListener>,
+    listening: Listening,
     answering: Answering,
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+enum Listening {
+    Tcp(SocketAddr, Acceptor<TcpListener>),
+    Unix(UnixSocket),
 }
 
 /// What each connection needs.
@@ -56,40 +65,72 @@ impl HttpServer {
     ) -> Result<Self, BindError> {
         let listener = bind_tcp(address)?;
         let limit = ConnectionLimit::new(MOST_CONNECTIONS, MOST_CONNECTIONS / 2);
+        let address = listener.local_addr().unwrap_or(address);
         Ok(Self {
-            address: listener.local_addr().unwrap_or(address),
-            acceptor: Acceptor::new(listener, limit),
-            answering: Answering {
-                router: Arc::new(router),
-                limit: ConnectionLimit::new(MOST_ANSWERS, MOST_ANSWERS / 2),
-                deadline,
-            },
+            listening: Listening::Tcp(address, Acceptor::new(listener, limit)),
+            answering: Answering::new(router, deadline),
         })
     }
 
-    /// The address that it listens on, with the port that the system chose if it was left to it.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
+    /// Listens on a Unix socket, which only the user of this process, and root, may connect to.
+    /// Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// The path is in use or not to be had.
+    pub fn bind_socket(path: &Path, router: Router) -> Result<Self, BindError> {
+        Ok(Self {
+            listening: Listening::Unix(UnixSocket::bind(path, OWNER_ONLY)?),
+            answering: Answering::new(router, DEADLINE),
+        })
+    }
+
+    /// The address that it listens on, with the port that the system chose if it was left to it;
+    /// none if it is a Unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.listening {
+            Listening::Tcp(address, _) => Some(*address),
+            Listening::Unix(_) => None,
+        }
     }
 
     /// Answers until `shutdown`, and what was asked before.
     pub async fn serve(self, shutdown: CancellationToken) {
         let connections = TaskTracker::new();
-        let handle = |connection: TcpConnection, slot| {
-            let (answering, shutdown) = (self.answering.clone(), shutdown.clone());
-            async move {
-                let _slot = slot;
-                let source = Source::of(connection.peer);
-                answering.carry(connection.stream, source, shutdown).await;
+        let answering = || (self.answering.clone(), shutdown.clone());
+        match &self.listening {
+            Listening::Tcp(_, acceptor) => {
+                let handle = |connection: TcpConnection, slot| {
+                    let (answering, shutdown) = answering();
+                    async move {
+                        let _slot = slot;
+                        let source = Source::of(connection.peer);
+                        answering.carry(connection.stream, source, shutdown).await;
+                    }
+                };
+                acceptor.serve(&shutdown, &connections, handle).await;
             }
-        };
-        self.acceptor.serve(&shutdown, &connections, handle).await;
+            Listening::Unix(socket) => {
+                while let Some(stream) = shutdown.run_until_cancelled(socket.accept()).await {
+                    let source = Source::User(stream.peer().uid);
+                    let (answering, shutdown) = answering();
+                    connections.spawn(answering.carry(stream, source, shutdown));
+                }
+            }
+        }
         connections.close();
         connections.wait().await;
     }
 }
 
 impl Answering {
+    fn new(router: Router, deadline: Duration) -> Self {
+        Self {
+            router: Arc::new(router),
+            limit: ConnectionLimit::new(MOST_ANSWERS, MOST_ANSWERS / 2),
+            deadline,
+        }
+    }
+
     /// Whatever carries bytes; TLS would be put around them before.
     async fn carry<S>(self, stream: S, source: Source, shutdown: CancellationToken)
     where
@@ -132,6 +173,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const LONGEST_HEAD: usize = 16 * 1024;
 const MOST_CONNECTIONS: usize = 256;
 const MOST_ANSWERS: usize = 32;
+const OWNER_ONLY: u32 = 0o600;
 
 #[cfg(test)]
 mod tests;

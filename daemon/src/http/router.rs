@@ -18,10 +18,19 @@ pub type Answer = Response<Full<Bytes>>;
 /// The paths that are served; all others are not found.
 #[derive(Default)]
 pub struct Router {
-    gets: BTreeMap<String, Handler>,
+    paths: BTreeMap<String, Handlers>,
+    guard: Option<Guard>,
+}
+
+/// What answers a path, by what it is asked with.
+#[derive(Default)]
+struct Handlers {
+    get: Option<Handler>,
+    post: Option<Handler>,
 }
 
 type Handler = Arc<dyn Fn(Parts) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+type Guard = Box<dyn Fn(&Parts) -> Option<Answer> + Send + Sync>;
 
 impl Router {
     /// Nothing yet.
@@ -40,28 +49,83 @@ impl Router {
         F: Future<Output = Answer> + Send + 'static,
     {
         let handler: Handler = Arc::new(move |head| Box::pin(handler(head)));
-        self.gets.entry(path.into()).or_insert(handler);
+        let handlers = self.paths.entry(path.into()).or_default();
+        handlers.get.get_or_insert(handler);
         self
     }
 
+    /// Answers POST of exactly this path; what is to be done stands in its query, and a body is not
+    /// read. Of two handlers the first stays.
+    #[must_use]
+    pub fn post<F>(
+        mut self,
+        path: impl Into<String>,
+        handler: impl Fn(Parts) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let handler: Handler = Arc::new(move |head| Box::pin(handler(head)));
+        let handlers = self.paths.entry(path.into()).or_default();
+        handlers.post.get_or_insert(handler);
+        self
+    }
+
+    /// Asks `guard` before any path is answered: what it answers is given instead.
+    #[must_use]
+    pub fn guarded(
+        mut self,
+        guard: impl Fn(&Parts) -> Option<Answer> + Send + Sync + 'static,
+    ) -> Self {
+        self.guard = Some(Box::new(guard));
+        self
+    }
+
+    /// The paths, sorted, each with the methods that it takes.
+    pub fn paths(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let paths = self.paths.iter();
+        paths.map(|(path, handlers)| (path.as_str(), handlers.methods()))
+    }
+
     pub(super) async fn answer(&self, head: Parts) -> Answer {
-        let Some(handler) = self.gets.get(head.uri.path()) else {
+        if let Some(refused) = self.guard.as_ref().and_then(|guard| guard(&head)) {
+            return refused;
+        }
+        let Some(handlers) = self.paths.get(head.uri.path()) else {
             return text(StatusCode::NOT_FOUND, "nothing is served at this path\n");
         };
-        if !matches!(head.method, Method::GET | Method::HEAD) {
-            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "this path is for GET\n");
-            let allowed = HeaderValue::from_static("GET, HEAD");
+        let handler = match head.method {
+            Method::GET | Method::HEAD => &handlers.get,
+            Method::POST => &handlers.post,
+            _ => &None,
+        };
+        let Some(handler) = handler else {
+            let methods = handlers.methods();
+            let why = format!("this path is for {methods}\n");
+            let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, why);
+            let allowed = HeaderValue::from_static(methods);
             answer.headers_mut().insert(ALLOW, allowed);
             return answer;
-        }
+        };
         let path = head.uri.path().to_owned();
         bounded(handler(head).await, &path)
     }
 }
 
+impl Handlers {
+    fn methods(&self) -> &'static str {
+        match (&self.get, &self.post) {
+            (Some(_), Some(_)) => "GET, HEAD, POST",
+            (Some(_), None) => "GET, HEAD",
+            (None, Some(_)) => "POST",
+            (None, None) => "",
+        }
+    }
+}
+
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.gets.keys()).finish()
+        f.debug_set().entries(self.paths.keys()).finish()
     }
 }
 
@@ -82,6 +146,11 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {
             broken()
         }
     }
+}
+
+/// An answer of this media type.
+pub fn typed(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    answer(status, kind, body.into())
 }
 
 fn answer(status: StatusCode, kind: &'static str, body: Bytes) -> Answer {

@@ -22,7 +22,7 @@ impl Served {
     fn start(router: Router, deadline: Duration) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = HttpServer::bind_with(any, router, deadline).unwrap();
-        let (address, shutdown) = (server.local_addr(), CancellationToken::new());
+        let (address, shutdown) = (server.local_addr().unwrap(), CancellationToken::new());
         let serving = TaskTracker::new().spawn(server.serve(shutdown.clone()));
         Self {
             address,

@@ -96,7 +96,9 @@ mod tests {
         let (subscriber, _handle) = build(&config, Manner::Ours).unwrap();
         let written = || fs::read_to_string(&path).unwrap().lines().count();
         thread::scope(|scope| {
-            scope.spawn(|| tracing::subscriber::with_default(subscriber, || act(&written)));
+            let act = || tracing::subscriber::with_default(subscriber, || act(&written));
+            // The end of the scope would not wait for what the thread does as it ends.
+            scope.spawn(act).join().unwrap();
         });
         written()
     }

@@ -157,6 +157,11 @@ impl Trust {
         self.anchors(trust_domain).is_some()
     }
 
+    /// The trust domains that have authorities, in no order.
+    pub fn trust_domains(&self) -> impl Iterator<Item = &TrustDomain> {
+        self.domains.keys()
+    }
+
     fn anchors(&self, trust_domain: &TrustDomain) -> Option<&Anchors> {
         // X509-SVID §6.2 and SPIFFE bundle §4.1.3: a bundle without authorities trusts nobody.
         self.domains

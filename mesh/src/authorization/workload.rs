@@ -76,6 +76,11 @@ impl WorkloadPolicy {
         self.enforced.decide(request)
     }
 
+    /// Whether any request is to be told of: without AUDIT and dry-run policies none is.
+    pub fn has_notes(&self) -> bool {
+        self.notes.is_some()
+    }
+
     /// What is to be told of a request; `None` if no policy asks for that.
     pub fn note(&self, request: &Request<'_>) -> Option<Box<Noted>> {
         let notes = self.notes.as_deref()?;

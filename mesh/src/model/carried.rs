@@ -2,8 +2,8 @@
 
 use crate::{
     destination::{Balancing, ClientTls, DestinationRule, TrafficPolicy, Upgrade},
-    object::ObjectRef,
     problem::DocumentError,
+    telemetry::NotCarried,
 };
 
 /// What of a `DestinationRule` is not carried.
@@ -26,12 +26,16 @@ pub(super) fn of_rule(rule: &DestinationRule) -> Vec<DocumentError> {
     keys.into_iter().map(error).collect()
 }
 
-/// A document of which something is not carried.
-pub(super) fn of_object(object: &ObjectRef, what: &str) -> DocumentError {
+/// A part of a `Telemetry` that is not carried.
+pub(super) fn of_telemetry(part: NotCarried<'_>) -> DocumentError {
+    let NotCarried { object, key } = part;
     DocumentError {
         file: object.file.clone(),
         line: object.line,
-        what: format!("{what} {}: it is not carried by proxies yet", object.name),
+        what: format!(
+            "Telemetry {}: {key} is not carried by proxies yet",
+            object.name
+        ),
         remedy: "remove it".to_owned(),
     }
 }

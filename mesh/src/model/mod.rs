@@ -171,10 +171,10 @@ impl Model {
     /// lines: a model with any of it is not to be put in force.
     pub fn not_carried(&self) -> Vec<DocumentError> {
         let rules = self.destination_rules.iter();
-        let telemetries = self.telemetries.objects();
+        let telemetries = self.telemetries.not_carried();
         let mut not_carried: Vec<_> = rules
             .flat_map(|rule| carried::of_rule(rule))
-            .chain(telemetries.map(|object| carried::of_object(object, "Telemetry")))
+            .chain(telemetries.map(carried::of_telemetry))
             .collect();
         not_carried.sort();
         not_carried

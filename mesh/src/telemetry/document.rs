@@ -17,6 +17,21 @@ pub(crate) struct Telemetry {
     pub(super) tracing: Vec<TracingItem>,
 }
 
+impl Telemetry {
+    /// What of it is not carried by proxies yet.
+    pub(super) fn not_carried(&self) -> [Option<&'static str>; 3] {
+        let elsewhere = |item: &MetricsItem| item.providers().any(|name| name != PROMETHEUS);
+        [
+            (!self.access_logging.is_empty()).then_some("accessLogging"),
+            (!self.tracing.is_empty()).then_some("tracing"),
+            self.metrics
+                .iter()
+                .any(elsewhere)
+                .then_some("metrics.providers but `prometheus`"),
+        ]
+    }
+}
+
 /// The `Telemetry` that an object holds.
 pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Telemetry> {
     let Object {
@@ -62,3 +77,6 @@ const SPEC: Schema = Schema {
         ("targetRefs", "select workloads with `selector.matchLabels`"),
     ],
 };
+
+/// Istio's name of who takes metrics when nobody is named.
+const PROMETHEUS: &str = "prometheus";

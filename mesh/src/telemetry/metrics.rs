@@ -137,6 +137,11 @@ impl MetricsItem {
         Some(read.collect())
     }
 
+    /// The names of those that it is for; of nobody if it is for all.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.iter().map(|name| &**name)
+    }
+
     fn concerns(&self, metrics: &Metrics) -> bool {
         let provider = metrics.provider.as_ref();
         self.providers.is_empty() || provider.is_some_and(|it| self.providers.contains(it))

@@ -45,6 +45,14 @@ use document::Telemetry;
 #[derive(Debug, Clone, Default)]
 pub struct Telemetries(Hierarchy<Telemetry>);
 
+/// A part of a document that proxies do not carry yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NotCarried<'t> {
+    pub(crate) object: &'t ObjectRef,
+    /// The field.
+    pub(crate) key: &'static str,
+}
+
 /// Those that were read so far.
 pub(crate) type Read = Unique<Level<Telemetry>>;
 
@@ -61,9 +69,15 @@ impl Telemetries {
         Self(Hierarchy::new(NOUN, read.into_values(), problems))
     }
 
-    /// Each of them, sorted by name.
-    pub(crate) fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
-        self.0.iter().map(|level| &*level.object)
+    /// What of them is read, but not carried by proxies yet, sorted by name.
+    pub(crate) fn not_carried(&self) -> impl Iterator<Item = NotCarried<'_>> {
+        self.0.iter().flat_map(|level| {
+            let keys = level.value.not_carried().into_iter().flatten();
+            keys.map(|key| NotCarried {
+                object: &level.object,
+                key,
+            })
+        })
     }
 
     /// What a workload tells. What stands in the root namespace and selects none is for the whole

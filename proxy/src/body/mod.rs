@@ -4,7 +4,10 @@ mod replay;
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -15,7 +18,10 @@ use thiserror::Error;
 
 pub(crate) use replay::Replayable;
 
-use crate::{flow::Traffic, headers};
+use crate::{
+    flow::{Messages, Traffic},
+    headers,
+};
 use replay::Replay;
 
 /// Why a body breaks off.
@@ -39,10 +45,22 @@ pub(crate) enum Body {
     Incoming(Incoming),
     /// As it comes in from a client, counted.
     Counted(Incoming, Arc<Traffic>),
+    /// The same of a call of gRPC, whose messages are counted, too.
+    Messages(Box<Counted>),
     /// All of it, so that it can be sent more than once.
     Whole(Full<Bytes>),
     /// As it comes in from a client, for one of several tries.
     Replay(Replay),
+}
+
+/// A body that comes in from a client, with what is known of its messages.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    body: Incoming,
+    traffic: Arc<Traffic>,
+    messages: Messages,
+    /// Told of how many messages there were.
+    counted: Arc<AtomicU64>,
 }
 
 impl Body {
@@ -57,6 +75,38 @@ impl Body {
             true => Self::empty(),
             false => Self::Counted(body, Arc::clone(traffic)),
         }
+    }
+
+    /// The same of a call of gRPC; `counted` is told of its messages.
+    pub(crate) fn of_grpc_client(
+        body: Incoming,
+        traffic: &Arc<Traffic>,
+        counted: Arc<AtomicU64>,
+    ) -> Self {
+        match body.is_end_stream() {
+            true => Self::empty(),
+            false => Self::Messages(Box::new(Counted {
+                body,
+                traffic: Arc::clone(traffic),
+                messages: Messages::default(),
+                counted,
+            })),
+        }
+    }
+}
+
+impl Counted {
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &mut frame {
+            self.traffic.add_received(length(frame));
+            if let Some(data) = frame.data_ref() {
+                let begun = self.messages.take(data);
+                self.counted.fetch_add(begun, Ordering::Relaxed);
+            }
+            frame.trailers_mut().map(headers::strip_trailers);
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
     }
 }
 
@@ -81,6 +131,7 @@ impl HttpBody for Body {
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
+            Self::Messages(counted) => counted.poll_frame(context),
             Self::Whole(body) => {
                 let frame = ready!(Pin::new(body).poll_frame(context));
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
@@ -92,6 +143,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Incoming(body) | Self::Counted(body, _) => body.is_end_stream(),
+            Self::Messages(counted) => counted.body.is_end_stream(),
             Self::Whole(body) => body.is_end_stream(),
             Self::Replay(body) => body.is_end_stream(),
         }
@@ -100,6 +152,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Incoming(body) | Self::Counted(body, _) => body.size_hint(),
+            Self::Messages(counted) => counted.body.size_hint(),
             Self::Whole(body) => body.size_hint(),
             Self::Replay(body) => body.size_hint(),
         }

@@ -15,10 +15,11 @@ use signet_mesh::{
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{Cluster, Endpoint, Member, SharedClusters, shared::address};
+use super::{Cluster, Endpoint, Member, Meters, SharedClusters, shared::address};
 use crate::{
     config::Protocol,
-    flow::{End, Routing, Shutdown, whole},
+    flow::{End, Observer, Routing, Shutdown, whole},
+    metrics::Party,
     pool::{Address, Bounds, Dialer, PINGS, Pool, Terms},
     reauthorize::Sources,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Clusters {
     sources: Sources,
     tasks: TaskTracker,
     shared: SharedClusters,
+    observer: Option<Observer>,
     made: Mutex<Made>,
 }
 
@@ -74,8 +76,15 @@ impl Clusters {
             sources,
             tasks,
             shared,
+            observer: None,
             made: Mutex::default(),
         }
+    }
+
+    /// Calls are counted, if anybody wants to know of them.
+    pub(crate) fn observed(mut self, observer: Option<Observer>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// The cluster of what is called, as `model` describes it.
@@ -116,7 +125,9 @@ impl Clusters {
         let own = own.ok_or(End::Shutdown(Shutdown::Identity))?;
         let policy = model.part_of(called)?.policy;
         let protocol = upgraded(spoken(called.port.protocol), policy);
-        let tls = tls_of(model.peer_at(called, address.ip(), &own)?, called, protocol)?;
+        let peer = model.peer_at(called, address.ip(), &own)?;
+        let parties = self.observer.iter().map(|_| Party::at(&peer)).collect();
+        let tls = tls_of(peer, called, protocol)?;
         let mut made = self.lock();
         made.follow(model);
         let dialer = Dialer {
@@ -133,7 +144,16 @@ impl Clusters {
         };
         let shared = self.shared.of(called.name(), Instant::now());
         let cluster = Cluster::new(vec![member], Arc::clone(policy), shared);
-        Ok(Arc::new(cluster))
+        Ok(Arc::new(self.counted(cluster, called, parties)))
+    }
+
+    /// The same cluster, whose calls are counted if anybody wants to know of them; `parties` are
+    /// those at its endpoints, in their order.
+    fn counted(&self, cluster: Cluster, called: Called<'_>, parties: Vec<Party>) -> Cluster {
+        match &self.observer {
+            None => cluster,
+            Some(observer) => cluster.counted(Meters::new(observer, called, parties)),
+        }
     }
 
     /// Voids kept connections, because they were made with an identity or trust that is past.
@@ -156,7 +176,11 @@ impl Clusters {
         let bounds = shared.bounds(policy);
         let protocol = upgraded(spoken(called.port.protocol), policy);
         let (mut members, mut sites) = (Vec::new(), Vec::new());
+        let mut parties = Vec::new();
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own)? {
+            if self.observer.is_some() {
+                parties.push(Party::at(&peer).with_labels(&endpoint.labels));
+            }
             let key = Key {
                 address: address(endpoint, called.port),
                 tls: tls_of(peer, called, protocol)?,
@@ -176,7 +200,8 @@ impl Clusters {
         let knows_health = policy.outlier_detection.is_some();
         let locality = &policy.load_balancer.locality;
         let groups = locality.groups(self.shared.home(), &sites, knows_health);
-        Ok(Cluster::new(members, Arc::clone(policy), shared).in_groups(groups))
+        let cluster = Cluster::new(members, Arc::clone(policy), shared).in_groups(groups);
+        Ok(self.counted(cluster, called, parties))
     }
 
     fn endpoint(&self, key: Key, made: &mut Made) -> Result<Arc<Endpoint>, End> {

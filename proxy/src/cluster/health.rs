@@ -44,6 +44,11 @@ impl Health {
         }
     }
 
+    /// Whether it could not be connected to when that was tried last.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     /// Whether this is news.
     fn changes_to(&self, failing: bool) -> bool {
         self.failing.load(Ordering::Relaxed) != failing

@@ -21,6 +21,13 @@ pub(super) struct Load {
     recent: Mutex<RecentRequests>,
 }
 
+/// How much is under way in a cluster.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UnderWay {
+    pub(crate) requests: u32,
+    pub(crate) retries: u32,
+}
+
 /// How many of something there are.
 #[derive(Debug, Default)]
 struct Count(AtomicU32);
@@ -54,6 +61,15 @@ impl Load {
             None => policy.connection_pool.http.max_retries,
         };
         Count::take(&self.retries, most)
+    }
+
+    /// How many requests are under way, and how many repetitions among them.
+    pub(super) fn now(&self) -> UnderWay {
+        let now = |count: &Count| count.0.load(Ordering::Relaxed);
+        UnderWay {
+            requests: now(&self.requests),
+            retries: now(&self.retries),
+        }
     }
 
     fn recent(&self) -> MutexGuard<'_, RecentRequests> {

@@ -11,6 +11,7 @@ mod endpoint;
 mod hashing;
 mod health;
 mod load;
+mod meters;
 mod outliers;
 mod shared;
 mod warmth;
@@ -31,9 +32,13 @@ pub(crate) use copies::{Copies, Copy};
 pub(crate) use endpoint::{Active, Endpoint};
 pub(crate) use health::Health;
 pub(crate) use load::Counted;
-pub(crate) use shared::{Shared, SharedClusters};
+pub(crate) use meters::Meters;
+pub(crate) use shared::{ClusterState, EndpointState, Shared, SharedClusters};
 
-use crate::flow::{End, Routing};
+use crate::{
+    flow::{End, Routing},
+    metrics::Meter,
+};
 use choice::{Choice, Warming};
 use warmth::Since;
 
@@ -51,6 +56,8 @@ pub(crate) struct Cluster {
     groups: Option<Groups>,
     /// How many calls it had.
     turn: AtomicU64,
+    /// Who counts its calls, if anybody does.
+    meters: Option<Meters>,
 }
 
 /// An endpoint, as one of a cluster.
@@ -83,6 +90,8 @@ pub(crate) struct Chosen {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) active: Active,
     pub(crate) trial: Trial,
+    /// Who counts the call, if anybody does.
+    pub(crate) meter: Option<Arc<Meter>>,
 }
 
 /// The right to try an endpoint once. What comes of it is to be said; if it is dropped before, the
@@ -113,12 +122,26 @@ impl Cluster {
             policy,
             shared,
             turn: AtomicU64::new(0),
+            meters: None,
         }
     }
 
     /// The same, whose endpoints are in groups by where they run.
     pub(crate) fn in_groups(self, groups: Option<Groups>) -> Self {
         Self { groups, ..self }
+    }
+
+    /// The same, whose calls are counted.
+    pub(crate) fn counted(self, meters: Meters) -> Self {
+        Self {
+            meters: Some(meters),
+            ..self
+        }
+    }
+
+    /// Who counts calls that get to none of its endpoints.
+    pub(crate) fn meter(&self) -> Option<&Arc<Meter>> {
+        self.meters.as_ref().map(Meters::of_none)
     }
 
     /// A cluster of one endpoint, without a policy.
@@ -171,6 +194,7 @@ impl Cluster {
                 trial,
                 policy: Arc::clone(policy),
             })),
+            meter: self.meters.as_ref().and_then(|it| it.of_member(place)),
         })
     }
 

@@ -2,13 +2,16 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use signet_mesh::{
     OutlierDetection,
-    breaker::{Admission, Breaker, Change, Outcome, Ticket, Transition},
+    breaker::{Admission, Breaker, Change, Outcome, State as Circuit, Ticket, Transition},
 };
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -26,6 +29,17 @@ pub(super) struct Outliers {
     /// Who comes back is as if it were new.
     warmth: Arc<Warmth>,
     state: Mutex<State>,
+    changes: Changes,
+}
+
+/// How often something changed.
+#[derive(Debug, Default)]
+struct Changes {
+    opened: AtomicU64,
+    reopened: AtomicU64,
+    closed: AtomicU64,
+    spared: AtomicU64,
+    released: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +48,21 @@ struct State {
     breaker: Option<Breaker<Address>>,
     /// Of whom it was said that they are not ejected because others are.
     spared: HashSet<Address>,
+}
+
+/// An endpoint that is not tried as others are.
+#[derive(Clone, Debug)]
+pub(super) struct Ejected {
+    pub(super) address: Address,
+    /// Of its breaker.
+    pub(super) state: &'static str,
+}
+
+/// How often a breaker changed in one way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Happened {
+    pub(crate) change: &'static str,
+    pub(crate) times: u64,
 }
 
 /// The right to try an endpoint once. What comes of it is to be said; if it is dropped before,
@@ -52,6 +81,7 @@ impl Outliers {
             start,
             warmth,
             state: Mutex::default(),
+            changes: Changes::default(),
         }
     }
 
@@ -149,6 +179,7 @@ impl Outliers {
     /// Says what changed, in the breaker's words.
     fn say(&self, transition: &Transition<Address>, time: Duration) {
         let Transition { endpoint, change } = transition;
+        self.changes.of(change).fetch_add(1, Ordering::Relaxed);
         let (cluster, endpoint) = (&*self.cluster, endpoint.to_string());
         match change {
             Change::Opened { until, .. } | Change::Reopened { until, .. } => {
@@ -162,12 +193,63 @@ impl Outliers {
         }
     }
 
+    /// The endpoints that are not tried as others are.
+    pub(super) fn ejected(&self, now: Instant) -> Vec<Ejected> {
+        let time = self.time(now);
+        let state = self.lock();
+        let states = state.breaker.iter().flat_map(|it| it.states(time));
+        let ejected = states.filter_map(|(address, state)| {
+            let state = match state {
+                Circuit::Closed => return None,
+                Circuit::Open { .. } => "open",
+                Circuit::HalfOpen { .. } => "half-open",
+            };
+            let address = address.clone();
+            Some(Ejected { address, state })
+        });
+        ejected.collect()
+    }
+
+    /// How often each change happened.
+    pub(super) fn changes(&self) -> [Happened; 5] {
+        let Changes {
+            opened,
+            reopened,
+            closed,
+            spared,
+            released,
+        } = &self.changes;
+        let changes = [
+            ("opened", opened),
+            ("reopened", reopened),
+            ("closed", closed),
+            ("spared", spared),
+            ("released", released),
+        ];
+        changes.map(|(change, times)| Happened {
+            change,
+            times: times.load(Ordering::Relaxed),
+        })
+    }
+
     fn time(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.start)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Changes {
+    fn of(&self, change: &Change) -> &AtomicU64 {
+        match change {
+            Change::Opened { .. } => &self.opened,
+            Change::Reopened { .. } => &self.reopened,
+            Change::Closed => &self.closed,
+            Change::Spared { .. } => &self.spared,
+            Change::Released => &self.released,
+        }
     }
 }
 

@@ -17,8 +17,8 @@ use super::{
     Member,
     hashing::Hashing,
     health::Health,
-    load::Load,
-    outliers::Outliers,
+    load::{Load, UnderWay},
+    outliers::{Happened, Outliers},
     warmth::{Since, Warmth},
 };
 use crate::{
@@ -63,6 +63,36 @@ pub(crate) struct Shared {
     bulkhead: Mutex<Option<Arc<Bulkhead>>>,
 }
 
+/// How a cluster is.
+#[derive(Debug)]
+pub(crate) struct ClusterState {
+    pub(crate) name: Arc<str>,
+    pub(crate) under_way: UnderWay,
+    /// How it is called: how much may be under way.
+    pub(crate) policy: Arc<TrafficPolicy>,
+    pub(crate) changes: [Happened; 5],
+    pub(crate) endpoints: Vec<EndpointState>,
+}
+
+/// How an endpoint of a cluster is.
+#[derive(Debug)]
+pub(crate) struct EndpointState {
+    pub(crate) address: String,
+    /// Of its breaker.
+    pub(crate) breaker: &'static str,
+    /// Whether it could not be connected to when that was tried last.
+    pub(crate) is_failing: bool,
+}
+
+impl ClusterState {
+    /// How often an endpoint of it was ejected, or stayed so after a probe.
+    pub(crate) fn ejections(&self) -> u64 {
+        let ejections = self.changes.iter();
+        let ejections = ejections.filter(|it| matches!(it.change, "opened" | "reopened"));
+        ejections.map(|it| it.times).sum()
+    }
+}
+
 impl SharedClusters {
     /// None yet; `model` is the one in force, and `home` is where the proxy runs.
     pub(crate) fn new(model: SharedModel, home: Home) -> Self {
@@ -93,6 +123,38 @@ impl SharedClusters {
             known.clusters.insert(name, Arc::clone(&shared));
         }
         shared
+    }
+
+    /// How the clusters are that have had calls, sorted by name.
+    pub(crate) fn states(&self, now: Instant) -> Vec<ClusterState> {
+        let newest = Arc::clone(&self.0.model.borrow());
+        let mut known = self.0.lock();
+        known.follow(&newest, now);
+        let clusters = known.clusters.iter();
+        let state = |(name, shared): (&ClusterName, &Arc<Shared>)| {
+            let Described { policy, addresses } = described(name, &newest)?;
+            let ejected = shared.outliers.ejected(now);
+            let endpoint = |address: Address| {
+                let ejected = ejected.iter().find(|it| it.address == address);
+                let health = known.health.get(&address).and_then(Weak::upgrade);
+                EndpointState {
+                    breaker: ejected.map_or("closed", |it| it.state),
+                    is_failing: health.is_some_and(|health| health.is_failing()),
+                    address: address.to_string(),
+                }
+            };
+            Some(ClusterState {
+                name: Arc::clone(&shared.name),
+                under_way: shared.load.now(),
+                policy: Arc::clone(policy),
+                changes: shared.outliers.changes(),
+                endpoints: addresses.into_iter().map(endpoint).collect(),
+            })
+        };
+        let mut states: Vec<_> = clusters.filter_map(state).collect();
+        drop(known);
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
     }
 
     /// Whether an endpoint can be reached.
@@ -196,15 +258,15 @@ impl Shared {
 
     /// It is as the model says from now on, unless that does not have it.
     fn follow(&self, name: &ClusterName, model: &WorkloadModel, now: Instant) -> bool {
-        let Some((policy, endpoints)) = described(name, model) else {
+        let Some(Described { policy, addresses }) = described(name, model) else {
             return false;
         };
         let detection = policy.outlier_detection.as_ref();
         match policy.load_balancer.warmup {
-            Some(_) => self.warmth.follow(&endpoints, self.time(now)),
+            Some(_) => self.warmth.follow(&addresses, self.time(now)),
             None => self.warmth.forget(),
         }
-        self.outliers.follow(detection, endpoints, now);
+        self.outliers.follow(detection, addresses, now);
         let mut bulkhead = self.bulkhead();
         match (&*bulkhead, limits(policy)) {
             (Some(bulkhead), Some(limits)) => bulkhead.follow(limits),
@@ -216,16 +278,21 @@ impl Shared {
 }
 
 /// What a model says of a cluster.
-fn described<'m>(
-    name: &ClusterName,
-    model: &'m WorkloadModel,
-) -> Option<(&'m TrafficPolicy, Vec<Address>)> {
+struct Described<'m> {
+    policy: &'m Arc<TrafficPolicy>,
+    addresses: Vec<Address>,
+}
+
+fn described<'m>(name: &ClusterName, model: &'m WorkloadModel) -> Option<Described<'m>> {
     let called = model.named(name)?;
     let part = model.part_of(called).ok()?;
     let endpoints = called.service.endpoints.iter();
     let endpoints = endpoints.filter(|it| part.has(&it.labels));
     let addresses = endpoints.map(|it| address(it, called.port)).collect();
-    Some((part.policy, addresses))
+    Some(Described {
+        policy: part.policy,
+        addresses,
+    })
 }
 
 /// How many connections there may be, and how many requests without one; none is any number.

@@ -32,6 +32,17 @@ pub(super) struct File {
     pub(super) log_level: Level,
     pub(super) log_format: Format,
     pub(super) log_file: Option<PathBuf>,
+    pub(super) admin: Option<Admin>,
+}
+
+/// Where the admin endpoint listens: one of the two.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Admin {
+    #[serde(default)]
+    pub(super) listen: Option<String>,
+    #[serde(default)]
+    pub(super) socket_path: Option<PathBuf>,
 }
 
 /// Which tokens of requests are good.

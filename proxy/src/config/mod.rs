@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use signet_daemon::{config::Settings, log::LogConfig};
+use signet_daemon::{admin::AdminAddress, config::Settings, log::LogConfig};
 use signet_identity::endpoint::{Endpoint, VARIABLE};
 use signet_mesh::{Locality, TrustedProxies, Workload};
 
@@ -59,6 +59,8 @@ pub struct Config {
     /// Most connections that a listener carries at once, per thread; on an inbound port, one
     /// address has at most half of them before its clients have shown who they are.
     pub max_connections: usize,
+    /// Where the proxy answers its administrator, and Prometheus; nowhere if there is none.
+    pub admin: Option<AdminAddress>,
     /// How long connections may take to finish once the proxy is told to stop.
     pub drain_timeout: Duration,
 }
@@ -112,6 +114,10 @@ impl Config {
             threads: threads(file.threads)?,
             max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),
             drain_timeout: drain_timeout(file.drain_timeout.as_deref())?,
+            admin: file
+                .admin
+                .map(|admin| AdminAddress::new(admin.listen.as_deref(), admin.socket_path))
+                .transpose()?,
         };
         ports::check_together(&config.inbound, &config.outbound)?;
         ports::keep_own_apart(&mut config.inbound, &config.outbound);

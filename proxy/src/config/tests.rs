@@ -77,6 +77,15 @@ fn a_place_that_is_none_is_refused() {
 }
 
 #[test]
+fn the_admin_endpoint_is_off_unless_it_is_asked_for() {
+    assert_eq!(Config::parse(WHOLE, &flags(), None).unwrap().admin, None);
+    let text = format!("{WHOLE}admin: {{ socketPath: /run/signet/proxy.sock }}\n");
+    let admin = Config::parse(&text, &flags(), None).unwrap().admin;
+    let socket = AdminAddress::Socket("/run/signet/proxy.sock".into());
+    assert_eq!(admin, Some(socket));
+}
+
+#[test]
 fn the_workload_api_is_that_of_the_flag_the_file_or_the_variable() {
     let found = |text: &str, flag: Option<&str>, variable: Option<&str>| {
         let flags = RunFlags {
@@ -240,5 +249,11 @@ fn bad_values_of_the_proxy_name_their_location_and_remedy() {
             "`loud` is no log level",
         ],
         ["unix:///run/signet", "run/signet", "workloadApi"],
+        [
+            "drainTimeout: 2s",
+            "admin: { listen: '0.0.0.0:15000' }",
+            "can be reached from other machines",
+        ],
+        ["drainTimeout: 2s", "admin: {}", "either `listen`"],
     ]);
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use signet_mesh::{Denied, DeniedWhy, RuleRef};
+
 /// How a connection or a request ended.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
@@ -42,7 +44,7 @@ pub(crate) enum Downstream {
 #[derive(Clone, Debug)]
 pub(crate) enum Policy {
     /// No rule permits it.
-    Denied(Arc<str>),
+    Denied(Arc<Denial>),
     /// Its identity has asked as much as it may for now.
     RateLimited,
     /// It came with a token that is not good.
@@ -51,6 +53,18 @@ pub(crate) enum Policy {
     Withdrawn(Arc<str>),
     /// A change of trust ended it: the client's authority is withdrawn.
     Distrusted(Arc<str>),
+}
+
+/// A refusal by policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Denial {
+    /// Why, as its client may be told it.
+    why: Arc<str>,
+    /// What stays the same however it is said: the rule that denied it, or came nearest to permit
+    /// it.
+    id: Arc<str>,
+    /// The policy that denied it; none if no ALLOW permitted it.
+    policy: Option<Arc<str>>,
 }
 
 /// Why a request goes nowhere.
@@ -137,16 +151,14 @@ impl End {
             Self::Downstream(Downstream::NotSupported(why)) => why,
             Self::Downstream(Downstream::Silent) => "idle for too long",
             Self::Downstream(Downstream::Aged) => "it has lived for as long as it may",
+            Self::Policy(Policy::Denied(denial)) => &denial.why,
             Self::Downstream(
                 Downstream::NotAuthenticated(why)
                 | Downstream::Malformed(why)
                 | Downstream::Broken(why),
             )
             | Self::Policy(
-                Policy::Denied(why)
-                | Policy::BadToken(why)
-                | Policy::Withdrawn(why)
-                | Policy::Distrusted(why),
+                Policy::BadToken(why) | Policy::Withdrawn(why) | Policy::Distrusted(why),
             )
             | Self::Upstream(
                 Upstream::Unreachable(why) | Upstream::Broken(why) | Upstream::Timeout(why),
@@ -164,9 +176,70 @@ impl End {
         }
     }
 
+    /// What denied it, if a policy did, in words that stay the same.
+    pub(super) fn denial(&self) -> Option<&str> {
+        match self {
+            Self::Policy(Policy::Denied(denial)) => Some(denial.id()),
+            Self::Complete
+            | Self::Downstream(_)
+            | Self::Policy(_)
+            | Self::Routing(_)
+            | Self::Upstream(_)
+            | Self::Shutdown(_) => None,
+        }
+    }
+
     /// A request that has no single meaning.
     pub(crate) fn malformed(why: impl fmt::Display) -> Self {
         Self::Downstream(Downstream::Malformed(why.to_string().into()))
+    }
+}
+
+impl Denial {
+    /// What is told of it to its client is `why`.
+    pub(crate) fn new(denied: &Denied, why: String) -> Arc<Self> {
+        let rule = |rule: &RuleRef| format!("{}[{}]", rule.policy(), rule.index());
+        let (id, policy) = match denied.why() {
+            DeniedWhy::Rule(by) => (format!("deny:{}", rule(by)), Some(by.policy())),
+            DeniedWhy::NoAllowMatched { nearest, .. } => match nearest {
+                Some(miss) => (format!("no-allow:{}", rule(&miss.rule)), None),
+                None => ("no-allow".to_owned(), None),
+            },
+        };
+        Arc::new(Self {
+            why: why.into(),
+            id: id.into(),
+            policy: policy.map(|name| name.to_string().into()),
+        })
+    }
+
+    /// One that no policy has decided: the proxy itself does not carry it, and says `why`.
+    pub(crate) fn of_proxy(id: &'static str, why: String) -> Arc<Self> {
+        Arc::new(Self {
+            why: why.into(),
+            id: id.into(),
+            policy: None,
+        })
+    }
+
+    /// What stays the same however it is said.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The policy, for metrics.
+    pub(super) fn policy(&self) -> &str {
+        self.policy.as_deref().unwrap_or("none")
+    }
+
+    /// As if a policy had decided it.
+    #[cfg(test)]
+    pub(crate) fn of_test(why: &str) -> Arc<Self> {
+        Arc::new(Self {
+            why: why.into(),
+            id: "deny:shop/test[0]".into(),
+            policy: Some("shop/test".into()),
+        })
     }
 }
 

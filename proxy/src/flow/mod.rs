@@ -1,22 +1,31 @@
 //! The record of one connection or request: who, what, how many bytes, when, and how it ended. The
-//! access log is written from it, in one place, when it is dropped.
+//! access log is written from it, and metrics are counted, in one place each, when it is dropped.
 
+mod count;
 mod end;
+mod line;
+mod messages;
+mod observer;
+mod traffic;
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicU64},
 };
 
-use http::{HeaderValue, Method, StatusCode, Uri};
-use signet_mesh::{Noted, PermitWhy, RuleRef};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use hyper::body::Frame;
+use signet_mesh::{Noted, PermitWhy};
 use tokio::time::Instant;
-use tracing::{debug, field, info, warn};
 
-pub(crate) use end::{Downstream, End, Policy, Routing, Shutdown, Upstream, whole};
+pub(crate) use end::{Denial, Downstream, End, Policy, Routing, Shutdown, Upstream, whole};
+pub(crate) use messages::Messages;
+pub(crate) use observer::{Connections, LiveConnection, Observed, Observer, Watching};
+pub(crate) use traffic::Traffic;
+
+use crate::metrics::Meter;
+use count::Counting;
 
 /// What is known of a connection or a request.
 #[derive(Debug)]
@@ -41,6 +50,8 @@ pub(crate) struct Flow {
     delayed: bool,
     /// Whether it was not repeated because too many were.
     overloaded: bool,
+    /// What metrics want to know of it, if it is a request that is counted.
+    counting: Option<Box<Counting>>,
     end: Option<End>,
 }
 
@@ -53,6 +64,8 @@ pub(crate) struct Who {
     pub(crate) other: Other,
     /// Why the whole connection was cut, once it is.
     pub(crate) cut: Cut,
+    /// Its connection, if anybody wants to know of it.
+    pub(crate) observed: Option<Arc<Observed>>,
 }
 
 /// Who is known by more than an address.
@@ -84,17 +97,26 @@ enum What {
     },
 }
 
-/// Bytes of a flow, as its client sees them.
-#[derive(Debug, Default)]
-pub(crate) struct Traffic {
-    received: AtomicU64,
-    sent: AtomicU64,
-}
-
 impl Flow {
     /// A connection that began at `started`.
     pub(crate) fn connection(who: Who, started: Instant) -> Self {
         Self::new(who, What::Connection, started)
+    }
+
+    /// A connection of any bytes, which count as those of what is observed; who counts it is known,
+    /// or whoever counts connections of its kind.
+    pub(crate) fn tcp(who: Who, started: Instant, meter: Option<&Arc<Meter>>) -> Self {
+        let mut flow = Self::connection(who, started);
+        flow.carries(meter);
+        flow
+    }
+
+    /// It carries any bytes from now on, which count as those of what is observed; who counts it is
+    /// known, or whoever counts connections of its kind. What is said of that first counts.
+    pub(crate) fn carries(&mut self, meter: Option<&Arc<Meter>>) {
+        if let Some(observed) = &self.who.observed {
+            self.traffic = observed.open(meter);
+        }
     }
 
     /// A request that begins now, by the `id` that its headers have.
@@ -107,7 +129,11 @@ impl Flow {
             id,
             is_copy,
         };
-        Self::new(who, what, Instant::now())
+        let mut flow = Self::new(who, what, Instant::now());
+        if flow.who.observed.is_some() {
+            flow.counting = Some(Box::default());
+        }
+        flow
     }
 
     /// Whose it is.
@@ -129,9 +155,11 @@ impl Flow {
             id: id.clone(),
             is_copy: true,
         };
-        // What cuts the connection of its client does not cut it.
+        // What cuts the connection of its client does not cut it. Nobody waits for it, so that it
+        // is not counted, and Istio does not count it either.
         let who = Who {
             cut: Cut::default(),
+            observed: None,
             ..self.who.clone()
         };
         Some(Self::new(who, what, Instant::now()))
@@ -152,6 +180,7 @@ impl Flow {
             attempts: 0,
             delayed: false,
             overloaded: false,
+            counting: None,
             end: None,
         }
     }
@@ -202,130 +231,50 @@ impl Flow {
     }
 
     /// Notes the head of the response.
-    pub(crate) fn answered(&mut self, status: StatusCode) {
+    pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.status = Some(status);
         self.answered = Some(Instant::now());
+        if let Some(counting) = &mut self.counting {
+            counting.head(headers);
+        }
+    }
+
+    /// Notes what came of the body of the response.
+    pub(crate) fn frame(&mut self, frame: &Frame<Bytes>) {
+        if let Some(counting) = &mut self.counting {
+            counting.frame(frame);
+        }
+    }
+
+    /// Notes that it is a call of gRPC. Where messages of its client are to be counted, if anybody
+    /// wants to know.
+    pub(crate) fn of_grpc(&mut self) -> Option<Arc<AtomicU64>> {
+        Some(self.counting.as_mut()?.of_grpc())
+    }
+
+    /// Notes who counts it; whoever counts its connection if there is nobody else.
+    pub(crate) fn counted_by(&mut self, meter: Option<&Arc<Meter>>) {
+        if let Some(counting) = &mut self.counting {
+            counting.by(meter);
+        }
     }
 
     /// Ends it; what ended it first is what it ended by.
     pub(crate) fn end(&mut self, end: End) {
         self.end.get_or_insert(end);
     }
-
-    fn write(&self, end: &End) {
-        macro_rules! line {
-            ($level:ident, $text:expr) => {
-                $level!(
-                    target: ACCESS_LOG,
-                    port = &*self.who.port,
-                    peer = self.who.other.peer(),
-                    client = %self.who.client,
-                    destination = self.who.other.destination(),
-                    route = self.route.as_deref(),
-                    upstream = self.upstream(),
-                    attempts = self.attempts(),
-                    status = self.status.map(|status| status.as_u16()),
-                    permitted_by = self.permitted_by.as_ref().map(field::display),
-                    audited_by = self.audited_by(),
-                    dry_run = self.would_be(),
-                    reason = self.reason(end),
-                    response_flags = self.flags(end),
-                    bytes_received = self.traffic.received(),
-                    bytes_sent = self.traffic.sent(),
-                    duration_ms = self.milliseconds(Some(Instant::now())),
-                    upstream_ms = self.milliseconds(self.answered),
-                    request_id = self.request_id().map(|id| id.to_str().unwrap_or("-")),
-                    "{}",
-                    $text
-                )
-            };
-        }
-        match &self.what {
-            What::Request {
-                method,
-                uri,
-                is_copy: true,
-                ..
-            } => {
-                line!(debug, format_args!("copy of {method} {}", target(uri)));
-            }
-            What::Request { method, uri, .. } => {
-                line!(info, format_args!("{method} {}", target(uri)));
-            }
-            What::Connection if end.is_refusal() => {
-                line!(warn, format_args!("connection {end}"));
-            }
-            What::Connection => line!(info, format_args!("connection {end}")),
-        }
-    }
-
-    fn audited_by(&self) -> Option<field::DisplayValue<&RuleRef>> {
-        let noted = self.noted.as_deref()?;
-        noted.audited.as_ref().map(field::display)
-    }
-
-    fn would_be(&self) -> Option<&str> {
-        self.noted.as_deref()?.would_be.as_deref()
-    }
-
-    /// Of what a route decides, where it was tried last.
-    fn upstream(&self) -> Option<&str> {
-        self.upstream.as_deref().filter(|_| self.route.is_some())
-    }
-
-    fn attempts(&self) -> Option<u32> {
-        self.route.as_ref().map(|_| self.attempts)
-    }
-
-    fn flags(&self, end: &End) -> &'static str {
-        match (self.delayed, self.overloaded, end.flag()) {
-            (true, false, "FI") => "DI,FI",
-            (true, false, "-") => "DI",
-            (true, true, "-") => "DI,UO",
-            (false, true, "-") => "UO",
-            (_, _, flag) => flag,
-        }
-    }
-
-    /// A connection's line says it in its message.
-    fn reason<'e>(&self, end: &'e End) -> Option<&'e str> {
-        match (&self.what, end) {
-            (What::Connection, _) | (What::Request { .. }, End::Complete) => None,
-            (What::Request { .. }, end) => Some(end.why()),
-        }
-    }
-
-    fn milliseconds(&self, until: Option<Instant>) -> Option<u64> {
-        let took = until?.duration_since(self.started).as_millis();
-        Some(u64::try_from(took).unwrap_or(u64::MAX))
-    }
 }
 
 impl Drop for Flow {
     fn drop(&mut self) {
         let cut = self.who.cut.0.get();
-        match self.end.as_ref().or(cut) {
-            Some(end) => self.write(end),
-            // Nobody ended it: whoever it was for has let go of it.
-            None => self.write(&End::Downstream(Downstream::Gone)),
+        // Nobody ended it: whoever it was for has let go of it.
+        let gone = End::Downstream(Downstream::Gone);
+        let end = self.end.as_ref().or(cut).unwrap_or(&gone);
+        if let Some(observed) = &self.who.observed {
+            self.count(end, observed);
         }
-    }
-}
-
-impl Other {
-    fn peer(&self) -> Option<&str> {
-        match self {
-            Self::Peer(id) => Some(id),
-            Self::Plaintext => Some("plaintext"),
-            Self::Unknown | Self::Destination(_) => None,
-        }
-    }
-
-    fn destination(&self) -> Option<&str> {
-        match self {
-            Self::Destination(name) => Some(name),
-            Self::Unknown | Self::Peer(_) | Self::Plaintext => None,
-        }
+        self.write(end);
     }
 }
 
@@ -337,112 +286,5 @@ impl Cut {
     }
 }
 
-impl Traffic {
-    /// Counts bytes that came from the client.
-    pub(crate) fn add_received(&self, bytes: usize) {
-        self.received.fetch_add(wide(bytes), Ordering::Relaxed);
-    }
-
-    /// Counts bytes that went to the client.
-    pub(crate) fn add_sent(&self, bytes: usize) {
-        self.sent.fetch_add(wide(bytes), Ordering::Relaxed);
-    }
-
-    /// Bytes that came from the client.
-    pub(crate) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that went to the client.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-/// The path, or of a tunnel where it leads.
-fn target(uri: &Uri) -> &str {
-    match (uri.path(), uri.authority()) {
-        ("", Some(authority)) => authority.as_str(),
-        (path, _) => path,
-    }
-}
-
-fn wide(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
-}
-
-/// The target of access log lines.
-const ACCESS_LOG: &str = "signet_proxy::access";
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{lines, who};
-
-    fn request() -> Flow {
-        let request = http::Request::get("/hello?who").body(()).unwrap();
-        Flow::request(who(), &request, HeaderValue::from_static("r-1"))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_has_one_line_with_who_what_bytes_times_and_its_end() {
-        let (told, ()) = lines(async {
-            let mut flow = request();
-            flow.who.other = Other::Peer("spiffe://example.org/web".into());
-            flow.permitted(&PermitWhy::NoAllowPolicy);
-            tokio::time::sleep(std::time::Duration::from_millis(7)).await;
-            flow.answered(StatusCode::OK);
-            flow.traffic().add_sent(5);
-            flow.end(End::Complete);
-        })
-        .await;
-        assert_eq!(told.lines().count(), 1, "{told}");
-        for part in [
-            "GET /hello port=\"web\" peer=\"spiffe://example.org/web\" client=127.0.0.1:9 status=200",
-            "permitted_by=permitted: no ALLOW policy restricts this workload response_flags=\"-\" bytes_received=0 bytes_sent=5",
-            "duration_ms=7 upstream_ms=7 request_id=\"r-1\"",
-        ] {
-            assert!(told.contains(part), "{part} in {told}");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_ended_a_flow_first_is_what_it_ended_by() {
-        let (told, ()) = lines(async {
-            let mut flow = request();
-            flow.end(End::Upstream(Upstream::Timeout("no answer".into())));
-            flow.end(End::Complete);
-        })
-        .await;
-        assert!(
-            told.contains("reason=\"no answer\" response_flags=\"UT\""),
-            "{told}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_cut_ends_whatever_is_under_way_on_the_connection() {
-        let (told, ()) = lines(async {
-            let flow = request();
-            flow.who
-                .cut
-                .set(End::Policy(Policy::Withdrawn("denied now".into())));
-            drop(flow);
-        })
-        .await;
-        assert!(told.contains("reason=\"denied now\""), "{told}");
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_was_refused_is_a_warning() {
-        let (told, ()) = lines(async {
-            let mut flow = Flow::connection(who(), Instant::now());
-            flow.end(End::Policy(Policy::Denied("no rule".into())));
-        })
-        .await;
-        assert!(
-            told.contains("WARN") && told.contains("connection denied: no rule"),
-            "{told}"
-        );
-    }
-}
+mod tests;

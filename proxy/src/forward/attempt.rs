@@ -107,9 +107,11 @@ impl<'a> Attempts<'a> {
                 endpoint,
                 active,
                 trial,
+                meter,
             } = self
                 .cluster
                 .choose(&self.tried, draw(self.hash), Instant::now())?;
+            flow.counted_by(meter.as_ref());
             self.trial = trial;
             let request = self.request(repetition, endpoint.protocol())?;
             flow.tried(endpoint.name());
@@ -178,7 +180,9 @@ pub(super) async fn once(
         endpoint,
         active,
         trial,
+        meter,
     } = cluster.choose(&[], draw(hash), Instant::now())?;
+    flow.counted_by(meter.as_ref());
     let (asks, head, body) = request.into_parts();
     let request = addressed(head, body, &asks, endpoint.protocol())?;
     flow.tried(endpoint.name());

@@ -7,12 +7,13 @@ use tokio::{
 
 use crate::{
     cluster::{Chosen, Cluster},
-    flow::{End, Traffic},
+    flow::{End, Flow},
     relay::relay,
 };
 
-/// Carries bytes between a client and an endpoint of a cluster, until they have ended.
-pub(crate) async fn carry<S>(stream: S, cluster: &Cluster, traffic: &Traffic) -> End
+/// Carries bytes between a client and an endpoint of a cluster, until they have ended; they are
+/// counted in `flow`.
+pub(crate) async fn carry<S>(stream: S, cluster: &Cluster, flow: &mut Flow) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -21,14 +22,19 @@ where
         endpoint,
         active: _active,
         trial,
+        meter,
     } = match chosen {
         Ok(chosen) => chosen,
-        Err(end) => return end,
+        Err(end) => {
+            flow.carries(cluster.meter());
+            return end;
+        }
     };
+    flow.carries(meter.as_ref().or_else(|| cluster.meter()));
     match endpoint.dial().await {
         Ok(destination) => {
             trial.connected(Instant::now());
-            relay(stream, destination, traffic, cluster.tcp())
+            relay(stream, destination, flow.traffic(), cluster.tcp())
                 .await
                 .into()
         }

@@ -34,6 +34,7 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
     if let Some(route) = &how.route {
         flow.routed(route, cluster.name());
     }
+    flow.counted_by(cluster.meter());
     let (kind, switching) = (request.kind(), request.take_switching());
     if let Some(delay) = how.delay {
         flow.delayed();
@@ -74,7 +75,7 @@ fn answer(answered: Answered, right: Right, mut flow: Flow, how: &How) -> Respon
     headers::strip_hop_by_hop(&mut head.headers);
     how.change(&mut head.headers);
     head.version = Version::default();
-    flow.answered(head.status);
+    flow.answered(head.status, &head.headers);
     let body = Outgoing::of_endpoint(body, lease, active, right, flow);
     Response::from_parts(head, body)
 }

@@ -105,7 +105,7 @@ pub(super) fn begin(
     }
     head.version = Version::default();
     head.extensions.clear();
-    flow.answered(head.status);
+    flow.answered(head.status, &head.headers);
     tunnels.begin(Tunnel {
         client,
         server,

@@ -111,8 +111,9 @@ impl HttpBody for Outgoing {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => {
-                if let Some(flow) = &self.flow {
+                if let Some(flow) = &mut self.flow {
                     flow.traffic().add_sent(length(frame));
+                    flow.frame(frame);
                 }
                 if self.body.is_end_stream() {
                     self.complete();

@@ -13,7 +13,7 @@ use crate::{
 /// The proxy's own response, which says why there is no other.
 pub(crate) fn refuse(end: End, kind: Kind, mut flow: Flow) -> Response<Outgoing> {
     let response = reply(&end, kind, flow.request_id());
-    flow.answered(response.status());
+    flow.answered(response.status(), response.headers());
     flow.end(end);
     response.map(|body| Outgoing::own(body, flow))
 }
@@ -98,11 +98,12 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
+    use crate::flow::Denial;
 
     const ID: HeaderValue = HeaderValue::from_static("r-1");
 
     fn denied() -> End {
-        End::Policy(Policy::Denied("no rule allows it".into()))
+        End::Policy(Policy::Denied(Denial::of_test("no rule allows it")))
     }
 
     #[tokio::test]

@@ -71,8 +71,12 @@ impl HttpRequest {
                 Ok(Some(Box::new(switching)))
             }
         });
-        let flow = Flow::request(who, &request, id);
+        let mut flow = Flow::request(who, &request, id);
         let kind = Kind::of(request.headers());
+        let messages = match kind {
+            Kind::Grpc => flow.of_grpc(),
+            Kind::Http => None,
+        };
         let asked = switching.and_then(|switching| {
             let switch = switching.as_ref().map(|it| it.to);
             Ok((asks(&mut request, switch)?, switching))
@@ -82,7 +86,10 @@ impl HttpRequest {
                 asks: Arc::new(asks),
                 kind,
                 switching,
-                inner: request.map(|body| Body::of_client(body, flow.traffic())),
+                inner: request.map(|body| match messages {
+                    None => Body::of_client(body, flow.traffic()),
+                    Some(messages) => Body::of_grpc_client(body, flow.traffic(), messages),
+                }),
             }),
             Err(end) => Err(Unreadable { end, kind }),
         };

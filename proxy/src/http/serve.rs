@@ -121,7 +121,8 @@ mod tests {
     /// Answers with `hello` after `pause`.
     /// Those of a port that does not end.
     fn ends() -> &'static Ends {
-        Box::leak(Box::new(Ends::new(&CancellationToken::new())))
+        let token = CancellationToken::new();
+        Box::leak(Box::new(Ends::new(&token, &token)))
     }
 
     async fn hello(pause: Duration) -> Response<Outgoing> {

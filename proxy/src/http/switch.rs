@@ -15,7 +15,7 @@ use hyper::{
 use signet_identity::crypto;
 
 use super::tunnel::Tunnels;
-use crate::flow::{End, Policy};
+use crate::flow::{Denial, End, Policy};
 
 /// What a request wants to make of its connection, or of its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +158,7 @@ fn connection_names_upgrade(headers: &HeaderMap) -> bool {
 
 fn not_carried(protocol: &str) -> End {
     let why = format!("HTTP is not switched to {protocol}; WebSocket alone is carried");
-    End::Policy(Policy::Denied(why.into()))
+    End::Policy(Policy::Denied(Denial::of_proxy("proxy:upgrade", why)))
 }
 
 /// What the answer to the key of a request has to be.

@@ -27,7 +27,8 @@ pub(super) struct Application {
 pub(super) struct Originals {
     port: Arc<str>,
     tasks: TaskTracker,
-    /// The proxy's own ports: through them a peer would speak with the identity of the proxy.
+    /// The proxy's own ports: through them a peer would speak with the identity of the proxy, or as
+    /// its administrator.
     never: Vec<u16>,
     made: Mutex<HashMap<SocketAddr, Arc<Application>>>,
 }
@@ -62,11 +63,11 @@ impl Application {
 
 impl Originals {
     /// Those behind the port of this name, without what listens on `never`.
-    pub(super) fn new(port: &Arc<str>, never: &[u16], tasks: &TaskTracker) -> Self {
+    pub(super) fn new(port: &Arc<str>, never: Vec<u16>, tasks: &TaskTracker) -> Self {
         Self {
             port: Arc::clone(port),
             tasks: tasks.clone(),
-            never: never.to_vec(),
+            never,
             made: Mutex::default(),
         }
     }
@@ -98,3 +99,17 @@ impl Originals {
 
 /// Applications whose connections are kept.
 const MOST: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_listens_at_the_loopback_is_an_application_unless_it_is_the_proxy() {
+        let admin = 15000;
+        let originals = Originals::new(&"web".into(), vec![15006, admin], &TaskTracker::new());
+        let of = |port| originals.of(SocketAddr::from(([192, 0, 2, 7], port)));
+        assert!(of(8080).is_some());
+        assert!(of(15006).is_none() && of(admin).is_none());
+    }
+}

@@ -14,7 +14,7 @@ use super::{Authenticated, Port, Reached};
 use crate::{
     admission::{self, Bucket},
     clock,
-    flow::{End, Flow, Policy, Shutdown, Who},
+    flow::{Denial, End, Flow, Policy, Shutdown, Who},
     forward::forward,
     headers,
     http::{
@@ -142,7 +142,9 @@ impl Connection {
             remote_ip: admission.remote_ip(&self.peer, headers),
             token: admission.token(headers)?,
         };
-        flow.noted(self.ask(&facts, |question| model.policy.note(question)));
+        if model.policy.has_notes() {
+            flow.noted(self.ask(&facts, |question| model.policy.note(question)));
+        }
         let permit = self.judge(&model.policy, &facts)?;
         // No await stands between this and the judgement, and the watch on the policy runs
         // on this thread: a change is noticed before or after both.
@@ -152,7 +154,10 @@ impl Connection {
     fn judge(&self, policy: &WorkloadPolicy, facts: &Facts) -> Result<Permit, Policy> {
         match self.ask(facts, |question| policy.decide(question)) {
             Decision::Permit(permit) => Ok(permit),
-            Decision::Denied(denied) => Err(Policy::Denied(denied.public_reason().into())),
+            Decision::Denied(denied) => {
+                let why = denied.public_reason();
+                Err(Policy::Denied(Denial::new(&denied, why)))
+            }
         }
     }
 

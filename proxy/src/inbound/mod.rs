@@ -28,6 +28,7 @@ use crate::{
     config::{Forward, Inbound, PortProtocol, Protocol},
     flow::{Flow, Other, Who},
     listener::{Ends, Listener},
+    metrics::{Between, Party, Security},
     peer::Peer,
     port::{self, Thread},
     ports::Open,
@@ -98,7 +99,8 @@ impl port::Port for Port {
         let sources = thread.sources.clone();
         let (identity, trust) = (sources.identity.clone(), sources.trust.clone());
         let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
-        let listener = Listener::new(&config.name, sources, thread.tasks.clone(), ends);
+        let listener = Listener::new(&config.name, sources, thread.tasks.clone(), ends)
+            .observed(thread.observer.clone());
         let leads = match &config.forward {
             Forward::To {
                 target,
@@ -108,6 +110,7 @@ impl port::Port for Port {
                 Leads::To(watch::Sender::new(Arc::new(application)), *policy_port)
             }
             Forward::Original { never } => {
+                let never = never.iter().copied().chain(thread.admin_port).collect();
                 Leads::Originals(Originals::new(&listener.name, never, &thread.tasks))
             }
         };
@@ -176,18 +179,24 @@ impl Port {
         match Box::pin(self.arrive(connection)).await {
             Ok(Arrived::Mutual(authenticated, reached)) => {
                 slot.authenticated();
-                let id = authenticated.peer.id().map(ToString::to_string);
-                let other = id.map_or(Other::Unknown, |id| Other::Peer(id.into()));
-                let who = self.listener.who(client, other);
+                let id = authenticated.peer.id();
+                let from = || {
+                    let client = id.map(Party::of_id).unwrap_or_default();
+                    Between::from(client, Security::MutualTls)
+                };
+                let other = id.map_or(Other::Unknown, |id| Other::Peer(id.to_string().into()));
+                let who = self.listener.carried(client, other, from);
                 self.serve(authenticated, reached, who, started).await;
             }
             // Nobody has shown who it is: it goes on counting against its address.
             Ok(Arrived::Plain(authenticated, reached)) => {
-                let who = self.listener.who(client, Other::Plaintext);
+                let from = || Between::from(Party::default(), Security::None);
+                let who = self.listener.carried(client, Other::Plaintext, from);
                 self.serve(authenticated, reached, who, started).await;
             }
             Err(end) => {
-                let who = self.listener.who(client, Other::Unknown);
+                let from = || Between::from(Party::default(), Security::Unknown);
+                let who = self.listener.carried(client, Other::Unknown, from);
                 Flow::connection(who, started).end(end);
             }
         }
@@ -204,7 +213,7 @@ impl Port {
     {
         match reached.protocol {
             Protocol::Tcp => {
-                let flow = Flow::connection(who, started);
+                let flow = Flow::tcp(who, started, None);
                 self.carry_tcp(authenticated, &reached, flow).await;
             }
             Protocol::Http | Protocol::Http2 => self.carry_http(authenticated, reached, who).await,

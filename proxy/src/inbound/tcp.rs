@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Authenticated, Port, Reached};
 use crate::{
     admission,
-    flow::{End, Flow, Policy, Shutdown},
+    flow::{Denial, End, Flow, Policy, Shutdown},
     forward::carry,
     peer::Peer,
     reauthorize::Sources,
@@ -50,15 +50,19 @@ impl Port {
         } = authenticated;
         admission::take(self.admission.bucket(&peer).as_deref())?;
         let model = sources.model();
-        flow.noted(model.policy.note(&self.question(&peer)));
-        match model.policy.decide(&self.question(&peer)) {
+        let question = self.question(&peer);
+        flow.noted(model.policy.note(&question));
+        match model.policy.decide(&question) {
             Decision::Permit(permit) => Ok(Authorized {
                 stream,
                 peer,
                 sources,
                 permit,
             }),
-            Decision::Denied(denied) => Err(Policy::Denied(denied.to_string().into())),
+            Decision::Denied(denied) => {
+                let why = denied.to_string();
+                Err(Policy::Denied(Denial::new(&denied, why)))
+            }
         }
     }
 
@@ -80,7 +84,7 @@ impl Port {
         flow.permitted(permit.why());
         let cluster = reached.cluster();
         tokio::select! {
-            end = carry(stream, &cluster, flow.traffic()) => end,
+            end = carry(stream, &cluster, flow) => end,
             lost = sources.lost(&peer, |model| self.objection(model, &peer)) => lost.into(),
             () = self.listener.ends.stopping() => End::Shutdown(Shutdown::Stopping),
         }

@@ -8,15 +8,19 @@ mod tcp;
 use std::{net::SocketAddr, sync::Arc};
 
 use signet_daemon::socket::{ConnectionLimit, Slot, TcpConnection};
-use signet_identity::tls::{self, Expect};
+use signet_identity::{
+    SpiffeId,
+    tls::{self, Expect},
+};
 use tokio::{net::TcpListener, sync::watch, time::Instant};
 
 use crate::{
     accept::accept,
-    cluster::{Cluster, Endpoint},
+    cluster::{Cluster, Endpoint, Meters},
     config::{Connect, Outbound, PortProtocol, Protocol},
-    flow::{Flow, Other},
+    flow::{Flow, Observer, Other},
     listener::{Ends, Listener},
+    metrics::{Between, Party, Service},
     pool::{Address, Dialer, Terms},
     port::{self, Thread},
     ports::Open,
@@ -51,7 +55,8 @@ impl port::Port for Port {
     fn new(open: &Open<Outbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {
         let (config, router) = (&open.config, router(open, thread)?);
         let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
-        let listener = Listener::new(&config.name, sources, tasks, ends);
+        let listener =
+            Listener::new(&config.name, sources, tasks, ends).observed(thread.observer.clone());
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             listen: config.listen,
@@ -101,7 +106,8 @@ impl Port {
     async fn carry(self: Arc<Self>, connection: TcpConnection, _slot: Slot) {
         let TcpConnection { stream, peer } = connection;
         let destination = Other::Destination(self.router().name());
-        let who = self.listener.who(peer, destination);
+        let between = || Between::to(Party::default(), Service::default());
+        let who = self.listener.carried(peer, destination, between);
         let started = Instant::now();
         match self.arrive(stream).await {
             Ok(Arrived::Requests(stream, port)) => self.carry_http(stream, port, who).await,
@@ -117,13 +123,13 @@ impl Port {
 fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     let config = &open.config;
     let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
-    let (address, expect) = match &config.connect {
+    let (address, expected) = match &config.connect {
         Connect::Fixed { address, expect } => (address, expect),
         Connect::Mesh { port } => {
             return Ok(Router::Mesh(Mesh::new(thread, *port)));
         }
     };
-    let expect = Expect::Exactly(expect.clone());
+    let expect = Expect::Exactly(expected.clone());
     let protocol = match config.protocol {
         PortProtocol::Known(protocol) => protocol,
         PortProtocol::Tls | PortProtocol::Auto => Protocol::Tcp,
@@ -138,5 +144,19 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     let terms = Terms::default();
     let endpoint = Endpoint::new(dialer, protocol, terms, health, tasks);
     let cluster = Cluster::of_one(address.as_str().into(), endpoint);
+    let cluster = match &thread.observer {
+        None => cluster,
+        Some(observer) => cluster.counted(meters(observer, address, expected)),
+    };
     Ok(Router::Fixed(Arc::new(cluster)))
+}
+
+/// Who counts calls of this one destination.
+fn meters(observer: &Observer, address: &str, expected: &[SpiffeId]) -> Meters {
+    let service = Service {
+        host: Some(address.to_owned()),
+        name: Some(address.to_owned()),
+        namespace: None,
+    };
+    Meters::of_service(observer, &service, vec![Party::one_of(expected)])
 }

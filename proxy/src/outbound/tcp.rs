@@ -42,11 +42,14 @@ impl Port {
                         flow.routed(&routed.route, routed.cluster.name());
                         routed.cluster
                     }
-                    Err(end) => return end,
+                    Err(end) => {
+                        flow.carries(None);
+                        return end;
+                    }
                 }
             }
         };
-        carry(stream, &cluster, flow.traffic()).await
+        carry(stream, &cluster, flow).await
     }
 }
 

@@ -32,7 +32,7 @@ impl LocalAnswer {
             flow.delayed();
             sleep(delay).await;
         }
-        flow.answered(self.response.status());
+        flow.answered(self.response.status(), self.response.headers());
         flow.end(self.end);
         self.response.map(|body| Outgoing::own(body, flow))
     }

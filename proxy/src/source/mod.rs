@@ -4,6 +4,7 @@
 //! and says so: an operator's typing mistake neither opens nor closes the door.
 
 mod files;
+mod status;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,11 +15,15 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{config::Config, latest};
+use crate::{clock, config::Config, latest, metrics::Metrics};
 use files::{Stamp, stamps};
+pub(crate) use status::{Documents, ModelStatus, Refusal};
 
 /// The model in force, of what concerns the proxy.
 pub(crate) type SharedModel = watch::Receiver<Arc<WorkloadModel>>;
+
+/// Which model is in force, and whether another was refused.
+pub(crate) type SharedStatus = watch::Receiver<ModelStatus>;
 
 /// Reads the model again when its files change.
 #[derive(Debug)]
@@ -29,26 +34,43 @@ pub(crate) struct Follower {
     paths: Vec<PathBuf>,
     seen: Vec<Stamp>,
     model: watch::Sender<Arc<WorkloadModel>>,
+    status: watch::Sender<ModelStatus>,
+    /// What counts as the model says.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Follower {
-    /// Reads the model for the first time.
+    /// Reads the model for the first time; `metrics` will be as it says.
     ///
     /// # Errors
     /// A path that cannot be read, or any document that is not valid.
-    pub(crate) fn start(current: Current<Config>) -> anyhow::Result<(Self, SharedModel)> {
+    pub(crate) fn start(
+        current: Current<Config>,
+        metrics: Option<Arc<Metrics>>,
+    ) -> anyhow::Result<(Self, SharedModel)> {
         let config = Arc::clone(&current.borrow());
         let seen = stamps(&config.mesh)?;
         let reader = Reader::new(&config);
-        let (model, shared) = watch::channel(Arc::new(reader.read(&seen)?));
+        let Read { model, documents } = reader.read(&seen)?;
+        if let Some(metrics) = &metrics {
+            metrics.follow(&model.telemetry);
+        }
+        let (model, shared) = watch::channel(Arc::new(model));
         let follower = Self {
             config: current,
             reader,
             paths: config.mesh.clone(),
             seen,
             model,
+            status: watch::Sender::new(ModelStatus::new(documents, clock::now())),
+            metrics,
         };
         Ok((follower, shared))
+    }
+
+    /// Which model is in force, and whether another was refused.
+    pub(crate) fn status(&self) -> SharedStatus {
+        self.status.subscribe()
     }
 
     /// Looks at the files until `shutdown`, and at once when the configuration was read again.
@@ -69,16 +91,27 @@ impl Follower {
     fn look(&mut self) {
         match self.changed_model() {
             Ok(None) => {}
-            Ok(Some(model)) => {
+            Ok(Some(Read { model, documents })) => {
+                if let Some(metrics) = &self.metrics {
+                    metrics.follow(&model.telemetry);
+                }
                 self.model.send_replace(Arc::new(model));
-                info!("the new model is in force");
+                let version = documents.version.clone();
+                self.status
+                    .send_modify(|status| status.replaced(documents, clock::now()));
+                info!(version, "the new model is in force");
             }
-            Err(problem) => error!("the model in force stays: {problem:#}"),
+            Err(problem) => {
+                let why = format!("{problem:#}");
+                error!("the model in force stays: {why}");
+                self.status
+                    .send_modify(|status| status.refused(why, clock::now()));
+            }
         }
     }
 
     /// The model, if its files differ from what was read last.
-    fn changed_model(&mut self) -> anyhow::Result<Option<WorkloadModel>> {
+    fn changed_model(&mut self) -> anyhow::Result<Option<Read>> {
         let found = stamps(&self.paths).unwrap_or_default();
         if found == self.seen {
             return Ok(None);
@@ -114,15 +147,26 @@ impl Reader {
         }
     }
 
-    fn read(&self, files: &[Stamp]) -> anyhow::Result<WorkloadModel> {
-        let model = Model::parse(&files::read(files)?).map_err(|errors| not_valid(&errors))?;
+    fn read(&self, files: &[Stamp]) -> anyhow::Result<Read> {
+        let sources = files::read(files)?;
+        let model = Model::parse(&sources).map_err(|errors| not_valid(&errors))?;
         let not_carried = model.not_carried();
         ensure!(not_carried.is_empty(), not_valid(&not_carried));
         for warning in model.warnings() {
             warn!("{warning}");
         }
-        Ok(model.for_workload(&self.workload, &self.root_namespace))
+        Ok(Read {
+            documents: Documents::new(&sources, &model),
+            model: model.for_workload(&self.workload, &self.root_namespace),
+        })
     }
+}
+
+/// A model, and what it was read from.
+#[derive(Debug)]
+struct Read {
+    model: WorkloadModel,
+    documents: Documents,
 }
 
 fn not_valid(errors: &[DocumentError]) -> anyhow::Error {

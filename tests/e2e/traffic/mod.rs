@@ -8,6 +8,7 @@ mod cors;
 mod endpoints;
 mod hashing;
 mod locality;
+mod observed;
 mod routing;
 
 use std::{
@@ -54,6 +55,11 @@ impl<'a> Traffic<'a> {
 
     /// The same, where the rule of the service has a `trafficPolicy` of these blocks.
     fn with_policy(bed: &'a Bed, policy: &str, documents: &str) -> Self {
+        Self::with_settings(bed, policy, documents, "")
+    }
+
+    /// The same, where these settings are among those of every proxy, whose name stands for `NAME`.
+    fn with_settings(bed: &'a Bed, policy: &str, documents: &str, settings: &str) -> Self {
         let server = Server::start(bed);
         let agent = Agent::join(&server);
         let ports = [free_port(), free_port()];
@@ -66,6 +72,7 @@ inbound:
 ",
                 application.port
             );
+            let config = format!("{config}{}", settings.replace("NAME", name));
             Version {
                 proxy: Proxy::start(&server, &agent, name, &config),
                 application,
@@ -83,6 +90,7 @@ outbound:
   - {{ name: mesh, listen: '127.0.0.1:{out}', protocol: HTTP, connect: mesh }}
 "
         );
+        let config = format!("{config}{}", settings.replace("NAME", "client"));
         Self {
             client: Proxy::start(&server, &agent, "client", &config),
             _server: server,

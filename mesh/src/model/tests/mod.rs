@@ -273,3 +273,32 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
         assert_eq!(not_carried(policy), [what]);
     }
 }
+
+#[test]
+fn of_a_telemetry_metrics_for_prometheus_are_carried_and_the_rest_is_refused_by_its_field() {
+    let refused = |spec: &str| -> Vec<String> {
+        let text = format!(
+            "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{ name: t }}\n\
+             spec: {spec}\n"
+        );
+        let model = parse(&text).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        let refused = model.not_carried().into_iter();
+        refused.map(|error| error.what).collect()
+    };
+    let overrides = "overrides: [{ match: { metric: REQUEST_SIZE }, disabled: true }]";
+    for providers in ["", "providers: [{ name: prometheus }], "] {
+        let spec = format!("{{ metrics: [{{ {providers}{overrides} }}] }}");
+        assert_eq!(refused(&spec), [""; 0], "{spec}");
+    }
+    for (spec, field) in [
+        (
+            "{ metrics: [{ providers: [{ name: other }] }] }",
+            "metrics.providers",
+        ),
+        ("{ accessLogging: [{ disabled: true }] }", "accessLogging"),
+        ("{ tracing: [{ randomSamplingPercentage: 1 }] }", "tracing"),
+    ] {
+        let what = refused(spec);
+        assert!(what.len() == 1 && what[0].contains(field), "{what:?}");
+    }
+}
