@@ -81,7 +81,8 @@ impl<'a> HttpPath<'a> {
         })
     }
 
-    /// That of a `CONNECT`, which has none (RFC 9110 §9.3.6): no rule that names a path is about it.
+    /// That of a `CONNECT`, which has none (RFC 9110 §9.3.6): no rule that names a path is about
+    /// it.
     #[must_use]
     pub const fn none() -> HttpPath<'static> {
         HttpPath {

@@ -16,9 +16,12 @@ spec:
   - {{ address: 127.0.0.1, ports: {{ http: {one} }}, labels: {{ version: v1 }} }}
   - {{ address: 127.0.0.1, ports: {{ http: {two} }}, labels: {{ version: v2 }} }}
 ",
-        super::files::SHOP
+        SHOP
     )
 }
+
+/// Who the shop is.
+pub(super) const SHOP: &str = "spiffe://demo.signet/shop";
 
 /// The name by which the shop is called.
 pub(super) const SHOP_HOST: &str = "shop.demo";

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use super::documents;
+use super::documents::{self, SHOP};
 
 /// The demo's directory and ports.
 #[derive(Debug)]
@@ -246,7 +246,6 @@ const FIRST_PORT: u16 = 26_000;
 const LAST_PORT: u16 = 32_000;
 pub(super) const TRUST_DOMAIN: &str = "demo.signet";
 pub(super) const CLIENT: &str = "spiffe://demo.signet/client";
-pub(super) const SHOP: &str = "spiffe://demo.signet/shop";
 
 /// The client may read; nobody may do anything else.
 pub(super) const POLICY_OPEN: &str = r"apiVersion: security.istio.io/v1

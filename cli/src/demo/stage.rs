@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use super::{
-    documents::SHOP_HOST,
-    files::{CLIENT, DemoDirectory, SHOP, TRUST_DOMAIN},
+    documents::{SHOP, SHOP_HOST},
+    files::{CLIENT, DemoDirectory, TRUST_DOMAIN},
     report::Report,
     within,
 };

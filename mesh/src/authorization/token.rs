@@ -15,8 +15,8 @@ pub struct Token {
 pub(crate) struct ClaimPath(Box<[Box<str>]>);
 
 impl Token {
-    /// A JWT-SVID. Its principal is the SPIFFE ID that it proves: issuer and subject in one, as only
-    /// the trust domain of the subject can have signed it.
+    /// A JWT-SVID. Its principal is the SPIFFE ID that it proves: issuer and subject in one, as
+    /// only the trust domain of the subject can have signed it.
     #[must_use]
     pub fn of_svid(id: &SpiffeId, claims: Map<String, Value>) -> Self {
         Self {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::table::hash;
+use super::hash::hash;
 use crate::{
     destination::{ConsistentHash, HashCookie, HashKey, MadeCookie},
     route::HeaderChanges,

@@ -2,7 +2,7 @@
 //! theirs that is left. All have nearly the same share, and a key is found by one look; but some
 //! keys move between others when an endpoint comes or goes.
 
-use super::table::{TableEndpoint, hash, hash_with};
+use super::hash::{TableEndpoint, hash, hash_with};
 
 /// Which endpoint each slot has.
 #[derive(Debug, PartialEq, Eq)]

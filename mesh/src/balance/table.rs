@@ -1,8 +1,6 @@
 //! Finds the endpoint of a key.
 
-use twox_hash::XxHash64;
-
-use super::{maglev::Maglev, ring::Ring};
+use super::{hash::TableEndpoint, maglev::Maglev, ring_hash::Ring};
 use crate::destination::HashAlgorithm;
 
 /// Finds the endpoint of a key: the same in every proxy that has the same endpoints.
@@ -13,15 +11,6 @@ pub struct HashTable(Kind);
 enum Kind {
     Ring(Ring),
     Maglev(Maglev),
-}
-
-/// An endpoint, by what a table knows it.
-#[derive(Debug, Clone, Copy)]
-pub struct TableEndpoint<'n> {
-    /// By which it is found again: its address and port.
-    pub name: &'n str,
-    /// Its share of all keys.
-    pub weight: u32,
 }
 
 impl HashTable {
@@ -44,14 +33,4 @@ impl HashTable {
         let places = ring.chain(maglev.into_iter().flatten());
         places.filter_map(|place| usize::try_from(place).ok())
     }
-}
-
-/// Envoy's hash, xxHash of 64 bits.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
-    hash_with(0, bytes)
-}
-
-/// Another one for each seed.
-pub(super) fn hash_with(seed: u64, bytes: &[u8]) -> u64 {
-    XxHash64::oneshot(seed, bytes)
 }

@@ -12,11 +12,7 @@ use crate::{
     cluster::{Active, Chosen, Cluster, Counted, Draw, Endpoint, Trial},
     config::Protocol,
     flow::{End, Flow, Upstream},
-    http::{
-        kind::http_of_grpc,
-        next_hop::addressed,
-        request::{Asks, HttpRequest},
-    },
+    http::{asks::Asks, kind::http_of_grpc, next_hop::addressed, request::HttpRequest},
     pool::{Lease, SendError},
     route::{How, is_idempotent},
 };

@@ -8,9 +8,10 @@ use crate::{
     flow::{End, Flow, Upstream},
     headers,
     http::{
+        asks::Switch,
         in_flight::Right,
         outgoing::Outgoing,
-        switch::{Switch, Switching, WEBSOCKET},
+        switch::{Switching, WEBSOCKET},
         tunnel::Tunnel,
     },
     route::How,

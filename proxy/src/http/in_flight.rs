@@ -10,7 +10,7 @@ use std::{
 use http::HeaderMap;
 use signet_mesh::{Permit, Token};
 
-use super::request::Asks;
+use super::asks::Asks;
 
 /// The requests in flight on one connection.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,6 @@
 //! What HTTP ports of both directions share: requests, responses, replies.
 
+pub(crate) mod asks;
 pub(crate) mod in_flight;
 pub(crate) mod kind;
 pub(crate) mod next_hop;

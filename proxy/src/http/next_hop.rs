@@ -4,8 +4,8 @@ use http::{HeaderValue, Method, Request, Uri, Version, header, request::Parts, u
 use hyper::{body::Body as _, ext};
 
 use super::{
-    request::{Asks, NOT_A_TARGET},
-    switch::Switch,
+    asks::{Asks, Switch},
+    request::NOT_A_TARGET,
 };
 use crate::{body::Body, config::Protocol, flow::End};
 

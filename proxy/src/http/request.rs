@@ -11,8 +11,9 @@ use hyper::body::{Body as _, Incoming};
 use signet_mesh::{HashCall, HttpCall, HttpPath};
 
 use super::{
+    asks::{Asks, Switch},
     kind::Kind,
-    switch::{Switch, Switching},
+    switch::Switching,
     tunnel::Tunnels,
 };
 use crate::{
@@ -30,18 +31,6 @@ pub(crate) struct HttpRequest {
     switching: Option<Box<Switching>>,
     /// With its path in normal form.
     inner: Request<Body>,
-}
-
-/// What is asked of whom.
-#[derive(Clone, Debug)]
-pub(crate) struct Asks {
-    pub(crate) method: Method,
-    /// In the one form that is judged and forwarded.
-    pub(crate) path: HttpPath<'static>,
-    /// HTTP/2's authority, else the Host header.
-    pub(crate) host: HeaderValue,
-    /// What is to become of the connection.
-    pub(crate) switch: Option<Switch>,
 }
 
 /// A request that cannot be proxied: why, and in which terms it is to be told.

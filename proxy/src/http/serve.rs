@@ -19,7 +19,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{outgoing::Outgoing, switch::Switch, tunnel::Tunnels};
+use super::{asks::Switch, outgoing::Outgoing, tunnel::Tunnels};
 use crate::{listener::Ends, patience::Patience};
 
 /// Serves requests with `answer`. When `drain` is ready, running requests end and no new

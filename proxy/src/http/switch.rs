@@ -1,7 +1,7 @@
 //! Requests that want bytes both ways in the place of an answer: a WebSocket or a tunnel.
 //!
-//! Of the protocols that HTTP can be switched to, WebSocket alone is carried (RFC 6455, and RFC 8441
-//! in HTTP/2): what is spoken after the switch, nobody judges. An `Upgrade` to another is refused;
+//! Of the protocols that HTTP can be switched to, WebSocket alone is carried (RFC 6455, and RFC
+//! 8441 in HTTP/2): what is spoken after the switch, nobody judges. An `Upgrade` to another is refused;
 //! one to `h2c` is ignored, as every server may (RFC 9110 §7.8) and Envoy does, since clients offer
 //! it with requests that need no answer to it.
 
@@ -14,17 +14,8 @@ use hyper::{
 };
 use signet_identity::crypto;
 
-use super::tunnel::Tunnels;
+use super::{asks::Switch, tunnel::Tunnels};
 use crate::flow::{Denial, End, Policy};
-
-/// What a request wants to make of its connection, or of its stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Switch {
-    /// A WebSocket. It is judged and routed as the `GET` that it is in HTTP/1.1, in HTTP/2 too.
-    WebSocket,
-    /// A tunnel (RFC 9110 §9.3.6): a `CONNECT`, which has no path.
-    Tunnel,
-}
 
 /// The client's side of a switch.
 #[derive(Debug)]

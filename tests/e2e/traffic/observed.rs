@@ -66,7 +66,7 @@ fn comes_to(bed: &Bed, name: &str, metric: &str, having: &[&str], wanted: f64) {
             let (_, text) = admin(bed, name, "GET /stats/prometheus");
             panic!("{metric} {having:?} of {name} is {found:?}, not {wanted}:\n{text}");
         }
-        std::thread::yield_now();
+        thread::yield_now();
     }
 }
 

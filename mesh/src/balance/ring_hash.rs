@@ -4,7 +4,7 @@
 //! does not depend on it. That holds until all together would have more than [`MOST`] points; from
 //! there on all have fewer, the more there are.
 
-use super::table::{TableEndpoint, hash};
+use super::hash::{TableEndpoint, hash};
 
 /// The points of all endpoints, in the order of their hashes.
 #[derive(Debug, PartialEq, Eq)]
