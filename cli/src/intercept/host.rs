@@ -255,7 +255,7 @@ pub(super) async fn check(backend: Backend, plan: &Plan) -> Result<Difference, H
     Ok(difference)
 }
 
-/// Rules of iptables with the program and the chain that they are of.
+/// Rules of iptables with the program, the table and the chain that they are of.
 fn labelled(family: Family, saved: &Saved) -> Vec<String> {
     let program = match family {
         Family::V4 => "iptables",
@@ -264,8 +264,9 @@ fn labelled(family: Family, saved: &Saved) -> Vec<String> {
     let lines = saved.lines().into_iter();
     lines
         .map(|line| {
-            let chain = line.split_whitespace().nth(2).unwrap_or_default();
-            format!("{program} {chain}: {line}")
+            let (table, rule) = line.split_once(": ").unwrap_or(("", &line));
+            let chain = rule.split_whitespace().nth(1).unwrap_or_default();
+            format!("{program} {table} {chain}: {rule}")
         })
         .collect()
 }

@@ -1,9 +1,9 @@
 //! Requests that want bytes both ways in the place of an answer: a WebSocket or a tunnel.
 //!
 //! Of the protocols that HTTP can be switched to, WebSocket alone is carried (RFC 6455, and RFC
-//! 8441 in HTTP/2): what is spoken after the switch, nobody judges. An `Upgrade` to another is refused;
-//! one to `h2c` is ignored, as every server may (RFC 9110 §7.8) and Envoy does, since clients offer
-//! it with requests that need no answer to it.
+//! 8441 in HTTP/2): what is spoken after the switch, nobody judges. An `Upgrade` to another is
+//! refused; one to `h2c` is ignored, as every server may (RFC 9110 §7.8) and Envoy does, since
+//! clients offer it with requests that need no answer to it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};

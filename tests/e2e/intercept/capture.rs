@@ -127,9 +127,9 @@ fn questions_to_name_servers_go_to_the_proxy_and_the_proxys_own_go_out() {
     for backend in BACKENDS {
         let bed = Bed::new();
         let Hosts { web, shop } = &Hosts::connected(&bed);
-        let _server = shop.start_program(ROOT, "answer server 53");
-        let _proxy = web.start_program(PROXY, "answer proxy 15053");
-        let _local = web.start_program(ROOT, "answer local 53");
+        let _server = shop.start_program(ROOT, "answer server 10.77.0.2:53");
+        let _proxy = web.start_program(PROXY, "answer proxy 127.0.0.1:15053");
+        let _local = web.start_program(ROOT, "answer local 127.0.0.1:53");
         let ask = |user, address| web.program(user, &format!("ask {address}"));
         let flags = format!("--backend={backend} --exempt-uid={PROXY} --mode=none");
         web.intercept(&format!("apply {flags}")).ok();

@@ -71,6 +71,8 @@ impl<'a> Hosts<'a> {
         );
         web.ip(&peer);
         for (host, number) in [(web, 1), (shop, 2)] {
+            // Applications listen on any port.
+            host.shell("echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start");
             host.ip("link set lo up");
             host.ip("link set cable up");
             host.ip(&format!("addr add 10.77.0.{number}/24 dev cable"));

@@ -301,7 +301,13 @@ fn a_model_that_is_refused_is_told_until_one_is_in_force() {
     comes_to(&bed, "client", refused, &[], 1.0);
     let (_, dump) = admin(&bed, "client", "GET /config_dump");
     assert!(dump.contains("Nonsense"), "{dump}");
-    traffic.write("");
+    traffic.write(
+        "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: other }
+spec: { host: other.test }
+",
+    );
     comes_to(&bed, "client", refused, &[], 0.0);
     comes_to(
         &bed,

@@ -221,7 +221,7 @@ spec:
     traffic
         .client
         .process
-        .says("loadBalancer.warmup is not carried by proxies yet");
+        .says("loadBalancer.simple PASSTHROUGH is not carried by proxies yet");
     assert_eq!(traffic.get("/").body, "v2");
 }
 

@@ -25,7 +25,7 @@ fn main() {
         [_, "listen", name, port] => both_families(port, Kind::Plain, |stream| tell(name, stream)),
         [_, "keep-source", port] => both_families(port, Kind::Transparent, pass_on),
         [_, "call", address] => call(address.parse().unwrap()),
-        [_, "answer", name, port] => answer(name, port.parse().unwrap()),
+        [_, "answer", name, address] => answer(name, address.parse().unwrap()),
         [_, "ask", address] => ask(address.parse().unwrap()),
         other => panic!("no such role: {other:?}"),
     }
@@ -123,8 +123,8 @@ fn call(address: SocketAddr) {
 }
 
 /// Answers questions over UDP.
-fn answer(name: &str, port: u16) {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+fn answer(name: &str, address: SocketAddr) {
+    let socket = UdpSocket::bind(address).unwrap();
     println!("listening");
     let mut buffer = [0; 64];
     loop {
