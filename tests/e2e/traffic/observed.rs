@@ -1,6 +1,7 @@
 //! What proxies tell of their calls: the admin endpoint and metrics, at both ends of a call.
 
 use std::{
+    fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener},
     os::unix::net::UnixStream,
@@ -297,17 +298,12 @@ fn a_model_that_is_refused_is_told_until_one_is_in_force() {
     let traffic = observed(&bed, "");
     let refused = "signet_proxy_model_refused";
     comes_to(&bed, "client", refused, &[], 0.0);
+    let good = fs::read_to_string(&traffic.documents).unwrap();
     traffic.write("kind: Nonsense\n");
     comes_to(&bed, "client", refused, &[], 1.0);
     let (_, dump) = admin(&bed, "client", "GET /config_dump");
     assert!(dump.contains("Nonsense"), "{dump}");
-    traffic.write(
-        "apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: other }
-spec: { host: other.test }
-",
-    );
+    traffic.write(&good);
     comes_to(&bed, "client", refused, &[], 0.0);
     comes_to(
         &bed,
