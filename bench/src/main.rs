@@ -11,6 +11,7 @@ mod idle;
 mod issue;
 mod limits;
 mod load;
+mod mesh;
 mod meter;
 mod propagate;
 mod proxy;
@@ -36,6 +37,8 @@ struct Flags {
 enum Question {
     /// A fleet of connected agents that have nothing to do.
     Agents(agents::Flags),
+    /// Whether a request may be, by how many policies and rules there are.
+    Decide,
     /// Registration entries by the ten thousand.
     Entries(entries::Flags),
     /// Memory of server, agent and proxy that have nothing to do.
@@ -53,6 +56,8 @@ enum Question {
     ProxyBulk(proxy::bulk::Flags),
     /// What HTTP requests cost on their way through two proxies.
     ProxyHttp(proxy::http::Flags),
+    /// Where a request goes, by how many services and routes there are, and reading them all.
+    Route,
     /// One hop without anything of ours, for comparison.
     #[command(hide = true)]
     Hop(proxy::hop::Flags),
@@ -71,6 +76,7 @@ async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let figures = match flags.question {
         Question::Agents(flags) => agents::measure(flags).await?,
+        Question::Decide => mesh::decide::measure()?,
         Question::Entries(flags) => entries::measure(flags).await?,
         Question::Idle => idle::measure().await?,
         Question::Issue(flags) => issue::measure(flags).await?,
@@ -79,6 +85,7 @@ async fn main() -> anyhow::Result<()> {
         Question::ProxyTcp => proxy::tcp::measure().await?,
         Question::ProxyBulk(flags) => proxy::bulk::measure(flags).await?,
         Question::ProxyHttp(flags) => proxy::http::measure(flags).await?,
+        Question::Route => mesh::route::measure()?,
         Question::Hop(flags) => return proxy::hop::run(flags).await,
         Question::WorkloadApi(flags) => workload_api::measure(flags).await?,
     };

@@ -64,17 +64,26 @@ fn is_plain(value: &str) -> bool {
 
 fn push_quoted(line: &mut String, value: &str) {
     line.push('"');
-    for letter in value.chars() {
-        match letter {
-            '"' | '\\' => line.extend(['\\', letter]),
-            _ => push_letter(line, letter),
+    if is_printable(value) && !value.contains(['"', '\\']) {
+        line.push_str(value);
+    } else {
+        for letter in value.chars() {
+            match letter {
+                '"' | '\\' => line.extend(['\\', letter]),
+                _ => push_letter(line, letter),
+            }
         }
     }
     line.push('"');
 }
 
+/// Most text is, and goes over as a whole.
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 fn push_escaped(line: &mut String, message: &str) {
-    if message.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if is_printable(message) {
         line.push_str(message);
     } else {
         message.chars().for_each(|letter| push_letter(line, letter));

@@ -32,6 +32,15 @@ pub struct HttpMatch {
     query: Vec<(Box<str>, StringMatch)>,
 }
 
+/// What is asked of a path, as far as that finds the match among others.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum PathCondition<'m> {
+    Exact(&'m str),
+    Prefix(&'m str),
+    /// Anything else, or nothing.
+    Other,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct HeaderMatch {
     name: HeaderName,
@@ -131,6 +140,15 @@ impl HttpMatch {
                 .all(|it| it.is_none())
             && self.headers.is_empty()
             && self.query.is_empty()
+    }
+
+    /// What it asks of a path.
+    pub(super) fn path(&self) -> PathCondition<'_> {
+        match &self.uri {
+            Some(StringMatch::Exact(path)) if !self.ignore_uri_case => PathCondition::Exact(path),
+            Some(StringMatch::Prefix(path)) if !self.ignore_uri_case => PathCondition::Prefix(path),
+            Some(_) | None => PathCondition::Other,
+        }
     }
 
     /// What it asks for as a text that two have in common only if they ask for the same.

@@ -16,6 +16,7 @@
 //! - A path that was rewritten is brought into normal form again: `/` in the place of `/api` makes
 //!   `/items` of `/api/items`, not `//items`.
 
+mod by_path;
 mod client;
 mod connection;
 mod cors;

@@ -22,7 +22,14 @@ use attempt::{Answered, Attempts, once};
 use switched::Switches;
 
 /// The response of the endpoint, or the proxy's own that says why there is none.
-pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Response<Outgoing> {
+///
+/// What is known before anything is waited for is taken apart here: a request has room for each
+/// thing once.
+pub(crate) fn forward(
+    routed: Routed,
+    right: Right,
+    mut flow: Flow,
+) -> impl Future<Output = Response<Outgoing>> + Send {
     if let Right::Permitted(ticket) = &right {
         flow.permitted(ticket.permit().why());
     }
@@ -35,33 +42,35 @@ pub(crate) async fn forward(routed: Routed, right: Right, mut flow: Flow) -> Res
         flow.routed(route, cluster.name());
     }
     flow.counted_by(cluster.meter());
-    let (kind, switching) = (request.kind(), request.take_switching());
-    if let Some(delay) = how.delay {
-        flow.delayed();
-        sleep(delay).await;
+    async move {
+        let (kind, switching) = (request.kind(), request.take_switching());
+        if let Some(delay) = how.delay {
+            flow.delayed();
+            sleep(delay).await;
+        }
+        copy::send(std::mem::take(&mut how.copies), &mut request, &flow);
+        let hash = key(&cluster, &request, &flow, &mut how);
+        let answered = if how.is_plain() {
+            once(request, &cluster, hash, &mut flow).await
+        } else {
+            // What repetitions need would else be needed by every request.
+            let mut attempts = Box::new(Attempts::new(request, &cluster, &how, hash));
+            Box::pin(attempts.within(how.timeout, &mut flow)).await
+        };
+        let end = match answered {
+            Ok(answered) => match (switched::check(&switching, &answered.response), switching) {
+                (Ok(Switches::Yes), Some(switching)) => {
+                    return switched::begin(*switching, answered, right, flow, &how);
+                }
+                (Ok(_), _) => return answer(answered, right, flow, &how),
+                (Err(end), _) => end,
+            },
+            Err(end) => end,
+        };
+        let mut refusal = refuse(end, kind, flow);
+        how.cors.apply(refusal.headers_mut());
+        refusal
     }
-    copy::send(std::mem::take(&mut how.copies), &mut request, &flow);
-    let hash = key(&cluster, &request, &flow, &mut how);
-    let answered = if how.is_plain() {
-        once(request, &cluster, hash, &mut flow).await
-    } else {
-        // What repetitions need would else be needed by every request.
-        let mut attempts = Box::new(Attempts::new(request, &cluster, &how, hash));
-        Box::pin(attempts.within(how.timeout, &mut flow)).await
-    };
-    let end = match answered {
-        Ok(answered) => match (switched::check(&switching, &answered.response), switching) {
-            (Ok(Switches::Yes), Some(switching)) => {
-                return switched::begin(*switching, answered, right, flow, &how);
-            }
-            (Ok(_), _) => return answer(answered, right, flow, &how),
-            (Err(end), _) => end,
-        },
-        Err(end) => end,
-    };
-    let mut refusal = refuse(end, kind, flow);
-    how.cors.apply(refusal.headers_mut());
-    refusal
 }
 
 /// Gives the answer of the endpoint to the client.

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -42,8 +43,8 @@ pub(crate) async fn serve<I, A, F>(
         if Switch::may_be_wanted(&request) {
             request.extensions_mut().insert(tunnels.clone());
         }
-        let answer = answer(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        // A block that awaits it would have room for it twice, in every connection.
+        answer(request).map(Ok::<_, Infallible>)
     });
     let server = server();
     let io = TokioIo::new(Patience::new(io));

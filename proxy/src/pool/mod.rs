@@ -171,7 +171,8 @@ impl Pool {
         loop {
             let mut taken = match self.take_free() {
                 Some(taken) => taken,
-                None => self.connection().await?,
+                // Apart, as all that becomes of a new one needs much room.
+                None => Box::pin(self.connection()).await?,
             };
             let is_new = taken.used.requests == 1;
             match taken.used.sender.try_send_request(request).await {
@@ -198,7 +199,7 @@ impl Pool {
                 }
             }
         }
-        let mut stream = self.stream().await?;
+        let mut stream = Box::pin(self.stream()).await?;
         let sent = stream.sender.try_send_request(request).await;
         let response = sent.map_err(|failure| self.broken(failure))?;
         Ok(Answer::shared(response, self.place(stream)))

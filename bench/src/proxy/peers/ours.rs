@@ -1,6 +1,6 @@
-//! Our own pairs: with access log, without, and with routes.
+//! Our own pairs: with access log, without, and with routes and metrics.
 
-use std::fs;
+use std::{fmt::Write as _, fs};
 
 use super::{Applications, Places, Subject};
 use crate::{
@@ -15,7 +15,9 @@ struct Variant {
     processes: [&'static str; 2],
     /// The level of the log; requests are told at INFO.
     log: &'static str,
-    routed: bool,
+    /// Of the mesh, the application's among them; if there are any, requests are routed to it, and
+    /// both sides count.
+    services: usize,
 }
 
 /// Starts all of them.
@@ -39,8 +41,8 @@ impl Variant {
         let agent = text(&agent)?;
         fs::write(world.path("peers.policy.yaml"), policy())?;
         let routes = format!("{outbound}.mesh.yaml");
-        fs::write(world.path(&routes), mesh(places))?;
-        self.run(world, inbound, &inbound_yaml(agent, places))?;
+        fs::write(world.path(&routes), mesh(places, self.services)?)?;
+        self.run(world, inbound, &self.inbound_yaml(agent, places))?;
         let yaml = self.outbound_yaml(agent, places, &routes);
         self.run(world, outbound, &yaml)?;
         Subject::started(self.name, world, self.processes, places).await
@@ -55,9 +57,10 @@ impl Variant {
 
     fn outbound_yaml(self, agent: &str, places: Places, routes: &str) -> String {
         let Places { http, tcp } = places;
+        let [outbound, _] = self.processes;
         let identity = identity();
         let fixed = |to| format!("connect: '{to}', expect: ['{identity}']");
-        let (mesh, connect) = if self.routed {
+        let (mesh, connect) = if self.services > 0 {
             (format!("mesh: [{routes}]"), "connect: mesh".to_owned())
         } else {
             ("mesh: []".to_owned(), fixed(http.between))
@@ -66,29 +69,44 @@ impl Variant {
             "workloadApi: unix://{agent}
 threads: 1
 {mesh}
-outbound:
+{}outbound:
   - {{ name: http, listen: '{}', protocol: HTTP, {connect} }}
   - {{ name: tcp, listen: '{}', protocol: TCP, {} }}
 ",
+            self.admin(agent, outbound),
             http.entrance,
             tcp.entrance,
             fixed(tcp.between)
         )
     }
-}
 
-fn inbound_yaml(agent: &str, places: Places) -> String {
-    let Places { http, tcp } = places;
-    format!(
-        "workloadApi: unix://{agent}
+    fn inbound_yaml(self, agent: &str, places: Places) -> String {
+        let Places { http, tcp } = places;
+        let [_, inbound] = self.processes;
+        format!(
+            "workloadApi: unix://{agent}
 threads: 1
 mesh: [peers.policy.yaml]
-inbound:
+{}inbound:
   - {{ name: http, listen: '{}', protocol: HTTP, forward: '{}' }}
   - {{ name: tcp, listen: '{}', protocol: TCP, forward: '{}' }}
 ",
-        http.between, http.application, tcp.between, tcp.application
-    )
+            self.admin(agent, inbound),
+            http.between,
+            http.application,
+            tcp.between,
+            tcp.application
+        )
+    }
+
+    /// Who could be asked for metrics makes them be counted.
+    fn admin(self, agent: &str, process: &str) -> String {
+        if self.services == 0 {
+            return String::new();
+        }
+        let socket = agent.replace("agent.sock", &format!("{process}.sock"));
+        format!("admin: {{ socketPath: '{socket}' }}\n")
+    }
 }
 
 /// As the others check it: who calls.
@@ -103,10 +121,10 @@ spec: {{ rules: [{{ from: [{{ source: {{ principals: [{principal}] }} }}] }}] }}
     )
 }
 
-/// The application as a service, which each request is routed to by its path.
-fn mesh(places: Places) -> String {
+/// The application as a service, which each request is routed to by its path, and others beside it.
+fn mesh(places: Places, services: usize) -> anyhow::Result<String> {
     let (identity, port) = (identity(), places.http.between.port());
-    format!(
+    let mut text = format!(
         "apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{ name: application }}
@@ -127,26 +145,50 @@ spec:
   - {{ name: other, match: [{{ uri: {{ prefix: /other }} }}], redirect: {{ uri: / }} }}
   - {{ name: all, route: [{{ destination: {{ host: application.bench.test }} }}] }}
 "
-    )
+    );
+    for number in 1..services {
+        write!(
+            text,
+            "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{ name: other-{number} }}
+spec:
+  hosts: [other-{number}.bench.test]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{{ number: 80, name: http, protocol: HTTP, targetPort: {port} }}]
+  subjectAltNames: ['{identity}']
+  endpoints: [{{ address: 127.0.0.1 }}]
+"
+        )?;
+    }
+    Ok(text)
 }
 
-const VARIANTS: [Variant; 3] = [
+const VARIANTS: [Variant; 4] = [
     Variant {
         name: "signet",
         processes: ["ours-out", "ours-in"],
         log: "info",
-        routed: false,
+        services: 0,
     },
     Variant {
         name: "signet, no access log",
         processes: ["quiet-out", "quiet-in"],
         log: "warn",
-        routed: false,
+        services: 0,
     },
     Variant {
-        name: "signet, routed",
+        name: "signet, routed and counted",
         processes: ["routed-out", "routed-in"],
         log: "info",
-        routed: true,
+        services: 1,
+    },
+    Variant {
+        name: "signet, of 10,000 services",
+        processes: ["many-out", "many-in"],
+        log: "info",
+        services: 10_000,
     },
 ];

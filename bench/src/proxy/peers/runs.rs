@@ -48,11 +48,12 @@ impl Runs {
     /// Memory with nothing to do, and what connections add to it.
     pub(super) async fn memory(&mut self, subjects: &[Subject]) -> anyhow::Result<()> {
         for subject in subjects {
-            let before = subject.resident()?;
-            self.add(0, What::Idle, subject, before);
+            let [outbound, inbound] = subject.resident()?;
+            self.add(0, What::Idle, subject, outbound.max(inbound));
             let Some(tcp) = subject.tcp else { continue };
             let held = load::open(tcp, &Exchange::bytes(SMALL, SMALL), IDLE).await?;
-            let grown = (subject.resident()? - before) * 1024.0 / float(IDLE);
+            let after: f64 = subject.resident()?.iter().sum();
+            let grown = (after - outbound - inbound) * 1024.0 / float(IDLE);
             drop(held);
             self.add(0, What::IdleConnection, subject, grown);
         }
@@ -105,7 +106,11 @@ impl Runs {
         let mut figures = Vec::new();
         for (key, values) in &self.0 {
             let name = format!("{}, {}", key.what.name(), key.who);
-            figures.push(Figure::new(name, median(values.clone()), key.what.unit()));
+            let figure = Figure::new(name, median(values.clone()), key.what.unit());
+            figures.push(match key.what.most() {
+                Some(most) if key.who == OURS => figure.at_most(most),
+                _ => figure,
+            });
         }
         for ratio in RATIOS {
             let known = |who| subjects.iter().any(|subject| subject.name == who);
@@ -128,7 +133,7 @@ impl Runs {
 
     fn add(&mut self, round: usize, what: What, subject: &Subject, value: f64) {
         let (name, unit, who) = (what.name(), what.unit(), subject.name);
-        eprintln!("round {round}  {who:<22} {name:<34} {value:>10.2} {unit}");
+        eprintln!("round {round}  {who:<26} {name:<34} {value:>10.2} {unit}");
         let key = Key { what, who };
         self.0.entry(key).or_default().push(value);
     }
@@ -140,23 +145,32 @@ impl Subject {
         Ok([outbound.mark()?, inbound.mark()?])
     }
 
-    /// Of both, in MiB.
-    fn resident(&self) -> anyhow::Result<f64> {
+    /// Of each of both, in MiB.
+    fn resident(&self) -> anyhow::Result<[f64; 2]> {
         let [outbound, inbound] = self.meters;
-        Ok(outbound.resident()? + inbound.resident()?)
+        Ok([outbound.resident()?, inbound.resident()?])
     }
 }
 
 impl What {
     fn name(self) -> &'static str {
         match self {
-            Self::Idle => "idle memory of both",
-            Self::IdleConnection => "memory of an idle connection",
+            Self::Idle => "idle memory of the larger",
+            Self::IdleConnection => "memory of an idle connection of both",
             Self::Request => "CPU of a GET of 1 KiB",
             Self::Rate => "GETs of 1 KiB, most",
             Self::Late => "GET at half load, p99",
             Self::Connection => "CPU of a new mTLS connection",
             Self::Bulk => "CPU of 1 GB received",
+        }
+    }
+
+    /// The most that it may be of ours, whatever others need.
+    fn most(self) -> Option<f64> {
+        match self {
+            Self::Idle => Some(10e6 / f64::from(1 << 20)),
+            Self::IdleConnection => Some(25.0),
+            Self::Request | Self::Rate | Self::Late | Self::Connection | Self::Bulk => None,
         }
     }
 
@@ -179,8 +193,12 @@ fn each(marks: [Mark; 2], count: usize) -> anyhow::Result<f64> {
 }
 
 const fn ratio(what: What, by: &'static str, aim: f64) -> Ratio {
-    let of = "signet";
-    Ratio { what, of, by, aim }
+    Ratio {
+        what,
+        of: OURS,
+        by,
+        aim,
+    }
 }
 
 const RATIOS: [Ratio; 10] = [
@@ -200,16 +218,22 @@ const RATIOS: [Ratio; 10] = [
     },
     Ratio {
         what: What::Request,
-        of: "signet, routed",
+        of: "signet, routed and counted",
         by: "signet",
         aim: 1.15,
+    },
+    Ratio {
+        what: What::Request,
+        of: "signet, of 10,000 services",
+        by: "signet, routed and counted",
+        aim: 1.1,
     },
     ratio(What::Late, "envoy", 0.7),
     ratio(What::Connection, "envoy", 0.8),
     ratio(What::Bulk, "envoy", 0.6),
     ratio(What::Bulk, "haproxy", 0.6),
-    ratio(What::IdleConnection, "envoy", 1.0),
 ];
 
+const OURS: &str = "signet";
 const IDLE: usize = 1000;
 const AT_ONCE: usize = 16;

@@ -9,6 +9,9 @@ use super::*;
 fn condition() -> impl Strategy<Value = &'static str> {
     select(&[
         "{ uri: { prefix: /a } }",
+        "{ uri: { prefix: /a/ } }",
+        "{ uri: { prefix: /A }, ignoreUriCase: true }",
+        "{ uri: { exact: /a }, method: { exact: POST } }",
         "{ uri: { exact: /a/b } }",
         "{ uri: { regex: '/[ab].*' } }",
         "{ method: { exact: POST } }",
@@ -21,9 +24,10 @@ fn condition() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// Routes `r0`, `r1`… by the matches of each.
+/// Routes `r0`, `r1`… by the matches of each: so few that all are tried, or so many that they are
+/// found by their paths.
 fn routes() -> impl Strategy<Value = Vec<Vec<&'static str>>> {
-    proptest::collection::vec(proptest::collection::vec(condition(), 1..3), 1..5)
+    proptest::collection::vec(proptest::collection::vec(condition(), 1..3), 1..14)
 }
 
 fn call() -> impl Strategy<Value = Call> {
