@@ -29,6 +29,7 @@ fn flags() -> RunFlags {
         log_level: None,
         log_format: None,
         log_file: None,
+        take_over: false,
     }
 }
 
