@@ -5,7 +5,10 @@ use std::{
     ffi::OsStr,
     fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -104,7 +107,19 @@ pub(crate) fn create_directory(path: &Path, mode: u32) -> Result<(), FileError> 
 /// process.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// A claim that another process made and handed over: it is of whoever has the file open.
+    pub(crate) fn held(file: OwnedFd) -> Self {
+        Self { file: file.into() }
+    }
+
+    /// The open file of the claim, for another process.
+    pub(crate) fn try_clone(&self) -> io::Result<OwnedFd> {
+        self.file.try_clone().map(OwnedFd::from)
+    }
 }
 
 /// Claims the lock file at `path`, which is created (mode 0600) if it is missing and stays when the
@@ -128,7 +143,7 @@ pub fn lock(path: &Path) -> Result<Option<Lock>, FileError> {
         .custom_flags(no_follow());
     let file = options.open(path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Lock { _file: file })),
+        Ok(()) => Ok(Some(Lock { file })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }

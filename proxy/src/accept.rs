@@ -2,17 +2,17 @@
 
 use std::future::Future;
 
-use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot, TcpConnection};
+use signet_daemon::socket::{Acceptor, ConnectionLimit, Slot, TcpConnection, TcpListeners};
 use tokio::net::TcpListener;
 use tracing::{field::display, info};
 
 use crate::{latest, listener::Listener};
 
-/// Accepts on `socket` until the listener is to drain; `handle` makes the task that carries a
+/// Accepts on `sockets` until the listener is to drain; `handle` makes the task that carries a
 /// connection.
 pub(crate) async fn accept<F>(
     listener: &Listener,
-    socket: TcpListener,
+    sockets: Vec<TcpListener>,
     limit: ConnectionLimit,
     handle: impl Fn(TcpConnection, Slot) -> F,
 ) where
@@ -23,9 +23,10 @@ pub(crate) async fn accept<F>(
     if drain.run_until_cancelled(waiting).await.is_none() {
         return;
     }
-    let listen = socket.local_addr().ok().map(display);
+    let sockets = TcpListeners::new(sockets);
+    let listen = sockets.local_addr().map(display);
     info!(port = &*listener.name, listen, "accepting connections");
-    Acceptor::new(socket, limit)
+    Acceptor::new(sockets, limit)
         .serve(drain, &listener.tasks, handle)
         .await;
 }

@@ -17,6 +17,7 @@ mod cluster;
 mod config;
 mod flow;
 mod forward;
+mod hand_over;
 mod headers;
 mod http;
 mod identity;
@@ -48,8 +49,15 @@ mod workload_api;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use signet_daemon::{admin::AdminAddress, metrics::Registry, reload::Current, tasks::Tasks};
+use signet_daemon::{
+    admin::AdminAddress,
+    metrics::Registry,
+    reload::Current,
+    socket::{Handed, Inheritance},
+    tasks::Tasks,
+};
 use signet_mesh::Home;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -61,6 +69,7 @@ use self::{
     admission::Admission,
     cluster::SharedClusters,
     flow::{Connections, Watching},
+    hand_over::{Giver, Offer},
     metrics::Metrics,
     ports::SharedPorts,
     reauthorize::Sources,
@@ -75,11 +84,10 @@ use self::{
 /// itself.
 pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
     let config = Arc::clone(&current.borrow());
-    // The admin endpoint can cancel it, too.
+    // The admin endpoint can cancel it, too, and who hands the ports over.
     let shutdown = shutdown.child_token();
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let (admission, tokens) = admission::start(&config)?;
-    let admission = Arc::new(admission);
     let registry = Registry::new();
     // Nobody could ask for what is known of calls, if there is no admin endpoint.
     let watching = config.admin.as_ref().map(|_| Watching {
@@ -88,39 +96,34 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     });
     let metrics = watching.as_ref().map(|it| Arc::clone(&it.metrics));
     let (models, model) = source::Follower::start(current.clone(), metrics)?;
-    let status = models.status();
-    let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
         identity,
         trust,
         model,
     };
-    info!(
-        inbound = config.inbound.len(),
-        outbound = config.outbound.len(),
-        threads = config.threads,
-        "proxy started"
-    );
     // The workers cut what is not finished in `drainTimeout`; they get a little more to do it.
     let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(CUT));
+    let start = Start {
+        status: models.status(),
+        registry,
+        clusters: SharedClusters::new(sources.model.clone(), home(&config)),
+        sources,
+        admission: Arc::new(admission),
+        drain: tasks.stop_token().child_token(),
+        leave: CancellationToken::new(),
+        quit: shutdown,
+        watching,
+        current,
+        config,
+    };
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
-    tasks.spawn("ports", |stop| follower.run(stop));
     if let Some(tokens) = tokens {
         tasks.spawn("tokens", |stop| tokens.run(stop));
     }
-    let workers = Workers {
-        ports,
-        clusters: SharedClusters::new(sources.model.clone(), home(&config)),
-        sources,
-        admission,
-        drain: tasks.stop_token().child_token(),
-        watching,
-    };
-    let seen = workers.seen(registry, status, shutdown);
-    let started = administer(config.admin.as_ref(), seen, &mut tasks)
-        .and_then(|admin_port| workers.start(&config, admin_port, &mut tasks));
-    let outcome = tasks.finish(started).await;
+    let stop = tasks.stop_token();
+    let started = stop.run_until_cancelled(start.start(&mut tasks)).await;
+    let outcome = tasks.finish(started.unwrap_or(Ok(()))).await;
     info!("proxy stopped");
     outcome
 }
@@ -133,74 +136,149 @@ fn home(config: &Config) -> Home {
     }
 }
 
-/// Opens the admin endpoint, if there is to be one; the port of loopback that it has.
-fn administer(
-    address: Option<&AdminAddress>,
-    seen: admin::Seen,
-    tasks: &mut Tasks,
-) -> anyhow::Result<Option<u16>> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let listener = admin::open(address, seen)?;
-    let port = match listener.address() {
-        AdminAddress::Loopback(address) => Some(address.port()),
-        AdminAddress::Socket(_) => None,
-    };
-    // It tells of those that drain, until they have.
-    tasks.spawn_last("admin", |stop| listener.serve(stop));
-    Ok(port)
-}
-
-/// What the threads that carry connections share.
+/// What the proxy is started from, once it follows identity and model.
 #[derive(Debug)]
-struct Workers {
-    ports: SharedPorts,
+struct Start {
+    current: Current<Config>,
+    config: Arc<Config>,
+    registry: Registry,
+    status: SharedStatus,
     sources: Sources,
     admission: Arc<Admission>,
     clusters: SharedClusters,
-    drain: CancellationToken,
     watching: Option<Watching>,
+    /// Cancelled when nothing new is to be accepted.
+    drain: CancellationToken,
+    /// Cancelled when another process has the ports.
+    leave: CancellationToken,
+    /// Cancelled when the proxy is to stop.
+    quit: CancellationToken,
 }
 
-impl Workers {
-    /// What the admin endpoint tells of; `quit` is what it can cancel.
-    fn seen(
+/// The admin endpoint, as it is known to others.
+#[derive(Debug, Default)]
+struct Administered {
+    /// Its port of loopback, if it has one.
+    port: Option<u16>,
+    /// For the next process.
+    handed: Option<Handed>,
+}
+
+impl Start {
+    /// Opens the ports, or takes them over, and carries connections.
+    async fn start(self, tasks: &mut Tasks) -> anyhow::Result<()> {
+        let config = &self.config;
+        let identity = self.sources.identity.clone();
+        let mut taken = hand_over::take_over(config, identity).await?;
+        let inheritance = &mut taken.inheritance;
+        let (follower, ports) = ports::Follower::start(self.current.clone(), inheritance)?;
+        info!(
+            inbound = config.inbound.len(),
+            outbound = config.outbound.len(),
+            threads = config.threads,
+            "proxy started"
+        );
+        let administered = self.administer(&ports, inheritance, tasks)?;
+        let socket = hand_over::listen(config, inheritance)?;
+        let (drain, leave) = (self.drain.clone(), self.leave.clone());
+        tasks.spawn("ports", |stop| follower.run(stop, drain, leave));
+        let mut carrying = self.spawn_workers(&ports, administered.port, tasks)?;
+        for _ in 0..config.threads {
+            carrying.recv().await;
+        }
+        taken.ready().await;
+        let Some(socket) = socket else {
+            return Ok(());
+        };
+        let giver = Giver {
+            socket,
+            offer: Offer {
+                ports,
+                admin: administered.handed,
+            },
+            drain: self.drain,
+            leave: self.leave,
+            carrying,
+            quit: self.quit,
+        };
+        tasks.spawn("hand-over", |stop| giver.run(stop));
+        Ok(())
+    }
+
+    /// Opens the admin endpoint, if there is to be one.
+    fn administer(
         &self,
-        metrics: Registry,
-        status: SharedStatus,
-        quit: CancellationToken,
-    ) -> admin::Seen {
+        ports: &SharedPorts,
+        inheritance: &mut Inheritance,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<Administered> {
+        let Some(address) = &self.config.admin else {
+            return Ok(Administered::default());
+        };
+        let listener = admin::open(address, self.seen(ports), inheritance)?;
+        let port = match listener.address() {
+            AdminAddress::Loopback(address) => Some(address.port()),
+            AdminAddress::Socket(_) => None,
+        };
+        let handed = match self.config.hand_over {
+            Some(_) => Some(listener.handed().context("admin")?),
+            None => None,
+        };
+        let leave = self.leave.clone();
+        // It tells of those that drain, until they have; or until another process tells.
+        tasks.spawn_last("admin", |stop| async move {
+            let until = stop.child_token();
+            let ended = async {
+                leave.cancelled().await;
+                until.cancel();
+                stop.cancelled().await;
+            };
+            tokio::join!(
+                listener.serve(until.clone()),
+                stop.run_until_cancelled(ended)
+            );
+        });
+        Ok(Administered { port, handed })
+    }
+
+    /// What the admin endpoint tells of, and what it can cancel.
+    fn seen(&self, ports: &SharedPorts) -> admin::Seen {
         let watching = self.watching.as_ref();
         admin::Seen {
-            metrics,
+            metrics: self.registry.clone(),
             sources: self.sources.clone(),
-            status,
-            ports: self.ports.clone(),
+            status: self.status.clone(),
+            ports: ports.clone(),
             clusters: self.clusters.clone(),
             connections: watching.map_or_else(Connections::default, |it| it.connections.clone()),
             drain: self.drain.clone(),
-            quit,
+            quit: self.quit.clone(),
         }
     }
 
-    /// Starts the threads that carry connections.
-    fn start(
+    /// Starts the threads that carry connections: each says when it does, and when it has finished
+    /// after its ports were left to another process.
+    fn spawn_workers(
         &self,
-        config: &Config,
+        ports: &SharedPorts,
         admin_port: Option<u16>,
         tasks: &mut Tasks,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<mpsc::Receiver<()>> {
+        let config = &self.config;
+        let (progress, carrying) = mpsc::channel(config.threads);
         for number in 0..config.threads {
             let worker = Worker {
                 number,
-                ports: self.ports.clone(),
+                threads: config.threads,
+                ports: ports.clone(),
                 sources: self.sources.clone(),
                 admission: Arc::clone(&self.admission),
                 clusters: self.clusters.clone(),
                 max_connections: config.max_connections,
                 drain_timeout: config.drain_timeout,
                 drain: self.drain.clone(),
+                leave: self.leave.clone(),
+                progress: progress.clone(),
                 watching: self.watching.clone(),
                 admin_port,
             };
@@ -208,7 +286,7 @@ impl Workers {
                 .spawn_thread(&format!("proxy-{number}"), move |stop| worker.run(&stop))
                 .context("a thread for connections cannot be started")?;
         }
-        Ok(())
+        Ok(carrying)
     }
 }
 

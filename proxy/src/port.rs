@@ -50,8 +50,12 @@ pub(crate) trait Port: fmt::Debug + Send + Sync + Sized + 'static {
     /// TLS that cannot be set up.
     fn lead(&self, open: &Open<Self::Config>, thread: &Thread) -> anyhow::Result<()>;
 
-    /// Accepts connections, at most `limit` at a time, until it is to drain.
-    fn run(self: Arc<Self>, socket: TcpListener, limit: usize) -> impl Future<Output = ()> + Send;
+    /// Accepts connections on all of `sockets`, at most `limit` at a time, until it is to drain.
+    fn run(
+        self: Arc<Self>,
+        sockets: Vec<TcpListener>,
+        limit: usize,
+    ) -> impl Future<Output = ()> + Send;
 
     /// What it is made of.
     fn listener(&self) -> &Arc<Listener>;

@@ -2,12 +2,13 @@
 //! again from the one that replaces it.
 
 use std::{
-    fmt,
+    fmt, io,
     net::{Shutdown, SocketAddr, TcpListener},
     sync::Arc,
 };
 
 use anyhow::Context as _;
+use signet_daemon::socket::{Handed, Inheritance};
 use socket2::SockRef;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +35,7 @@ pub(crate) struct Ports {
 #[derive(Debug)]
 pub(crate) struct Open<C> {
     pub(crate) config: C,
-    /// One for each thread.
+    /// One for each thread, or more: a thread has every one that is left over when they are dealt.
     pub(crate) sockets: Arc<Vec<TcpListener>>,
     /// Of its cluster.
     pub(crate) health: Arc<Health>,
@@ -62,15 +63,16 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Opens every port.
+    /// Opens every port, or goes on with what another process listened on.
     ///
     /// # Errors
     /// An address that cannot be listened on, with the port's name.
     pub(crate) fn start(
         mut config: watch::Receiver<Arc<Config>>,
+        inheritance: &mut Inheritance,
     ) -> anyhow::Result<(Self, SharedPorts)> {
         let first = Arc::clone(&config.borrow_and_update());
-        let ports = Ports::open(&first, first.threads, None)?;
+        let ports = Ports::open(&first, first.threads, None, inheritance)?;
         let (ports, shared) = watch::channel(Arc::new(ports));
         let follower = Self {
             config,
@@ -80,13 +82,25 @@ impl Follower {
         Ok((follower, shared))
     }
 
-    /// Follows the configuration until `shutdown`. One whose ports cannot be opened changes none.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+    /// Follows the configuration until `shutdown`. One whose ports cannot be opened changes none;
+    /// from `drain` on, when nothing is accepted any more, none does. With `leave` the ports are
+    /// another process's.
+    pub(crate) async fn run(
+        mut self,
+        shutdown: CancellationToken,
+        drain: CancellationToken,
+        leave: CancellationToken,
+    ) {
         let following = async {
             loop {
-                change(&mut self.config).await;
-                self.follow();
+                tokio::select! {
+                    () = drain.cancelled() => break,
+                    () = change(&mut self.config) => self.follow(),
+                }
             }
+            leave.cancelled().await;
+            self.ports.send_replace(Arc::new(Ports::none()));
+            shutdown.cancelled().await;
         };
         shutdown.run_until_cancelled(following).await.unwrap_or(())
     }
@@ -94,7 +108,8 @@ impl Follower {
     fn follow(&mut self) {
         let config = Arc::clone(&self.config.borrow_and_update());
         let before = Arc::clone(&self.ports.borrow());
-        match Ports::open(&config, self.threads, Some(&before)) {
+        let nothing = &mut Inheritance::default();
+        match Ports::open(&config, self.threads, Some(&before), nothing) {
             Ok(ports) if ports.is_same_as(&before) => {}
             Ok(ports) => {
                 info!(
@@ -114,22 +129,59 @@ impl Follower {
 
 impl Ports {
     /// Opens what `before` has not open already.
-    fn open(config: &Config, threads: usize, before: Option<&Self>) -> anyhow::Result<Self> {
-        let sockets = |listen| before.and_then(|before| before.sockets(listen));
+    fn open(
+        config: &Config,
+        threads: usize,
+        before: Option<&Self>,
+        inheritance: &mut Inheritance,
+    ) -> anyhow::Result<Self> {
+        let mut sockets = |listen| {
+            let held = before.and_then(|before| before.sockets(listen));
+            match held {
+                Some(held) => Ok(held),
+                None => listening(listen, threads, inheritance),
+            }
+        };
         Ok(Self {
             inbound: open(
                 &config.inbound,
                 before.map(|before| &before.inbound),
-                sockets,
-                threads,
+                &mut sockets,
             )?,
             outbound: open(
                 &config.outbound,
                 before.map(|before| &before.outbound),
-                sockets,
-                threads,
+                &mut sockets,
             )?,
         })
+    }
+
+    /// Those of a process that has left them to another.
+    fn none() -> Self {
+        Self {
+            inbound: Vec::new(),
+            outbound: Vec::new(),
+        }
+    }
+
+    /// All sockets, for the next process. One whose port the system chose is nobody else's.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(crate) fn handed(&self) -> io::Result<Vec<Handed>> {
+        let inbound = self
+            .inbound
+            .iter()
+            .map(|open| (open.config.listen, &open.sockets));
+        let outbound = self
+            .outbound
+            .iter()
+            .map(|open| (open.config.listen, &open.sockets));
+        inbound
+            .chain(outbound)
+            .filter(|(listen, _)| listen.port() != 0)
+            .map(|(listen, sockets)| Handed::tcp(listen, sockets))
+            .collect()
     }
 
     /// The sockets that listen on this address already, for whichever port.
@@ -168,20 +220,14 @@ impl Ports {
 fn open<C: PortConfig>(
     configs: &[C],
     before: Option<&Vec<Open<C>>>,
-    sockets: impl Fn(SocketAddr) -> Option<Arc<Vec<TcpListener>>>,
-    threads: usize,
+    sockets: &mut impl FnMut(SocketAddr) -> anyhow::Result<Arc<Vec<TcpListener>>>,
 ) -> anyhow::Result<Vec<Open<C>>> {
-    let open = |config: &C| {
+    let mut open = |config: &C| {
         let same = before.and_then(|before| before.iter().find(|open| open.config == *config));
-        let held = same
-            .map(|open| Arc::clone(&open.sockets))
-            .or_else(|| sockets(config.listen()));
-        let sockets = match held {
-            Some(held) => held,
-            None => Arc::new(
-                listen::open(config.listen(), threads)
-                    .with_context(|| format!("{} `{}`", C::DIRECTION, config.name()))?,
-            ),
+        let sockets = match same {
+            Some(open) => Arc::clone(&open.sockets),
+            None => sockets(config.listen())
+                .with_context(|| format!("{} `{}`", C::DIRECTION, config.name()))?,
         };
         Ok(Open {
             config: config.clone(),
@@ -192,7 +238,22 @@ fn open<C: PortConfig>(
             },
         })
     };
-    configs.iter().map(open).collect()
+    configs.iter().map(&mut open).collect()
+}
+
+/// Sockets that listen on `address`, one for each thread: those of another process, or new ones.
+fn listening(
+    address: SocketAddr,
+    threads: usize,
+    inheritance: &mut Inheritance,
+) -> anyhow::Result<Arc<Vec<TcpListener>>> {
+    let inherited = inheritance.tcp(address);
+    let inherited = inherited.context("what was handed over cannot be used")?;
+    let sockets = match inherited {
+        Some(inherited) => listen::go_on(address, inherited, threads)?,
+        None => listen::open(address, threads)?,
+    };
+    Ok(Arc::new(sockets))
 }
 
 fn same<C: PortConfig>(a: &[Open<C>], b: &[Open<C>]) -> bool {
@@ -247,6 +308,7 @@ mod tests {
             log_level: None,
             log_format: None,
             log_file: None,
+            take_over: false,
         };
         Arc::new(Config::load(&flags).unwrap())
     }
@@ -269,7 +331,7 @@ mod tests {
     fn ports_come_and_go_with_the_configuration_and_those_that_stay_keep_their_sockets() {
         let (a, b, c) = (free(), free(), free());
         let (sender, current) = watch::channel(config(&[("a", a), ("b", b)]));
-        let (mut follower, ports) = Follower::start(current).unwrap();
+        let (mut follower, ports) = Follower::start(current, &mut Inheritance::default()).unwrap();
         let first = Arc::clone(&ports.borrow().outbound[0].sockets);
         sender.send_replace(config(&[("a", a), ("c", c)]));
         follower.follow();
@@ -282,7 +344,7 @@ mod tests {
     fn a_port_that_cannot_be_opened_leaves_all_as_they_were() {
         let (a, held) = (free(), TcpListener::bind("127.0.0.1:0").unwrap());
         let (sender, current) = watch::channel(config(&[("a", a)]));
-        let (mut follower, ports) = Follower::start(current).unwrap();
+        let (mut follower, ports) = Follower::start(current, &mut Inheritance::default()).unwrap();
         sender.send_replace(config(&[("b", free()), ("c", held.local_addr().unwrap())]));
         follower.follow();
         assert_eq!(names(&ports), ["a"]);
@@ -292,7 +354,8 @@ mod tests {
     fn what_did_not_change_is_not_announced() {
         let first = config(&[("a", free())]);
         let (sender, current) = watch::channel(Arc::clone(&first));
-        let (mut follower, mut ports) = Follower::start(current).unwrap();
+        let (mut follower, mut ports) =
+            Follower::start(current, &mut Inheritance::default()).unwrap();
         ports.mark_unchanged();
         sender.send_replace(first);
         follower.follow();

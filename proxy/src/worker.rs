@@ -3,12 +3,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use signet_daemon::log;
 use tokio::{
     net::TcpListener,
     runtime,
-    time::{sleep, timeout},
+    sync::mpsc,
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
@@ -30,12 +31,18 @@ use crate::{
 pub(crate) struct Worker {
     /// Which of the sockets of each port are its own.
     pub(crate) number: usize,
+    /// How many threads there are.
+    pub(crate) threads: usize,
     pub(crate) ports: SharedPorts,
     pub(crate) sources: Sources,
     pub(crate) admission: Arc<Admission>,
     pub(crate) clusters: SharedClusters,
     /// Cancelled when nothing new is to be accepted, and what is under way may end.
     pub(crate) drain: CancellationToken,
+    /// Cancelled when another process has the ports.
+    pub(crate) leave: CancellationToken,
+    /// Told when its ports are there; dropped when what it carried is finished.
+    pub(crate) progress: mpsc::Sender<()>,
     /// What is known of calls, if anybody wants to know.
     pub(crate) watching: Option<Watching>,
     /// The port of loopback on which the admin endpoint listens, if it does.
@@ -104,9 +111,15 @@ impl Worker {
                 Err(error) => error!(error = format!("{error:#}"), "a port is not as configured"),
                 Ok(()) => {}
             }
+            if first {
+                // There is room for the word of every thread.
+                let _ = self.progress.try_send(());
+            }
             first = false;
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => break,
+                () = self.leave.cancelled() => break,
                 changed = self.ports.changed() => if changed.is_err() {
                     // Whoever could change the ports is stopping.
                     shutdown.cancelled().await;
@@ -119,11 +132,25 @@ impl Worker {
         let tasks = thread.tasks.clone();
         drop((inbound, outbound, thread));
         tasks.close();
-        if timeout(self.drain_timeout, tasks.wait()).await.is_err() {
+        self.finish(&tasks, shutdown).await;
+        Ok(())
+    }
+
+    /// Waits for what is under way: while another process has the ports, bytes may go on, too; they
+    /// are cut with `shutdown`.
+    async fn finish(self, tasks: &TaskTracker, shutdown: &CancellationToken) {
+        let mut until = Instant::now() + self.drain_timeout;
+        if self.leave.is_cancelled() {
+            let finished = timeout_at(until, tasks.wait());
+            let _ = shutdown.run_until_cancelled(finished).await;
+            drop(self.progress);
+            shutdown.cancelled().await;
+            until = until.max(Instant::now() + AT_LEAST);
+        }
+        if timeout_at(until, tasks.wait()).await.is_err() {
             let connections = tasks.len();
             warn!(connections, "not finished in time, cut");
         }
-        Ok(())
     }
 }
 
@@ -169,11 +196,13 @@ impl<P: Port> Running<P> {
         thread: &Thread,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let socket = open.sockets.get(worker.number);
-        let socket = socket.context("a thread without a socket of its own")?;
-        let socket = TcpListener::from_std(socket.try_clone()?)?;
+        let dealt = open.sockets.iter().skip(worker.number);
+        let sockets = dealt.step_by(worker.threads.max(1));
+        let sockets = sockets.map(|socket| TcpListener::from_std(socket.try_clone()?));
+        let sockets: Vec<_> = sockets.collect::<Result<_, _>>()?;
+        ensure!(!sockets.is_empty(), "a thread without a socket of its own");
         let port = P::new(open, thread, Ends::new(shutdown, &worker.drain))?;
-        let running = Arc::clone(&port).run(socket, worker.max_connections);
+        let running = Arc::clone(&port).run(sockets, worker.max_connections);
         thread.tasks.spawn(running);
         Ok(Self {
             config: open.config.clone(),
@@ -194,3 +223,6 @@ impl<P: Port> Running<P> {
         });
     }
 }
+
+/// For bytes to notice that they are cut, after all the time to drain was taken.
+const AT_LEAST: Duration = Duration::from_millis(500);

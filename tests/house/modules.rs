@@ -40,7 +40,7 @@ const FLOORS: [Floors; 4] = [
     Floors {
         room: "proxy",
         floors: &[
-            &["worker", "admin"],
+            &["worker", "admin", "hand_over"],
             &["inbound", "outbound"],
             &["forward"],
             &["route"],

@@ -8,9 +8,10 @@
 mod address;
 mod log;
 
-use std::{future, net::IpAddr};
+use std::{future, io, net::IpAddr};
 
 use http::{StatusCode, header, request::Parts, uri::Authority};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -20,13 +21,19 @@ use crate::{
     health::{Health, Report},
     http::{Answer, HttpServer, Router, json, text, typed},
     metrics::{CONTENT_TYPE, Registry},
-    socket::BindError,
+    socket::{BindError, Handed, Inheritance},
 };
 
 /// The admin endpoint cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("admin: {0}")]
-pub struct AdminError(#[from] BindError);
+pub enum AdminError {
+    /// It is in use, or not to be had.
+    #[error("admin: {0}")]
+    Bind(#[from] BindError),
+    /// The former process handed over something else.
+    #[error("admin: what was handed over cannot be used: {0}")]
+    Handed(#[source] io::Error),
+}
 
 /// What every daemon answers for itself.
 #[derive(Clone, Debug)]
@@ -57,16 +64,52 @@ impl AdminListener {
         parts: AdminParts,
         router: Router,
     ) -> Result<Self, AdminError> {
+        Self::inherit(address, parts, router, &mut Inheritance::default())
+    }
+
+    /// Goes on with what the former process of this daemon listened on, if it listened there.
+    ///
+    /// # Errors
+    /// It did not, and the address or the socket is in use or not to be had.
+    pub fn inherit(
+        address: &AdminAddress,
+        parts: AdminParts,
+        router: Router,
+        inheritance: &mut Inheritance,
+    ) -> Result<Self, AdminError> {
         let router = with_list(router_of(parts, router));
         let (server, address) = match address {
             AdminAddress::Loopback(address) => {
-                let server = HttpServer::bind(*address, router.guarded(guard))?;
+                let router = router.guarded(guard);
+                let handed = inheritance.tcp(*address).map_err(AdminError::Handed)?;
+                let server = match handed.and_then(|mut sockets| sockets.pop()) {
+                    Some(socket) => {
+                        let socket = TcpListener::from_std(socket).map_err(AdminError::Handed)?;
+                        HttpServer::on(*address, socket, router)
+                    }
+                    None => HttpServer::bind(*address, router)?,
+                };
                 let address = server.local_addr().unwrap_or(*address);
                 (server, AdminAddress::Loopback(address))
             }
-            AdminAddress::Socket(path) => (HttpServer::bind_socket(path, router)?, address.clone()),
+            AdminAddress::Socket(path) => {
+                let handed = inheritance.unix(path).map_err(AdminError::Handed)?;
+                let server = match handed {
+                    Some(socket) => HttpServer::on_socket(socket, router),
+                    None => HttpServer::bind_socket(path, router)?,
+                };
+                (server, address.clone())
+            }
         };
         Ok(Self { address, server })
+    }
+
+    /// What it listens on, for the next process of this daemon.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn handed(&self) -> io::Result<Handed> {
+        self.server.handed()
     }
 
     /// Where it listens, with the port that the system chose if it was left to it.

@@ -6,7 +6,9 @@
 
 mod router;
 
-use std::{convert::Infallible, net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, io, net::SocketAddr, path::Path, pin::pin, sync::Arc, time::Duration,
+};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -20,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 use crate::socket::{
-    Acceptor, BindError, ConnectionLimit, Source, TcpConnection, UnixSocket, bind_tcp,
+    Acceptor, BindError, ConnectionLimit, Handed, Source, TcpConnection, UnixSocket, bind_tcp,
 };
 
 pub use router::{Answer, Router, json, text, typed};
@@ -64,12 +66,38 @@ impl HttpServer {
         deadline: Duration,
     ) -> Result<Self, BindError> {
         let listener = bind_tcp(address)?;
-        let limit = ConnectionLimit::new(MOST_CONNECTIONS, MOST_CONNECTIONS / 2);
         let address = listener.local_addr().unwrap_or(address);
         Ok(Self {
-            listening: Listening::Tcp(address, Acceptor::new(listener, limit)),
+            listening: Listening::tcp(address, listener),
             answering: Answering::new(router, deadline),
         })
+    }
+
+    /// Goes on with what another process listened on: with `listener` at `address`.
+    pub fn on(address: SocketAddr, listener: TcpListener, router: Router) -> Self {
+        Self {
+            listening: Listening::tcp(address, listener),
+            answering: Answering::new(router, DEADLINE),
+        }
+    }
+
+    /// The same of a Unix socket.
+    pub fn on_socket(socket: UnixSocket, router: Router) -> Self {
+        Self {
+            listening: Listening::Unix(socket),
+            answering: Answering::new(router, DEADLINE),
+        }
+    }
+
+    /// What it listens on, for the next process of this daemon.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn handed(&self) -> io::Result<Handed> {
+        match &self.listening {
+            Listening::Tcp(address, acceptor) => Handed::tcp(*address, &[acceptor.listener()]),
+            Listening::Unix(socket) => socket.handed(),
+        }
     }
 
     /// Listens on a Unix socket, which only the user of this process, and root, may connect to.
@@ -78,10 +106,8 @@ impl HttpServer {
     /// # Errors
     /// The path is in use or not to be had.
     pub fn bind_socket(path: &Path, router: Router) -> Result<Self, BindError> {
-        Ok(Self {
-            listening: Listening::Unix(UnixSocket::bind(path, OWNER_ONLY)?),
-            answering: Answering::new(router, DEADLINE),
-        })
+        let socket = UnixSocket::bind(path, OWNER_ONLY)?;
+        Ok(Self::on_socket(socket, router))
     }
 
     /// The address that it listens on, with the port that the system chose if it was left to it;
@@ -119,6 +145,13 @@ impl HttpServer {
         }
         connections.close();
         connections.wait().await;
+    }
+}
+
+impl Listening {
+    fn tcp(address: SocketAddr, listener: TcpListener) -> Self {
+        let limit = ConnectionLimit::new(MOST_CONNECTIONS, MOST_CONNECTIONS / 2);
+        Self::Tcp(address, Acceptor::new(listener, limit))
     }
 }
 

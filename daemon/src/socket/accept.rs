@@ -39,6 +39,11 @@ impl<L: Listen> Acceptor<L> {
         Self { limit, listener }
     }
 
+    /// What it accepts from.
+    pub(crate) fn listener(&self) -> &L {
+        &self.listener
+    }
+
     /// The next connection of a source that has a slot left. Those beyond all slots wait in the
     /// system's queue, and a shortage (of file descriptors, of memory) is logged and waited out.
     pub async fn accept(&self) -> (L::Connection, Slot) {

@@ -8,6 +8,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 mod accept;
 mod authority;
 mod fields;
+mod handed;
 mod limit;
 mod peer;
 mod tcp;
@@ -15,9 +16,10 @@ mod unix;
 
 pub use accept::{Acceptor, Listen};
 pub use authority::Authority;
+pub use handed::{Handed, Inheritance};
 pub use limit::{ConnectionLimit, Slot, Source};
 pub use peer::{Peer, PeerStream};
-pub use tcp::{TcpConnection, bind_tcp, give_up_unanswered, notice_dead_peer};
+pub use tcp::{TcpConnection, TcpListeners, bind_tcp, give_up_unanswered, notice_dead_peer};
 pub use unix::UnixSocket;
 
 use crate::{

@@ -12,7 +12,7 @@ use nix::{
     errno::Errno,
     sys::socket::{getsockopt, sockopt},
 };
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, geteuid, pidfd_open};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::UnixStream,
@@ -43,6 +43,13 @@ pub struct PeerStream {
     _slot: Option<Slot>,
 }
 
+impl Peer {
+    /// Whether it is of the user of this process.
+    pub fn is_this_user(&self) -> bool {
+        self.uid == geteuid().as_raw()
+    }
+}
+
 impl PeerStream {
     /// Asks the kernel who connected.
     ///
@@ -65,6 +72,10 @@ impl PeerStream {
             authority: Authority::default(),
             _slot: None,
         })
+    }
+
+    pub(super) fn stream(&self) -> &UnixStream {
+        &self.stream
     }
 
     /// The same connection, holding its slot until it ends.

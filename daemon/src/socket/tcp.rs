@@ -1,9 +1,12 @@
 //! TCP listeners with errors that say which address, and what to do.
 
 use std::{
+    future::poll_fn,
     io::{self, ErrorKind},
     net::SocketAddr,
     os::fd::AsFd,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::Poll,
     time::Duration,
 };
 
@@ -35,11 +38,7 @@ impl Listen for TcpListener {
     /// The next connection, with `TCP_NODELAY` set, and probed when it is silent.
     async fn next(&self) -> io::Result<Option<Self::Connection>> {
         let (stream, peer) = self.accept().await?;
-        // Only a connection that is already gone refuses the option, and its first read will say
-        // so.
-        let _ = stream.set_nodelay(true);
-        let _ = notice_dead_peer(&stream);
-        Ok(Some(TcpConnection { stream, peer }))
+        Ok(Some(TcpConnection::accepted(stream, peer)))
     }
 
     fn source(connection: &TcpConnection) -> Source {
@@ -51,6 +50,73 @@ impl Listen for TcpListener {
             Ok(address) => address.to_string(),
             Err(_) => "TCP".to_owned(),
         }
+    }
+}
+
+/// Sockets that listen on one address together (`SO_REUSEPORT`), and are accepted from by turns.
+#[derive(Debug)]
+pub struct TcpListeners {
+    sockets: Vec<TcpListener>,
+    /// Whose turn it is.
+    turn: AtomicUsize,
+}
+
+impl TcpListeners {
+    /// Accepts from all of these.
+    pub fn new(sockets: Vec<TcpListener>) -> Self {
+        Self {
+            sockets,
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Where they listen.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.sockets.first()?.local_addr().ok()
+    }
+}
+
+impl Listen for TcpListeners {
+    type Connection = TcpConnection;
+
+    async fn next(&self) -> io::Result<Option<Self::Connection>> {
+        if let [socket] = &*self.sockets {
+            return socket.next().await;
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (stream, peer) = poll_fn(|context| {
+            let count = self.sockets.len();
+            let sockets = self.sockets.iter().cycle();
+            let by_turns = sockets.skip(turn % count.max(1)).take(count);
+            for socket in by_turns {
+                if let Poll::Ready(accepted) = socket.poll_accept(context) {
+                    return Poll::Ready(accepted);
+                }
+            }
+            Poll::Pending
+        })
+        .await?;
+        Ok(Some(TcpConnection::accepted(stream, peer)))
+    }
+
+    fn source(connection: &TcpConnection) -> Source {
+        Source::of(connection.peer)
+    }
+
+    fn name(&self) -> String {
+        let first = self.sockets.first();
+        first.map_or_else(|| "TCP".to_owned(), Listen::name)
+    }
+}
+
+impl TcpConnection {
+    /// One that is not kept waiting for more bytes (`TCP_NODELAY`), and is probed when it is
+    /// silent. Only a connection that is already gone refuses the options, and its first read will
+    /// say so.
+    fn accepted(stream: TcpStream, peer: SocketAddr) -> Self {
+        let _ = stream.set_nodelay(true);
+        let _ = notice_dead_peer(&stream);
+        Self { stream, peer }
     }
 }
 

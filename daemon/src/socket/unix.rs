@@ -6,7 +6,7 @@ use std::{
     fs::Permissions,
     io::{self, ErrorKind},
     os::{
-        fd::AsRawFd as _,
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
         unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
@@ -23,6 +23,7 @@ use tracing::debug;
 use super::{
     Acceptor, BACKLOG, BindError, ConnectionLimit, LONGEST_PATH, Listen, MOST_ON_SOCKET,
     MOST_PER_USER, PeerStream, Source,
+    handed::{Handed, Left},
 };
 use crate::{
     file::{self, Lock, create_directory, directory_of},
@@ -65,11 +66,40 @@ impl UnixSocket {
         // is right.
         set_mode(path, mode).map_err(failed)?;
         let listener = socket.listen(BACKLOG).map_err(failed)?;
+        Ok(Self::of(listener, claim))
+    }
+
+    /// Goes on with the socket that another process listened on, and with its lock.
+    pub(super) fn inherited(path: &Path, listener: OwnedFd, lock: OwnedFd) -> io::Result<Self> {
+        let listener = std::os::unix::net::UnixListener::from(listener);
+        if listener.local_addr()?.as_pathname() != Some(path) {
+            return Err(io::Error::other(
+                "a socket that was handed over listens elsewhere",
+            ));
+        }
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Self::of(listener, Claim::of(path, Lock::held(lock))?))
+    }
+
+    fn of(listener: UnixListener, claim: Claim) -> Self {
         let limit = ConnectionLimit::new(MOST_ON_SOCKET, MOST_PER_USER);
-        Ok(Self {
+        Self {
             acceptor: Acceptor::new(listener, limit),
             claim,
-        })
+        }
+    }
+
+    /// The socket and its lock, for the next process of this daemon. Until it has been left to it,
+    /// this process goes on as before.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn handed(&self) -> io::Result<Handed> {
+        let listener = self.acceptor.listener().as_fd().try_clone_to_owned()?;
+        let lock = self.claim.lock.try_clone()?;
+        let left = self.claim.left.clone();
+        Ok(Handed::unix(&self.claim.path, listener, lock, left))
     }
 
     /// Where the socket is.
@@ -128,7 +158,8 @@ impl Listen for UnixListener {
 struct Claim {
     path: PathBuf,
     inode: (u64, u64),
-    _lock: Lock,
+    lock: Lock,
+    left: Left,
 }
 
 impl Claim {
@@ -136,13 +167,17 @@ impl Claim {
         Ok(Self {
             path: path.to_owned(),
             inode: inode(path)?,
-            _lock: lock,
+            lock,
+            left: Left::default(),
         })
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        if self.left.is_another_s() {
+            return;
+        }
         // Somebody may have put a socket of their own there by force; that one is not ours to
         // remove.
         if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
@@ -347,7 +382,7 @@ mod tests {
         ));
     }
 
-    fn probe_and_keep(path: &Path) -> Option<std::os::fd::OwnedFd> {
+    fn probe_and_keep(path: &Path) -> Option<OwnedFd> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
         connect(&socket, &SocketAddrUnix::new(path).unwrap())

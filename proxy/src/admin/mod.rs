@@ -16,6 +16,7 @@ use signet_daemon::{
     health::{Health, State},
     http::{Answer, Router, text},
     metrics::Registry,
+    socket::Inheritance,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -40,18 +41,22 @@ pub(crate) struct Seen {
     pub(crate) quit: CancellationToken,
 }
 
-/// Opens the admin endpoint. Must be called inside the runtime.
+/// Opens the admin endpoint, or goes on with that of another process. Must be called inside the runtime.
 ///
 /// # Errors
 /// The address or the socket is in use or not to be had.
-pub(crate) fn open(address: &AdminAddress, seen: Seen) -> Result<AdminListener, AdminError> {
+pub(crate) fn open(
+    address: &AdminAddress,
+    seen: Seen,
+    inheritance: &mut Inheritance,
+) -> Result<AdminListener, AdminError> {
     gauges::register(&seen);
     let parts = AdminParts {
         health: health(&seen),
         metrics: seen.metrics.clone(),
         quit: seen.quit.clone(),
     };
-    AdminListener::bind(address, parts, router(seen))
+    AdminListener::inherit(address, parts, router(seen), inheritance)
 }
 
 /// Ready with an identity and a model, without which it has not come this far, until it drains.

@@ -33,6 +33,7 @@ pub(super) struct File {
     pub(super) log_format: Format,
     pub(super) log_file: Option<PathBuf>,
     pub(super) admin: Option<Admin>,
+    pub(super) hand_over: Option<HandOver>,
 }
 
 /// Where the admin endpoint listens: one of the two.
@@ -43,6 +44,13 @@ pub(super) struct Admin {
     pub(super) listen: Option<String>,
     #[serde(default)]
     pub(super) socket_path: Option<PathBuf>,
+}
+
+/// Where the next process of this proxy asks for the ports.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct HandOver {
+    pub(super) socket_path: PathBuf,
 }
 
 /// Which tokens of requests are good.

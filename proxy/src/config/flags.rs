@@ -22,6 +22,10 @@ pub struct RunFlags {
     /// File to write the log to, instead of standard output.
     #[arg(long, alias = "logFile")]
     pub log_file: Option<PathBuf>,
+    /// Take the ports over from the proxy that runs with `handOver` at the same socket, which then
+    /// drains and ends; without one, start as usual.
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 impl RunFlags {

@@ -25,7 +25,7 @@ pub use flags::RunFlags;
 pub use limits::LocalRateLimit;
 pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
 
-use file::{File, Jwt};
+use file::{File, HandOver, Jwt};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -63,6 +63,10 @@ pub struct Config {
     pub admin: Option<AdminAddress>,
     /// How long connections may take to finish once the proxy is told to stop.
     pub drain_timeout: Duration,
+    /// The Unix socket on which the next process of this proxy asks for its ports, if it may.
+    pub hand_over: Option<PathBuf>,
+    /// Whether to ask the proxy that runs there.
+    pub take_over: bool,
 }
 
 impl Config {
@@ -118,6 +122,8 @@ impl Config {
                 .admin
                 .map(|admin| AdminAddress::new(admin.listen.as_deref(), admin.socket_path))
                 .transpose()?,
+            hand_over: hand_over(file.hand_over, flags.take_over)?,
+            take_over: flags.take_over,
         };
         ports::check_together(&config.inbound, &config.outbound)?;
         ports::keep_own_apart(&mut config.inbound, &config.outbound);
@@ -203,9 +209,32 @@ fn threads(given: Option<usize>) -> anyhow::Result<usize> {
 }
 
 fn drain_timeout(text: Option<&str>) -> anyhow::Result<Duration> {
-    text.map_or(Ok(DRAIN_TIMEOUT), |text| {
-        signet_daemon::config::duration(text).context("drainTimeout")
-    })
+    let Some(text) = text else {
+        return Ok(DRAIN_TIMEOUT);
+    };
+    let timeout = signet_daemon::config::duration(text).context("drainTimeout")?;
+    ensure!(
+        timeout <= LONGEST_DRAIN,
+        "drainTimeout: {text} is longer than 1h; who has not finished by then never will"
+    );
+    Ok(timeout)
+}
+
+fn hand_over(written: Option<HandOver>, take_over: bool) -> anyhow::Result<Option<PathBuf>> {
+    let Some(HandOver { socket_path }) = written else {
+        ensure!(
+            !take_over,
+            "--take-over: handOver.socketPath is missing; write the Unix socket on which the \
+             running proxy hands its ports over, and start that one with it, too"
+        );
+        return Ok(None);
+    };
+    ensure!(
+        socket_path.is_absolute(),
+        "handOver.socketPath: `{}` is not absolute; write a path that begins with /",
+        socket_path.display()
+    );
+    Ok(Some(socket_path))
 }
 
 const DEFAULT_NAMESPACE: &str = "default";
@@ -215,6 +244,7 @@ const MAX_CONNECTIONS: usize = 10_000;
 const MAX_THREADS: usize = 256;
 /// Istio's `terminationDrainDuration`.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests;

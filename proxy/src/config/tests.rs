@@ -29,6 +29,7 @@ fn flags() -> RunFlags {
         log_level: None,
         log_format: None,
         log_file: None,
+        take_over: false,
     }
 }
 
@@ -256,4 +257,29 @@ fn bad_values_of_the_proxy_name_their_location_and_remedy() {
         ],
         ["drainTimeout: 2s", "admin: {}", "either `listen`"],
     ]);
+}
+
+#[test]
+fn ports_are_handed_over_at_an_absolute_path_and_taken_over_only_where_that_is_said() {
+    let socket = "handOver: { socketPath: /run/signet/hand-over.sock }\n";
+    let taking = RunFlags {
+        take_over: true,
+        ..flags()
+    };
+    let config = Config::parse(&format!("{WHOLE}{socket}"), &taking, None).unwrap();
+    assert_eq!(config.hand_over, Some("/run/signet/hand-over.sock".into()));
+    assert!(config.take_over);
+    let missing = Config::parse(WHOLE, &taking, None).unwrap_err().to_string();
+    assert!(
+        missing.contains("handOver.socketPath is missing"),
+        "{missing}"
+    );
+    let relative = format!("{WHOLE}handOver: {{ socketPath: hand-over.sock }}\n");
+    assert!(refusal(&relative).contains("is not absolute"));
+}
+
+#[test]
+fn nobody_is_waited_for_longer_than_an_hour() {
+    let longer = WHOLE.replace("drainTimeout: 2s", "drainTimeout: 61m");
+    assert!(refusal(&longer).contains("longer than 1h"));
 }

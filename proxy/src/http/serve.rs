@@ -4,12 +4,15 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use futures_util::FutureExt as _;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -23,9 +26,11 @@ use tokio::{
 use super::{asks::Switch, outgoing::Outgoing, tunnel::Tunnels};
 use crate::{listener::Ends, patience::Patience};
 
-/// Serves requests with `answer`. When `drain` is ready, running requests end and no new
-/// one begins; when `lost` is ready, everything on the connection is cut. A connection on which
-/// nothing is asked ends by itself. What becomes a tunnel goes on until `lost` or the port's end.
+/// Serves requests with `answer`. When `drain` is ready, running requests end, and the next answer
+/// in HTTP/1.1 says that it was the last one; who asks nothing more is sent away after a while, or
+/// at once when the proxy stops. When `lost` is ready, everything on the connection is cut. A
+/// connection on which nothing is asked ends by itself. What becomes a tunnel goes on until `lost`
+/// or the port's end.
 pub(crate) async fn serve<I, A, F>(
     io: I,
     answer: A,
@@ -37,14 +42,22 @@ pub(crate) async fn serve<I, A, F>(
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
-    let (asked, tunnels) = (AtomicBool::new(false), Tunnels::new(ends));
-    let service = service_fn(|mut request| {
-        asked.store(true, Ordering::Relaxed);
+    let (asked, tunnels) = (Asked::default(), Tunnels::new(ends));
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let last = asked.hear(&request);
         if Switch::may_be_wanted(&request) {
             request.extensions_mut().insert(tunnels.clone());
         }
         // A block that awaits it would have room for it twice, in every connection.
-        answer(request).map(Ok::<_, Infallible>)
+        answer(request).map(move |mut response| {
+            if last.is_some_and(|last| last.load(Ordering::Relaxed)) {
+                // One that becomes a tunnel says so here, and ends by itself.
+                let headers = response.headers_mut();
+                let connection = headers.entry(header::CONNECTION);
+                connection.or_insert(HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        })
     });
     let server = server();
     let io = TokioIo::new(Patience::new(io));
@@ -53,6 +66,14 @@ pub(crate) async fn serve<I, A, F>(
     let mut first = pin!(sleep(HEADERS));
     let (mut drain, mut lost) = (pin!(drain), pin!(lost));
     let mut draining = false;
+    // Who is about to ask would meet a closed connection, and could not tell whether it was heard.
+    let mut settled = pin!(async {
+        tokio::select! {
+            () = sleep(SETTLE) => {}
+            () = ends.shutdown.cancelled() => {}
+        }
+    });
+    let mut closing = false;
     loop {
         tokio::select! {
             // How a connection ends is its clients' affair; each request has its own line.
@@ -60,10 +81,17 @@ pub(crate) async fn serve<I, A, F>(
             () = lost.as_mut() => return tunnels.cut(),
             () = drain.as_mut(), if !draining => {
                 draining = true;
+                closing = asked.is_to_end();
+                if closing {
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            () = settled.as_mut(), if draining && !closing => {
+                closing = true;
                 connection.as_mut().graceful_shutdown();
             }
             () = first.as_mut(), if !first.is_elapsed() => {
-                if !asked.load(Ordering::Relaxed) {
+                if !asked.anything() {
                     connection.as_mut().graceful_shutdown();
                 }
             }
@@ -72,6 +100,38 @@ pub(crate) async fn serve<I, A, F>(
     tokio::select! {
         () = tunnels.ended() => {}
         () = lost.as_mut() => tunnels.cut(),
+    }
+}
+
+/// What is asked on a connection.
+#[derive(Debug, Default)]
+struct Asked {
+    anything: AtomicBool,
+    in_http2: AtomicBool,
+    /// Whether answers of HTTP/1.1 say that they are the last.
+    last: Arc<AtomicBool>,
+}
+
+impl Asked {
+    /// Notes a request; in HTTP/1.1, its answer has to look whether it is the last one.
+    fn hear(&self, request: &Request<Incoming>) -> Option<Arc<AtomicBool>> {
+        self.anything.store(true, Ordering::Relaxed);
+        if request.version() == Version::HTTP_2 {
+            self.in_http2.store(true, Ordering::Relaxed);
+            return None;
+        }
+        Some(Arc::clone(&self.last))
+    }
+
+    fn anything(&self) -> bool {
+        self.anything.load(Ordering::Relaxed)
+    }
+
+    /// The next answer is the last one; whether that is all, as HTTP/2 says itself which requests
+    /// it has not heard (RFC 9113 §6.8).
+    fn is_to_end(&self) -> bool {
+        self.last.store(true, Ordering::Relaxed);
+        self.in_http2.load(Ordering::Relaxed)
     }
 }
 
@@ -96,6 +156,8 @@ fn server() -> auto::Builder<TokioExecutor> {
 
 /// From one request's end to the next one's headers, too: an idle connection's life.
 const HEADERS: Duration = Duration::from_secs(60);
+/// For the next request on a connection that is to end, which is told so.
+const SETTLE: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(30);
 const HEADER_BYTES: usize = 64 * 1024;
 const HTTP2_HEADER_BYTES: u32 = 64 * 1024;
@@ -106,7 +168,6 @@ const WINDOW: u32 = 1 << 20;
 mod tests {
     use std::future::pending;
 
-    use http::header;
     use http_body_util::Full;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
@@ -153,6 +214,35 @@ mod tests {
             "{told}"
         );
         assert!(told.contains(header::CONNECTION.as_str()), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_while_a_connection_drains_is_answered_and_told_that_it_was_the_last_time() {
+        let (mut client, server) = duplex(4096);
+        client.write_all(GET).await.unwrap();
+        let second = Duration::from_secs(1);
+        let answer = |_| hello(Duration::ZERO);
+        let served = serve(server, answer, sleep(second), pending(), ends());
+        let asking = async {
+            let mut first = [0; 400];
+            let length = client.read(&mut first).await.unwrap();
+            sleep(second * 2).await;
+            client.write_all(GET).await.unwrap();
+            let first = String::from_utf8_lossy(&first[..length]).into_owned();
+            (first, rest(&mut client).await)
+        };
+        let ((first, second), ()) = tokio::join!(asking, served);
+        assert!(!first.contains("connection: close"), "{first}");
+        assert!(second.contains("connection: close"), "{second}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_while_a_connection_drains_is_sent_away_soon() {
+        let (_client, server) = duplex(4096);
+        let started = Instant::now();
+        let drain = sleep(Duration::from_secs(1));
+        serve(server, |_| hello(Duration::ZERO), drain, pending(), ends()).await;
+        assert_eq!(started.elapsed().as_secs(), 3);
     }
 
     #[tokio::test(start_paused = true)]

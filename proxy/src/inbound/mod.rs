@@ -149,11 +149,11 @@ impl port::Port for Port {
     }
 
     /// Accepts from the first identity on until it is to drain.
-    async fn run(self: Arc<Self>, socket: TcpListener, limit: usize) {
+    async fn run(self: Arc<Self>, sockets: Vec<TcpListener>, limit: usize) {
         // Of one address, half of the connections that have not shown who they are.
         let limit = ConnectionLimit::new(limit, limit.div_ceil(2));
         let handle = |connection, slot| Arc::clone(&self).carry(connection, slot);
-        accept(&self.listener, socket, limit, handle).await;
+        accept(&self.listener, sockets, limit, handle).await;
     }
 
     fn listener(&self) -> &Arc<Listener> {

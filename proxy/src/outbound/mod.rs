@@ -80,7 +80,7 @@ impl port::Port for Port {
     }
 
     /// Accepts from the first identity on until it is to drain.
-    async fn run(self: Arc<Self>, socket: TcpListener, limit: usize) {
+    async fn run(self: Arc<Self>, sockets: Vec<TcpListener>, limit: usize) {
         let port = Arc::clone(&self);
         self.listener.tasks.spawn(async move {
             let renew = || port.router().renew();
@@ -89,7 +89,7 @@ impl port::Port for Port {
         // Clients are on this machine and have one address; so it may have all.
         let limit = ConnectionLimit::new(limit, limit);
         let handle = |connection, slot| Arc::clone(&self).carry(connection, slot);
-        accept(&self.listener, socket, limit, handle).await;
+        accept(&self.listener, sockets, limit, handle).await;
     }
 
     fn listener(&self) -> &Arc<Listener> {
