@@ -15,6 +15,7 @@ mod buffer;
 mod clock;
 mod cluster;
 mod config;
+mod dns;
 mod flow;
 mod forward;
 mod headers;
@@ -27,6 +28,7 @@ mod listener;
 mod metrics;
 mod original;
 mod outbound;
+mod outside;
 mod patience;
 mod peeked;
 mod peer;
@@ -54,12 +56,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{
-    Config, Connect, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol, Protocol, RunFlags,
-    Target,
+    Config, Connect, Dns, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol, Protocol,
+    RunFlags, Target,
 };
 use self::{
     admission::Admission,
     cluster::SharedClusters,
+    dns::Names,
     flow::{Connections, Watching},
     metrics::Metrics,
     ports::SharedPorts,
@@ -88,7 +91,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     });
     let metrics = watching.as_ref().map(|it| Arc::clone(&it.metrics));
     let (models, model) = source::Follower::start(current.clone(), metrics)?;
-    let status = models.status();
+    let (status, outside) = (models.status(), models.outside());
     let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
         identity,
@@ -106,12 +109,15 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("ports", |stop| follower.run(stop));
+    let names = Names::new(&config.dns);
+    tasks.spawn("dns", |stop| names.clone().run(stop));
     if let Some(tokens) = tokens {
         tasks.spawn("tokens", |stop| tokens.run(stop));
     }
     let workers = Workers {
         ports,
-        clusters: SharedClusters::new(sources.model.clone(), home(&config)),
+        clusters: SharedClusters::new(sources.model.clone(), outside, home(&config), names)
+            .checking(sources.clone()),
         sources,
         admission,
         drain: tasks.stop_token().child_token(),
