@@ -57,6 +57,10 @@ impl Checks {
     }
 
     /// From now on these are checked. What is known of those that are checked as they were is kept.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "an address is known by its text, which never changes"
+    )]
     pub(super) fn follow(&self, wanted: Vec<ToCheck>, ground: &Ground) {
         let mut checked = self.lock();
         let mut before = std::mem::take(&mut *checked);

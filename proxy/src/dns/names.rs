@@ -21,6 +21,9 @@ use super::{
 };
 use crate::config::Dns;
 
+/// What is known of each name that somebody needs.
+type Needed = HashMap<Arc<str>, watch::Sender<Known>>;
+
 /// The names that somebody needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Names(pub(super) Arc<Inner>);
@@ -36,7 +39,7 @@ pub(super) struct Inner {
     stop: CancellationToken,
     /// How many may be looked up at a time.
     room: Semaphore,
-    needed: Mutex<HashMap<Arc<str>, watch::Sender<Known>>>,
+    needed: Mutex<Needed>,
 }
 
 impl Names {
@@ -146,7 +149,7 @@ impl Inner {
         !is_needed
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Sender<Known>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Needed> {
         self.needed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,14 +19,17 @@ use signet_mesh::{ClientTls, DocumentError, WorkloadModel};
 use files::Files;
 pub(crate) use read::Material;
 
+/// What each set of files says.
+type ByFiles = HashMap<Files, Arc<Material>>;
+
 /// What was read of files, for all threads.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Outside(Arc<Mutex<HashMap<Files, Arc<Material>>>>);
+pub(crate) struct Outside(Arc<Mutex<ByFiles>>);
 
 /// What was read of the files that a model names, before it is in force.
 #[derive(Debug, Default)]
 pub(crate) struct OutsideFiles {
-    read: HashMap<Files, Arc<Material>>,
+    read: ByFiles,
 }
 
 impl OutsideFiles {
@@ -84,7 +87,7 @@ impl Outside {
         self.lock().get(&files).map(Arc::clone)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Files, Arc<Material>>> {
+    fn lock(&self) -> MutexGuard<'_, ByFiles> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -96,7 +96,7 @@ fn what_is_not_the_address_of_a_host_is_left_out() {
 #[test]
 fn a_huge_answer_is_cut() {
     let mut known = LookedUp::default();
-    let huge: Vec<IpAddr> = (0..10_000).map(|it| v6(it)).collect();
+    let huge: Vec<IpAddr> = (0..10_000).map(v6).collect();
     known.take(answer(Nothing, found(&huge, 60)), PACE, 0);
     assert_eq!(known.addresses(), huge[..128]);
 }
