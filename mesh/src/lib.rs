@@ -64,12 +64,12 @@ pub use balance::{
     CallKey, Candidates, Groups, HashCall, HashTable, Home, Keyed, Lot, Site, TableEndpoint, pick,
 };
 pub use destination::{
-    Balancing, ClientCertificate, ClientTls, ConnectionPool, ConsistentHash, CookieAttribute,
-    DestinationPart, DestinationRule, DestinationRules, Distribution, HashAlgorithm, HashCookie,
-    HashKey, Http2Keepalive, HttpPool, LoadBalancer, LocalOrigin, LocalityBalancing,
-    LocalityPattern, LocalityShare, MadeCookie, OutlierDetection, PriorityLabel, RecentRequests,
-    RegionOf, RetryBudget, ServerCheck, Subset, TcpKeepalive, TcpPool, TrafficPolicy, Upgrade,
-    Verify, Warmup, WorkloadDestinations,
+    Balancing, CheckedHealth, ClientCertificate, ClientTls, ConnectionPool, ConsistentHash,
+    CookieAttribute, DestinationPart, DestinationRule, DestinationRules, Distribution,
+    HashAlgorithm, HashCookie, HashKey, HealthCheck, HealthQuestion, Http2Keepalive, HttpPool,
+    LoadBalancer, LocalOrigin, LocalityBalancing, LocalityPattern, LocalityShare, MadeCookie,
+    OutlierDetection, PriorityLabel, RecentRequests, RegionOf, RetryBudget, ServerCheck, Subset,
+    TcpKeepalive, TcpPool, TrafficPolicy, Upgrade, Verify, Warmup, WorkloadDestinations,
 };
 pub use model::{
     Arrival, CallExplanation, Called, CalledEndpoint, ClusterName, Connected, Connecting, Course,
@@ -91,8 +91,8 @@ pub use route::{
     WeightedDestinations, WorkloadRoutes, host_and_port,
 };
 pub use service::{
-    Address, Endpoint, Location, Protocol, Resolution, Service, ServicePort, Services,
-    WorkloadServices,
+    Address, AfterAnswer, Endpoint, FamilyAnswer, Location, LookedUp, LookupPace, NameAnswer,
+    NameNews, Protocol, Resolution, Service, ServicePort, Services, WorkloadServices,
 };
 pub use telemetry::{
     AccessLog, CustomTag, LogFilter, Metric, Metrics, Side, TagOverride, Telemetries, Tracing,

@@ -15,6 +15,7 @@ mod buffer;
 mod clock;
 mod cluster;
 mod config;
+mod dns;
 mod flow;
 mod forward;
 mod hand_over;
@@ -28,6 +29,7 @@ mod listener;
 mod metrics;
 mod original;
 mod outbound;
+mod outside;
 mod patience;
 mod peeked;
 mod peer;
@@ -62,12 +64,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{
-    Config, Connect, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol, Protocol, RunFlags,
-    Target,
+    Config, Connect, Dns, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol, Protocol,
+    RunFlags, Target,
 };
 use self::{
     admission::Admission,
     cluster::SharedClusters,
+    dns::Names,
     flow::{Connections, Watching},
     hand_over::{Giver, Offer},
     metrics::Metrics,
@@ -96,17 +99,26 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     });
     let metrics = watching.as_ref().map(|it| Arc::clone(&it.metrics));
     let (models, model) = source::Follower::start(current.clone(), metrics)?;
+    let (status, outside) = (models.status(), models.outside());
     let sources = Sources {
         identity,
         trust,
         model,
     };
+    let names = Names::new(&config.dns);
+    let clusters = SharedClusters::new(
+        sources.model.clone(),
+        outside,
+        home(&config),
+        names.clone(),
+    )
+    .checking(sources.clone());
     // The workers cut what is not finished in `drainTimeout`; they get a little more to do it.
     let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(CUT));
     let start = Start {
-        status: models.status(),
+        status,
         registry,
-        clusters: SharedClusters::new(sources.model.clone(), home(&config)),
+        clusters,
         sources,
         admission: Arc::new(admission),
         drain: tasks.stop_token().child_token(),
@@ -118,6 +130,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     };
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
+    tasks.spawn("dns", |stop| names.run(stop));
     if let Some(tokens) = tokens {
         tasks.spawn("tokens", |stop| tokens.run(stop));
     }

@@ -29,6 +29,12 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }
 
+/// What a client of a host outside of the mesh runs on, which may not have TLS 1.3 yet: the same,
+/// and of TLS 1.2 what has forward secrecy and authenticated encryption.
+pub fn outside_provider() -> Arc<CryptoProvider> {
+    Arc::clone(&OUTSIDE)
+}
+
 /// Makes [`provider`] the default of the process, for libraries that look for one. Called first in
 /// `main`; calling it again changes nothing.
 pub fn install() {
@@ -70,6 +76,17 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         cipher_suites: CIPHER_SUITES.to_vec(),
         kx_groups: KEY_EXCHANGE.to_vec(),
         ..tls::default_provider()
+    })
+});
+
+static OUTSIDE: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    let usual = tls::default_provider();
+    let older = usual.cipher_suites.iter().copied();
+    let older = older.filter(|suite| suite.tls13().is_none());
+    Arc::new(CryptoProvider {
+        cipher_suites: CIPHER_SUITES.iter().copied().chain(older).collect(),
+        kx_groups: KEY_EXCHANGE.to_vec(),
+        ..usual
     })
 });
 

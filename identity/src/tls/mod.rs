@@ -6,9 +6,11 @@
 
 mod client;
 mod identity;
+mod outside;
 mod server;
 
 pub use identity::{Identity, IdentityError};
+pub use outside::{OutsideClient, OutsideName, OutsideServer, outside_client_config};
 
 use std::{
     error::Error,
@@ -66,6 +68,17 @@ pub enum TlsError {
     /// A client that expects nobody can connect to nobody.
     #[error("no expected SPIFFE ID is given; name at least one")]
     NobodyExpected,
+    /// A list of certificates that were revoked is none.
+    #[error("the list of revoked certificates cannot be read: {0}")]
+    Revoked(String),
+    /// The peer is outside of the mesh, trusted, and somebody else.
+    #[error("its certificate is for {found}, and {expected} is expected")]
+    ForAnother {
+        /// What stands in it.
+        found: String,
+        /// What should.
+        expected: String,
+    },
     /// The peer is trusted, and is somebody else.
     #[error("the peer is {found}, and {expected} is expected")]
     Unexpected {

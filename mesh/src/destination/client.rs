@@ -118,6 +118,11 @@ impl WorkloadDestinations {
         })
     }
 
+    /// Each rule that holds for a host of which there is a service or a rule, once or more often.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<DestinationRule>> {
+        self.known.values().flatten()
+    }
+
     fn rule(&self, host: &HostName) -> Option<&Arc<DestinationRule>> {
         match self.known.get(host) {
             Some(rule) => rule.as_ref(),

@@ -5,7 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use super::policy::{ByPort, TrafficPolicy, Written};
+use super::{
+    health_check::HealthCheck,
+    policy::{ByPort, TrafficPolicy, Written},
+};
 use crate::{
     object::{ExportTo, Object, ObjectName, Selector},
     problem::Problems,
@@ -68,9 +71,15 @@ impl DestinationRule {
 
 pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<DestinationRule> {
     let Object {
-        name, line, spec, ..
+        name,
+        line,
+        spec,
+        health_check,
+        ..
     } = object;
     let namespace = name.namespace();
+    let check = health_check.and_then(|entry| HealthCheck::read(entry, problems));
+    let check = check.map(Arc::new);
     let table = Table::open(spec, "spec", SPEC, problems);
     let policy = table.take("trafficPolicy", problems, |node, location, problems| {
         let policy = Written::read(node, location, problems)?;
@@ -81,7 +90,8 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Destin
     let subsets = table.take("subsets", problems, |node, location, problems| {
         Some(subsets(node, location, &policy, problems))
     });
-    if !table.has("trafficPolicy") && !table.has("subsets") {
+    let says = table.has("trafficPolicy") || table.has("subsets") || health_check.is_some();
+    if !says {
         let remedy = "write trafficPolicy or subsets";
         problems.error(table.line, "spec says nothing", remedy);
     }
@@ -91,14 +101,26 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Destin
     let host = table.need("host", "name the service", problems)?;
     Some(DestinationRule {
         host: HostName::read(host, &table.name("host"), namespace, problems)?,
-        subsets: subsets.unwrap_or_default(),
-        policy: policy.compiled(),
+        subsets: checked(subsets.unwrap_or_default(), check.as_ref()),
+        policy: check.iter().fold(policy.compiled(), ByPort::checked),
         export: export(&table, namespace, problems),
         selector,
         file: problems.file(),
         line,
         name,
     })
+}
+
+/// The subsets, whose endpoints are checked as those of the host are.
+fn checked(
+    mut subsets: BTreeMap<Box<str>, Subset>,
+    check: Option<&Arc<HealthCheck>>,
+) -> BTreeMap<Box<str>, Subset> {
+    for subset in subsets.values_mut() {
+        let policy = std::mem::take(&mut subset.policy);
+        subset.policy = check.into_iter().fold(policy, ByPort::checked);
+    }
+    subsets
 }
 
 /// A selector selects in the namespace of the rule alone.

@@ -18,6 +18,7 @@ mod client;
 mod connection_pool;
 mod consistent_hash;
 mod document;
+mod health_check;
 mod load_balancer;
 mod locality;
 mod outlier_detection;
@@ -36,6 +37,7 @@ pub use consistent_hash::{
     ConsistentHash, CookieAttribute, HashAlgorithm, HashCookie, HashKey, MadeCookie,
 };
 pub use document::{DestinationRule, Subset};
+pub use health_check::{CheckedHealth, HealthCheck, HealthQuestion};
 pub use load_balancer::{Balancing, LoadBalancer, Warmup};
 pub use locality::{
     Distribution, LocalityBalancing, LocalityPattern, LocalityShare, PriorityLabel, RegionOf,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    connection_pool::ConnectionPool, load_balancer::LoadBalancer,
+    connection_pool::ConnectionPool, health_check::HealthCheck, load_balancer::LoadBalancer,
     outlier_detection::OutlierDetection, retry_budget::RetryBudget, tls::ClientTls,
 };
 use crate::{
@@ -28,6 +28,8 @@ pub struct TrafficPolicy {
     pub tls: Option<ClientTls>,
     /// How many requests may be repetitions; `None` is as many as the connection pool lets.
     pub retry_budget: Option<RetryBudget>,
+    /// How its endpoints are asked whether they are well; `None` is not at all.
+    pub health_check: Option<Arc<HealthCheck>>,
 }
 
 /// The blocks of a policy that were written.
@@ -57,6 +59,14 @@ pub(super) struct ByPort {
 impl ByPort {
     pub(super) fn at(&self, port: u16) -> &Arc<TrafficPolicy> {
         self.ports.get(&port).unwrap_or(&self.general)
+    }
+
+    /// The same, whose endpoints are checked at every port.
+    pub(super) fn checked(mut self, check: &Arc<HealthCheck>) -> Self {
+        for policy in self.ports.values_mut().chain([&mut self.general]) {
+            Arc::make_mut(policy).health_check = Some(Arc::clone(check));
+        }
+        self
     }
 
     /// All of them.
@@ -165,6 +175,7 @@ impl Blocks {
             outlier_detection: self.outlier_detection,
             tls: self.tls,
             retry_budget: self.retry_budget,
+            health_check: None,
         }
     }
 }

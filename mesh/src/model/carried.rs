@@ -1,8 +1,11 @@
 //! What is read, but not carried by proxies yet: refused by name, or it would be left out silently.
 
+use std::sync::Arc;
+
 use crate::{
     destination::{Balancing, ClientTls, DestinationRule, TrafficPolicy, Upgrade},
     problem::DocumentError,
+    route::{HttpAction, VirtualService},
     telemetry::NotCarried,
 };
 
@@ -26,6 +29,24 @@ pub(super) fn of_rule(rule: &DestinationRule) -> Vec<DocumentError> {
     keys.into_iter().map(error).collect()
 }
 
+/// What of a `VirtualService` is not carried.
+pub(super) fn of_routes(routes: &VirtualService) -> Option<DocumentError> {
+    let retries = routes.http.iter().filter_map(|route| match &route.action {
+        HttpAction::Forward(forward) => forward.retries.as_ref(),
+        HttpAction::Redirect(_) | HttpAction::Respond(_) => None,
+    });
+    let is_asked = { retries }.any(|retries| retries.remote_localities);
+    is_asked.then(|| DocumentError {
+        file: Arc::clone(&routes.file),
+        line: routes.line,
+        what: format!(
+            "VirtualService {}: retries.retryRemoteLocalities is not carried by proxies yet",
+            routes.name
+        ),
+        remedy: "remove it".to_owned(),
+    })
+}
+
 /// A part of a `Telemetry` that is not carried.
 pub(super) fn of_telemetry(part: NotCarried<'_>) -> DocumentError {
     let NotCarried { object, key } = part;
@@ -42,10 +63,12 @@ pub(super) fn of_telemetry(part: NotCarried<'_>) -> DocumentError {
 
 fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {
     let balancer = &policy.load_balancer;
-    let by_files = matches!(
-        policy.tls,
-        Some(ClientTls::Simple(_) | ClientTls::Mutual { .. })
-    );
+    let unverified = match &policy.tls {
+        Some(ClientTls::Simple(server) | ClientTls::Mutual { server, .. }) => {
+            server.verify.is_none()
+        }
+        Some(ClientTls::Disable | ClientTls::IstioMutual { .. }) | None => false,
+    };
     let keys = [
         match balancer.balancing {
             Balancing::LeastRequest
@@ -54,7 +77,7 @@ fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {
             | Balancing::ConsistentHash(_) => None,
             Balancing::Passthrough => Some("loadBalancer.simple PASSTHROUGH"),
         },
-        by_files.then_some("tls.mode SIMPLE or MUTUAL"),
+        unverified.then_some("tls.insecureSkipVerify"),
     ];
     let upgrade = policy.connection_pool.http.upgrade;
     let as_client = (upgrade == Upgrade::AsClient).then_some(AS_CLIENT);

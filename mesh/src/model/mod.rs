@@ -171,9 +171,11 @@ impl Model {
     /// lines: a model with any of it is not to be put in force.
     pub fn not_carried(&self) -> Vec<DocumentError> {
         let rules = self.destination_rules.iter();
+        let routes = self.virtual_services.iter();
         let telemetries = self.telemetries.not_carried();
         let mut not_carried: Vec<_> = rules
             .flat_map(|rule| carried::of_rule(rule))
+            .chain(routes.filter_map(|it| carried::of_routes(it)))
             .chain(telemetries.map(carried::of_telemetry))
             .collect();
         not_carried.sort();

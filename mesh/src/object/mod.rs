@@ -25,7 +25,7 @@ use crate::{
     read::{
         Source,
         table::{self, Schema, Table},
-        yaml::{self, Node, Value},
+        yaml::{self, Entry, Node, Value},
     },
 };
 
@@ -40,6 +40,8 @@ pub(crate) struct Object<'n> {
     pub(crate) labels: Option<&'n Node>,
     /// Whether it is to be tried without effect, and the line that says so.
     pub(crate) dry_run: Option<u64>,
+    /// The annotation that says how endpoints are checked.
+    pub(crate) health_check: Option<&'n Entry>,
     /// What its kind reads.
     pub(crate) spec: &'n Node,
 }
@@ -75,6 +77,7 @@ impl<'n> Object<'n> {
         let name = name(&metadata, problems)?;
         let annotations = metadata.get("annotations");
         let dry_run = annotations.and_then(|node| dry_run(node, kind, problems));
+        let health_check = annotations.and_then(|node| health_check(node, kind, problems));
         let remedy = match kind {
             Kind::AuthorizationPolicy => "write `spec: {}` for a policy that allows nothing",
             Kind::PeerAuthentication
@@ -90,6 +93,7 @@ impl<'n> Object<'n> {
             line: node.line,
             labels: metadata.get("labels"),
             dry_run,
+            health_check,
             spec: document.need("spec", remedy, problems)?,
         })
     }
@@ -159,6 +163,26 @@ fn dry_run(annotations: &Node, kind: Kind, problems: &mut Problems) -> Option<u6
     }
     is_on.then_some(entry.line)
 }
+
+/// How endpoints are checked is said of destinations alone.
+fn health_check<'n>(
+    annotations: &'n Node,
+    kind: Kind,
+    problems: &mut Problems,
+) -> Option<&'n Entry> {
+    let Value::Map(entries) = &annotations.value else {
+        return None;
+    };
+    let entry = entries.iter().find(|entry| entry.key == HEALTH_CHECK)?;
+    if kind != Kind::DestinationRule {
+        let what = format!("{HEALTH_CHECK} has no effect on a {}", kind.name());
+        problems.error(entry.line, what, "write it on a DestinationRule");
+    }
+    Some(entry)
+}
+
+/// The annotation of a `DestinationRule` that says how its endpoints are checked.
+pub(crate) const HEALTH_CHECK: &str = "signet.io/health-check";
 
 const DRY_RUN: &str = "istio.io/dry-run";
 

@@ -47,6 +47,11 @@ pub(crate) fn or_zero(node: &Node, location: &str, problems: &mut Problems) -> O
     }
 }
 
+/// A duration that stands in a text of another form.
+pub(crate) fn parsed(text: &str) -> Option<Duration> {
+    parse(text).map(Duration::from_nanos)
+}
+
 /// As Go's `time.ParseDuration`, without a sign: numbers, each with a unit, that add up.
 fn parse(text: &str) -> Option<u64> {
     let mut rest = text;

@@ -19,6 +19,7 @@ mod compiled;
 mod document;
 mod endpoint;
 mod entry;
+mod looked_up;
 mod port;
 
 use std::{
@@ -30,6 +31,7 @@ pub use client::WorkloadServices;
 pub use compiled::Service;
 pub use endpoint::{Address, Endpoint};
 pub use entry::{Location, Resolution};
+pub use looked_up::{AfterAnswer, FamilyAnswer, LookedUp, LookupPace, NameAnswer, NameNews};
 pub use port::{Protocol, ServicePort};
 
 use crate::{

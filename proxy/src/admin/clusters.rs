@@ -36,6 +36,8 @@ struct Endpoint {
     address: String,
     health: &'static str,
     breaker: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health_check: Option<&'static str>,
 }
 
 /// Text, a line for each fact, or JSON.
@@ -79,6 +81,7 @@ fn of_port(name: String, address: String, is_failing: bool) -> Cluster {
     let endpoint = endpoint(&EndpointState {
         address,
         breaker: "closed",
+        health_check: None,
         is_failing,
     });
     Cluster {
@@ -113,6 +116,7 @@ fn endpoint(state: &EndpointState) -> Endpoint {
             false => "healthy",
         },
         breaker: state.breaker,
+        health_check: state.health_check,
     }
 }
 
@@ -141,9 +145,13 @@ fn lines(clusters: &[Cluster]) -> String {
                 address,
                 health,
                 breaker,
+                health_check,
             } = endpoint;
             let _ = writeln!(lines, "{name}::{address}::health::{health}");
             let _ = writeln!(lines, "{name}::{address}::breaker::{breaker}");
+            if let Some(found) = health_check {
+                let _ = writeln!(lines, "{name}::{address}::health_check::{found}");
+            }
         }
     }
     lines

@@ -111,6 +111,15 @@ fn of_clusters(registry: &Registry, seen: &Seen) {
             u64::try_from(ejected.count()).unwrap_or(u64::MAX)
         },
     );
+    gauge(
+        "signet_proxy_cluster_unhealthy_endpoints",
+        "Endpoints that get no calls, because they fail their health checks",
+        |state| {
+            let checked = state.endpoints.iter();
+            let unhealthy = checked.filter(|it| it.health_check == Some("unhealthy"));
+            u64::try_from(unhealthy.count()).unwrap_or(u64::MAX)
+        },
+    );
     let clusters = seen.clusters.clone();
     registry.counted(
         "signet_proxy_breaker_transitions",

@@ -6,21 +6,23 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rustls::ClientConfig;
-use signet_identity::{SpiffeId, tls};
-use signet_mesh::{
-    Called, CalledEndpoint, ClusterName, HostName, NotCalled, Peer, Protocol as Spoken, Site,
-    TrafficPolicy, Upgrade, WorkloadModel,
-};
+use signet_mesh::{Called, CalledEndpoint, ClusterName, HostName, NotCalled, Site, WorkloadModel};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::{Cluster, Endpoint, Member, Meters, SharedClusters, shared::address};
+use super::{
+    Cluster, Endpoint, Member, Meters, SharedClusters,
+    places::{Place, Places},
+    secured::{Secured, Tls},
+    spoken::{spoken, terms, upgraded},
+};
 use crate::{
     config::Protocol,
-    flow::{End, Observer, Routing, Shutdown, whole},
+    dns::{Lookup, Names},
+    flow::{End, Observer, Routing, Shutdown},
     metrics::Party,
-    pool::{Address, Bounds, Dialer, PINGS, Pool, Terms},
+    outside::Outside,
+    pool::{Address, Bounds, Dialer, Pool, Secure, Terms},
     reauthorize::Sources,
 };
 
@@ -42,7 +44,7 @@ struct Made {
     endpoints: HashMap<Key, Arc<Endpoint>>,
     /// Those of the model before: what is still there keeps its connections.
     before: HashMap<Key, Arc<Endpoint>>,
-    tls: HashMap<Tls, Arc<ClientConfig>>,
+    tls: HashMap<Tls, Secure>,
 }
 
 /// A cluster of a service, by what names it.
@@ -50,6 +52,8 @@ struct Made {
 struct Named {
     name: ClusterName,
     cluster: Arc<Cluster>,
+    /// The names by which its endpoints were found.
+    lookups: Vec<Lookup>,
 }
 
 /// By what an endpoint differs from others.
@@ -60,13 +64,6 @@ struct Key {
     protocol: Protocol,
     terms: Terms,
     bounds: Bounds,
-}
-
-/// By what the TLS of endpoints differs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Tls {
-    expect: Vec<SpiffeId>,
-    protocol: Protocol,
 }
 
 impl Clusters {
@@ -101,11 +98,19 @@ impl Clusters {
         if let Some(cluster) = made.find(called) {
             return Ok(cluster);
         }
-        let cluster = Arc::new(self.make(called, model, &mut made)?);
+        let mut places = Places::default();
+        let cluster = Arc::new(self.make(called, model, &mut places, &mut made)?);
+        let lookups = places.into_lookups();
+        if !lookups.is_empty() {
+            // Where a name was before.
+            let is_used = |_: &Key, it: &mut Arc<Endpoint>| Arc::strong_count(it) > 1;
+            made.endpoints.retain(is_used);
+        }
         let of_host = made.clusters.entry(called.service.host.clone());
         of_host.or_default().push(Named {
             name: called.name(),
             cluster: Arc::clone(&cluster),
+            lookups,
         });
         Ok(cluster)
     }
@@ -127,12 +132,13 @@ impl Clusters {
         let protocol = upgraded(spoken(called.port.protocol), policy);
         let peer = model.peer_at(called, address.ip(), &own)?;
         let parties = self.observer.iter().map(|_| Party::at(&peer)).collect();
-        let tls = tls_of(peer, called, protocol)?;
+        let of_policy = policy.tls.as_ref();
+        let secured = Secured::of(peer, called, of_policy, protocol, self.outside())?;
         let mut made = self.lock();
         made.follow(model);
         let dialer = Dialer {
             address: Address::Tcp(address),
-            tls: tls.map(|tls| self.tls(&tls, &mut made)).transpose()?,
+            tls: self.secure(secured.as_ref(), &mut made)?,
         };
         drop(made);
         let health = self.shared.health(&dialer.address);
@@ -163,10 +169,16 @@ impl Clusters {
         endpoints.for_each(|endpoint| endpoint.renew());
     }
 
+    /// Where names are.
+    pub(crate) fn names(&self) -> &Names {
+        self.shared.names()
+    }
+
     fn make(
         &self,
         called: Called<'_>,
         model: &WorkloadModel,
+        places: &mut Places,
         made: &mut Made,
     ) -> Result<Cluster, End> {
         let own = self.sources.trust_domain();
@@ -178,24 +190,30 @@ impl Clusters {
         let (mut members, mut sites) = (Vec::new(), Vec::new());
         let mut parties = Vec::new();
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own)? {
-            if self.observer.is_some() {
-                parties.push(Party::at(&peer).with_labels(&endpoint.labels));
+            let party = Party::at(&peer).with_labels(&endpoint.labels);
+            let of_policy = policy.tls.as_ref();
+            let secured = Secured::of(peer, called, of_policy, protocol, self.outside())?;
+            let place = Place::of(endpoint, called, self.names());
+            for address in places.add(place) {
+                if self.observer.is_some() {
+                    parties.push(party.clone());
+                }
+                let key = Key {
+                    address,
+                    tls: secured.as_ref().map(|it| it.tls.clone()),
+                    protocol,
+                    terms: terms(policy),
+                    bounds: bounds.clone(),
+                };
+                members.push(Member {
+                    endpoint: self.endpoint(key, secured.as_ref(), made)?,
+                    weight: endpoint.weight,
+                });
+                sites.push(Site {
+                    locality: endpoint.locality.as_ref(),
+                    labels: &endpoint.labels,
+                });
             }
-            let key = Key {
-                address: address(endpoint, called.port),
-                tls: tls_of(peer, called, protocol)?,
-                protocol,
-                terms: terms(policy),
-                bounds: bounds.clone(),
-            };
-            members.push(Member {
-                endpoint: self.endpoint(key, made)?,
-                weight: endpoint.weight,
-            });
-            sites.push(Site {
-                locality: endpoint.locality.as_ref(),
-                labels: &endpoint.labels,
-            });
         }
         let knows_health = policy.outlier_detection.is_some();
         let locality = &policy.load_balancer.locality;
@@ -204,21 +222,21 @@ impl Clusters {
         Ok(self.counted(cluster, called, parties))
     }
 
-    fn endpoint(&self, key: Key, made: &mut Made) -> Result<Arc<Endpoint>, End> {
+    fn endpoint(
+        &self,
+        key: Key,
+        secured: Option<&Secured>,
+        made: &mut Made,
+    ) -> Result<Arc<Endpoint>, End> {
         if let Some(endpoint) = made.endpoints.get(&key) {
             return Ok(Arc::clone(endpoint));
         }
         let endpoint = match made.before.remove(&key) {
             Some(endpoint) => endpoint,
             None => {
-                let tls = key
-                    .tls
-                    .as_ref()
-                    .map(|tls| self.tls(tls, made))
-                    .transpose()?;
                 let dialer = Dialer {
                     address: key.address.clone(),
-                    tls,
+                    tls: self.secure(secured, made)?,
                 };
                 let health = self.shared.health(&key.address);
                 let (protocol, terms) = (key.protocol, key.terms);
@@ -231,16 +249,21 @@ impl Clusters {
         Ok(endpoint)
     }
 
-    fn tls(&self, tls: &Tls, made: &mut Made) -> Result<Arc<ClientConfig>, End> {
-        if let Some(config) = made.tls.get(tls) {
-            return Ok(Arc::clone(config));
+    fn secure(&self, secured: Option<&Secured>, made: &mut Made) -> Result<Option<Secure>, End> {
+        let Some(secured) = secured else {
+            return Ok(None);
+        };
+        if let Some(secure) = made.tls.get(&secured.tls) {
+            return Ok(Some(secure.clone()));
         }
-        let (identity, trust) = (self.sources.identity.clone(), self.sources.trust.clone());
-        let expect = tls::Expect::Exactly(tls.expect.clone());
-        let config = tls::client_config(Some(identity), trust, expect, tls.protocol.alpn())
-            .map_err(|error| End::Routing(Routing::NoCluster(whole(&error))))?;
-        made.tls.insert(tls.clone(), Arc::clone(&config));
-        Ok(config)
+        let secure = secured.secure(&self.sources)?;
+        made.tls.insert(secured.tls.clone(), secure.clone());
+        Ok(Some(secure))
+    }
+
+    /// What the files of the model in force say.
+    fn outside(&self) -> &Outside {
+        self.shared.outside()
     }
 
     fn lock(&self) -> MutexGuard<'_, Made> {
@@ -260,53 +283,16 @@ impl Made {
         self.tls.clear();
     }
 
-    fn find(&self, called: Called<'_>) -> Option<Arc<Cluster>> {
-        let of_host = self.clusters.get(&called.service.host)?;
-        let named = of_host.iter().find(|named| named.name.is_of(called))?;
-        Some(Arc::clone(&named.cluster))
-    }
-}
-
-/// The TLS by which `peer` shows who it is; none if anybody may be there.
-fn tls_of(peer: Peer, called: Called<'_>, protocol: Protocol) -> Result<Option<Tls>, End> {
-    match peer {
-        Peer::Anybody => Ok(None),
-        Peer::OneOf(expect) => Ok(Some(Tls { expect, protocol })),
-        Peer::OfFiles => {
-            let host = &called.service.host;
-            let why = format!("TLS by files is asked for {host}, and not supported");
-            Err(End::Routing(Routing::NoCluster(why.into())))
+    /// The cluster, unless one of its names is elsewhere by now.
+    fn find(&mut self, called: Called<'_>) -> Option<Arc<Cluster>> {
+        let of_host = self.clusters.get_mut(&called.service.host)?;
+        let place = of_host.iter().position(|it| it.name.is_of(called))?;
+        let named = of_host.get(place)?;
+        if named.lookups.iter().any(Lookup::is_stale) {
+            of_host.swap_remove(place);
+            return None;
         }
-    }
-}
-
-/// On what terms a policy makes and keeps connections.
-pub(super) fn terms(policy: &TrafficPolicy) -> Terms {
-    let pool = &policy.connection_pool;
-    Terms {
-        connect: pool.tcp.connect_timeout,
-        idle: pool.http.idle_timeout,
-        requests: pool.http.max_requests_per_connection,
-        life: pool.tcp.max_connection_duration,
-        probes: pool.tcp.keepalive,
-        streams: Some(pool.http.max_concurrent_streams).filter(|most| *most < ANY_STREAMS),
-        pings: pool.http.keepalive.unwrap_or(PINGS),
-    }
-}
-
-/// In which version of HTTP requests go.
-pub(super) fn upgraded(spoken: Protocol, policy: &TrafficPolicy) -> Protocol {
-    match (spoken, policy.connection_pool.http.upgrade) {
-        (Protocol::Http, Upgrade::Always) => Protocol::Http2,
-        (spoken, Upgrade::Default | Upgrade::Never | Upgrade::AsClient | Upgrade::Always) => spoken,
-    }
-}
-
-fn spoken(protocol: Spoken) -> Protocol {
-    match protocol {
-        Spoken::Http => Protocol::Http,
-        Spoken::Http2 | Spoken::Grpc => Protocol::Http2,
-        Spoken::Https | Spoken::Tls | Spoken::Tcp | Spoken::Mongo => Protocol::Tcp,
+        Some(Arc::clone(&named.cluster))
     }
 }
 
@@ -324,6 +310,3 @@ impl From<NotCalled> for End {
         })
     }
 }
-
-/// Istio's default, which is no bound.
-const ANY_STREAMS: u32 = i32::MAX.unsigned_abs();

@@ -4,21 +4,30 @@
 //! Clusters, endpoints and pools belong to a thread; what all threads know of a cluster is its
 //! [`Shared`] state, what they know of an endpoint is its [`Health`].
 
+mod checks;
 mod choice;
 mod clusters;
 mod copies;
 mod endpoint;
+mod ground;
 mod hashing;
 mod health;
 mod load;
 mod meters;
 mod outliers;
+mod places;
+mod secured;
 mod shared;
+mod spoken;
+mod to_check;
 mod warmth;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use signet_mesh::{
@@ -177,10 +186,17 @@ impl Cluster {
             .request(&self.policy, self.shared.time(now));
         let request = request.ok_or_else(|| self.overloaded())?;
         let chosen = match &self.policy.outlier_detection {
-            None => self.pick(tried, &[], draw, now).map(|place| (place, None)),
+            None => {
+                let unwell = self.unwell();
+                let place = self.pick(tried, &unwell, draw, now);
+                place.map(|place| (place, None))
+            }
             Some(_) => {
                 let addresses = self.members.iter().map(|member| member.endpoint.address());
-                let pick = |barred: &[bool]| self.pick(tried, barred, draw, now);
+                let pick = |ejected: &[bool]| {
+                    let barred = either(ejected, self.unwell());
+                    self.pick(tried, &barred, draw, now)
+                };
                 self.shared.outliers().choose(addresses, now, pick)
             }
         };
@@ -196,6 +212,15 @@ impl Cluster {
             })),
             meter: self.meters.as_ref().and_then(|it| it.of_member(place)),
         })
+    }
+
+    /// Which endpoints are not to be tried, as they fail their checks; none if all may be.
+    fn unwell(&self) -> Vec<bool> {
+        if self.policy.health_check.is_none() {
+            return Vec::new();
+        }
+        let addresses = self.members.iter().map(|member| member.endpoint.address());
+        self.shared.checks().barred(addresses, &self.policy)
     }
 
     /// On what terms its connections carry bytes.
@@ -273,7 +298,7 @@ impl Cluster {
         let name = self.shared.name();
         let why = match self.members.len() {
             0 => format!("no healthy upstream: {name} has no endpoint"),
-            _ => format!("no healthy upstream: every endpoint of {name} is ejected"),
+            _ => format!("no healthy upstream: every endpoint of {name} is ejected or unhealthy"),
         };
         End::Routing(Routing::NoEndpoint(why.into()))
     }
@@ -313,6 +338,18 @@ impl Trial {
             trial.record(Outcome::LocalOrigin, now);
         }
     }
+}
+
+/// Who is barred by one of the two; either may be empty, which bars nobody.
+fn either(ejected: &[bool], unwell: Vec<bool>) -> Cow<'_, [bool]> {
+    if unwell.is_empty() {
+        return Cow::Borrowed(ejected);
+    }
+    let mut barred = unwell;
+    for (barred, is_ejected) in barred.iter_mut().zip(ejected) {
+        *barred |= is_ejected;
+    }
+    Cow::Owned(barred)
 }
 
 fn hashes(policy: &TrafficPolicy) -> Option<&ConsistentHash> {

@@ -2,27 +2,30 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
-use signet_mesh::{
-    Address as Place, ClusterName, Endpoint as ServiceEndpoint, Home, HttpPool, ServicePort,
-    TrafficPolicy, WorkloadModel,
-};
-use tokio::time::Instant;
+use signet_mesh::{Called, ClusterName, Home, HttpPool, TrafficPolicy, WorkloadModel};
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     Member,
+    checks::Checks,
+    ground::Ground,
     hashing::Hashing,
     health::Health,
     load::{Load, UnderWay},
     outliers::{Happened, Outliers},
+    places::{Place, Places},
+    to_check::ToCheck,
     warmth::{Since, Warmth},
 };
 use crate::{
+    dns::{Lookup, Names},
+    outside::Outside,
     pool::{Address, Bounds, Bulkhead, Limits},
+    reauthorize::Sources,
     source::SharedModel,
 };
 
@@ -34,8 +37,7 @@ pub(crate) struct SharedClusters(Arc<Registry>);
 #[derive(Debug)]
 struct Registry {
     model: SharedModel,
-    /// Where the proxy runs.
-    home: Home,
+    ground: Ground,
     /// When the time of breakers begins.
     start: Instant,
     known: Mutex<Known>,
@@ -56,9 +58,12 @@ pub(crate) struct Shared {
     /// When its time begins.
     start: Instant,
     outliers: Arc<Outliers>,
+    checks: Checks,
     load: Load,
     hashing: Hashing,
     warmth: Arc<Warmth>,
+    /// The names of its endpoints, as they were when it last followed them.
+    lookups: Mutex<Vec<Lookup>>,
     /// None while no policy asks for one.
     bulkhead: Mutex<Option<Arc<Bulkhead>>>,
 }
@@ -80,6 +85,8 @@ pub(crate) struct EndpointState {
     pub(crate) address: String,
     /// Of its breaker.
     pub(crate) breaker: &'static str,
+    /// What its health checks found, if there are any.
+    pub(crate) health_check: Option<&'static str>,
     /// Whether it could not be connected to when that was tried last.
     pub(crate) is_failing: bool,
 }
@@ -94,19 +101,42 @@ impl ClusterState {
 }
 
 impl SharedClusters {
-    /// None yet; `model` is the one in force, and `home` is where the proxy runs.
-    pub(crate) fn new(model: SharedModel, home: Home) -> Self {
+    /// None yet; `model` is the one in force, whose files say what `outside` has, and `home` is
+    /// where the proxy runs.
+    pub(crate) fn new(model: SharedModel, outside: Outside, home: Home, names: Names) -> Self {
         Self(Arc::new(Registry {
             model,
-            home,
+            ground: Ground {
+                names,
+                outside,
+                home,
+                runtime: Handle::current(),
+                sources: OnceLock::new(),
+            },
             start: Instant::now(),
             known: Mutex::default(),
         }))
     }
 
+    /// Endpoints are checked by the identity and trust of these.
+    pub(crate) fn checking(self, sources: Sources) -> Self {
+        self.0.ground.sources.get_or_init(|| sources);
+        self
+    }
+
     /// Where the proxy runs.
     pub(super) fn home(&self) -> &Home {
-        &self.0.home
+        &self.0.ground.home
+    }
+
+    /// What the files of the model in force say.
+    pub(super) fn outside(&self) -> &Outside {
+        &self.0.ground.outside
+    }
+
+    /// Where names are.
+    pub(super) fn names(&self) -> &Names {
+        &self.0.ground.names
     }
 
     /// The state of a cluster. One that the model in force does not have, as whoever asks has an
@@ -114,12 +144,12 @@ impl SharedClusters {
     pub(super) fn of(&self, name: ClusterName, now: Instant) -> Arc<Shared> {
         let newest = Arc::clone(&self.0.model.borrow());
         let mut known = self.0.lock();
-        known.follow(&newest, now);
+        known.follow(&newest, &self.0.ground, now);
         if let Some(shared) = known.clusters.get(&name) {
             return Arc::clone(shared);
         }
         let shared = Arc::new(Shared::new(name.to_string().into(), self.0.start));
-        if shared.follow(&name, &newest, now) {
+        if shared.follow(&name, &newest, &self.0.ground, now) {
             known.clusters.insert(name, Arc::clone(&shared));
         }
         shared
@@ -129,15 +159,16 @@ impl SharedClusters {
     pub(crate) fn states(&self, now: Instant) -> Vec<ClusterState> {
         let newest = Arc::clone(&self.0.model.borrow());
         let mut known = self.0.lock();
-        known.follow(&newest, now);
+        known.follow(&newest, &self.0.ground, now);
         let clusters = known.clusters.iter();
         let state = |(name, shared): (&ClusterName, &Arc<Shared>)| {
-            let Described { policy, addresses } = described(name, &newest)?;
+            let Described { policy, places, .. } = described(name, &newest, &self.0.ground.names)?;
             let ejected = shared.outliers.ejected(now);
             let endpoint = |address: Address| {
                 let ejected = ejected.iter().find(|it| it.address == address);
                 let health = known.health.get(&address).and_then(Weak::upgrade);
                 EndpointState {
+                    health_check: shared.checks.verdict(&address),
                     breaker: ejected.map_or("closed", |it| it.state),
                     is_failing: health.is_some_and(|health| health.is_failing()),
                     address: address.to_string(),
@@ -148,7 +179,7 @@ impl SharedClusters {
                 under_way: shared.load.now(),
                 policy: Arc::clone(policy),
                 changes: shared.outliers.changes(),
-                endpoints: addresses.into_iter().map(endpoint).collect(),
+                endpoints: places.addresses().map(endpoint).collect(),
             })
         };
         let mut states: Vec<_> = clusters.filter_map(state).collect();
@@ -178,14 +209,14 @@ impl Registry {
 }
 
 impl Known {
-    /// All clusters are as a new model says, and those that it has not are forgotten.
-    fn follow(&mut self, model: &Arc<WorkloadModel>, now: Instant) {
-        if self.model.as_ref().is_some_and(|it| Arc::ptr_eq(it, model)) {
-            return;
-        }
+    /// All clusters are as a new model says, and where their names are; those that it has not are
+    /// forgotten.
+    fn follow(&mut self, model: &Arc<WorkloadModel>, ground: &Ground, now: Instant) {
+        let is_same = self.model.as_ref().is_some_and(|it| Arc::ptr_eq(it, model));
         self.model = Some(Arc::clone(model));
-        self.clusters
-            .retain(|name, shared| shared.follow(name, model, now));
+        self.clusters.retain(|name, shared| {
+            is_same && !shared.is_elsewhere() || shared.follow(name, model, ground, now)
+        });
     }
 }
 
@@ -196,11 +227,13 @@ impl Shared {
         let outliers = Outliers::new(Arc::clone(&name), start, Arc::clone(&warmth));
         Self {
             outliers: Arc::new(outliers),
+            checks: Checks::new(Arc::clone(&name)),
             warmth,
             name,
             start,
             load: Load::default(),
             hashing: Hashing::default(),
+            lookups: Mutex::default(),
             bulkhead: Mutex::default(),
         }
     }
@@ -218,6 +251,11 @@ impl Shared {
     /// Which of its endpoints are ejected.
     pub(super) fn outliers(&self) -> &Arc<Outliers> {
         &self.outliers
+    }
+
+    /// Which of its endpoints fail their checks.
+    pub(super) fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// What is under way.
@@ -256,11 +294,36 @@ impl Shared {
         self.bulkhead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether one of its names is elsewhere than it was.
+    fn is_elsewhere(&self) -> bool {
+        self.lookups().iter().any(Lookup::is_stale)
+    }
+
+    fn lookups(&self) -> MutexGuard<'_, Vec<Lookup>> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// It is as the model says from now on, unless that does not have it.
-    fn follow(&self, name: &ClusterName, model: &WorkloadModel, now: Instant) -> bool {
-        let Some(Described { policy, addresses }) = described(name, model) else {
+    fn follow(
+        &self,
+        name: &ClusterName,
+        model: &WorkloadModel,
+        ground: &Ground,
+        now: Instant,
+    ) -> bool {
+        let described = described(name, model, &ground.names);
+        let Some(Described {
+            called,
+            policy,
+            places,
+        }) = described
+        else {
             return false;
         };
+        let addresses: Vec<_> = places.addresses().collect();
+        *self.lookups() = places.into_lookups();
+        self.checks
+            .follow(ToCheck::each(called, model, ground), ground);
         let detection = policy.outlier_detection.as_ref();
         match policy.load_balancer.warmup {
             Some(_) => self.warmth.follow(&addresses, self.time(now)),
@@ -279,19 +342,28 @@ impl Shared {
 
 /// What a model says of a cluster.
 struct Described<'m> {
+    called: Called<'m>,
     policy: &'m Arc<TrafficPolicy>,
-    addresses: Vec<Address>,
+    places: Places,
 }
 
-fn described<'m>(name: &ClusterName, model: &'m WorkloadModel) -> Option<Described<'m>> {
+fn described<'m>(
+    name: &'m ClusterName,
+    model: &'m WorkloadModel,
+    names: &Names,
+) -> Option<Described<'m>> {
     let called = model.named(name)?;
     let part = model.part_of(called).ok()?;
+    let mut places = Places::default();
     let endpoints = called.service.endpoints.iter();
-    let endpoints = endpoints.filter(|it| part.has(&it.labels));
-    let addresses = endpoints.map(|it| address(it, called.port)).collect();
+    for endpoint in endpoints.filter(|it| part.has(&it.labels)) {
+        places.add(Place::of(endpoint, called, names));
+    }
+    let policy = part.policy;
     Some(Described {
-        policy: part.policy,
-        addresses,
+        called,
+        policy,
+        places,
     })
 }
 
@@ -304,14 +376,4 @@ fn limits(policy: &TrafficPolicy) -> Option<Limits> {
         connections,
         pending: pending.unwrap_or(HttpPool::PENDING),
     })
-}
-
-/// Where an endpoint of a service is called.
-pub(super) fn address(endpoint: &ServiceEndpoint, port: &ServicePort) -> Address {
-    let number = endpoint.port(port);
-    match &endpoint.address {
-        Place::Ip(ip) => Address::Tcp(SocketAddr::new(*ip, number)),
-        Place::Name(name) => Address::Name(format!("{name}:{number}").into()),
-        Place::Unix(path) => Address::Unix(path.as_ref().into()),
-    }
 }

@@ -8,7 +8,7 @@ use signet_daemon::{
     log::{Format, Level, LogConfig},
 };
 
-use super::RunFlags;
+use super::{RunFlags, dns::DnsFile};
 
 /// The file as written. Unknown keys are refused.
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +34,7 @@ pub(super) struct File {
     pub(super) log_file: Option<PathBuf>,
     pub(super) admin: Option<Admin>,
     pub(super) hand_over: Option<HandOver>,
+    pub(super) dns: DnsFile,
 }
 
 /// Where the admin endpoint listens: one of the two.

@@ -4,6 +4,7 @@
 //! `file.rs` is what was typed, `flags.rs` what the command line says; [`Config`] is what the proxy
 //! runs on.
 
+mod dns;
 mod file;
 mod flags;
 mod limits;
@@ -21,6 +22,7 @@ use signet_daemon::{admin::AdminAddress, config::Settings, log::LogConfig};
 use signet_identity::endpoint::{Endpoint, VARIABLE};
 use signet_mesh::{Locality, TrustedProxies, Workload};
 
+pub use dns::Dns;
 pub use flags::RunFlags;
 pub use limits::LocalRateLimit;
 pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
@@ -61,6 +63,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Where the proxy answers its administrator, and Prometheus; nowhere if there is none.
     pub admin: Option<AdminAddress>,
+    /// Whom it asks for the addresses of names.
+    pub dns: Dns,
     /// How long connections may take to finish once the proxy is told to stop.
     pub drain_timeout: Duration,
     /// The Unix socket on which the next process of this proxy asks for its ports, if it may.
@@ -117,6 +121,7 @@ impl Config {
             local_rate_limit: file.local_rate_limit.map(limits::rate).transpose()?,
             threads: threads(file.threads)?,
             max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),
+            dns: dns::dns(file.dns)?,
             drain_timeout: drain_timeout(file.drain_timeout.as_deref())?,
             admin: file
                 .admin

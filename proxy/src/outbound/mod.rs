@@ -7,6 +7,7 @@ mod tcp;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use anyhow::Context as _;
 use signet_daemon::socket::{ConnectionLimit, Slot, TcpConnection};
 use signet_identity::{
     SpiffeId,
@@ -137,8 +138,8 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     let alpn = protocol.alpn();
     let tls = tls::client_config(Some(sources.identity), sources.trust, expect, alpn)?;
     let dialer = Dialer {
-        address: Address::Name(address.as_str().into()),
-        tls: Some(tls),
+        address: destination(address, thread)?,
+        tls: Some(tls.into()),
     };
     let health = Arc::clone(&open.health);
     let terms = Terms::default();
@@ -149,6 +150,18 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
         Some(observer) => cluster.counted(meters(observer, address, expected)),
     };
     Ok(Router::Fixed(Arc::new(cluster)))
+}
+
+/// Where `host:port` is.
+fn destination(text: &str, thread: &Thread) -> anyhow::Result<Address> {
+    if let Ok(address) = text.parse() {
+        return Ok(Address::Tcp(address));
+    }
+    let parts = text.rsplit_once(':');
+    let parts = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = parts.with_context(|| format!("`{text}` is not host:port"))?;
+    let lookup = thread.clusters.names().follow(&host.to_lowercase(), port);
+    Ok(Address::Name(lookup))
 }
 
 /// Who counts calls of this one destination.

@@ -24,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use super::terms::Terms;
 use crate::{
     config::Target,
+    dns::Lookup,
     flow::{End, Upstream, whole},
     read_ahead::ReadAhead,
 };
@@ -41,8 +42,27 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub(crate) struct Dialer {
     /// Where it is.
     pub(crate) address: Address,
-    /// Checks that the other end is one of the expected SPIFFE IDs; none for an application.
-    pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// Checks that the other end is who is expected; none for an application.
+    pub(crate) tls: Option<Secure>,
+}
+
+/// By what TLS an endpoint is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Secure {
+    /// Checks who is at the other end.
+    pub(crate) config: Arc<ClientConfig>,
+    /// The name that is asked for; none in the mesh, where a SPIFFE ID says who it is.
+    pub(crate) server_name: Option<ServerName<'static>>,
+}
+
+impl From<Arc<ClientConfig>> for Secure {
+    /// Of the mesh.
+    fn from(config: Arc<ClientConfig>) -> Self {
+        Self {
+            config,
+            server_name: None,
+        }
+    }
 }
 
 /// Where an endpoint is.
@@ -50,8 +70,8 @@ pub(crate) struct Dialer {
 pub(crate) enum Address {
     /// An address and port.
     Tcp(SocketAddr),
-    /// `host:port`, which is looked up for each connection.
-    Name(Arc<str>),
+    /// A name, at whose addresses connections are tried in turn.
+    Name(Lookup),
     /// A Unix socket.
     Unix(PathBuf),
 }
@@ -61,6 +81,8 @@ pub(crate) enum Address {
 pub(crate) enum DialError {
     #[error("{address} cannot be connected to")]
     Connect { address: String, source: io::Error },
+    #[error("{address} cannot be resolved: {reason}")]
+    Unresolved { address: String, reason: Arc<str> },
     #[error("{address} did not answer within {within:?}")]
     Timeout { address: String, within: Duration },
     #[error("the identity of {address} is not accepted: {reason}")]
@@ -90,7 +112,14 @@ impl Dialer {
         };
         let stream = match &self.address {
             Address::Tcp(address) => tcp(address, probes).await,
-            Address::Name(name) => tcp(&**name, probes).await,
+            Address::Name(lookup) => {
+                let addresses = lookup.addresses().await;
+                let addresses = addresses.map_err(|reason| DialError::Unresolved {
+                    address: lookup.to_string(),
+                    reason,
+                })?;
+                tcp(&*addresses, probes).await
+            }
             Address::Unix(path) => {
                 let stream = self.unix(path).await.map_err(unreachable)?;
                 return Ok(Box::new(stream));
@@ -100,8 +129,11 @@ impl Dialer {
         let Some(tls) = &self.tls else {
             return Ok(Box::new(stream));
         };
-        let name = self.address.server_name().map_err(unreachable)?;
-        let handshake = TlsConnector::from(Arc::clone(tls));
+        let name = match &tls.server_name {
+            Some(name) => name.clone(),
+            None => self.address.server_name().map_err(unreachable)?,
+        };
+        let handshake = TlsConnector::from(Arc::clone(&tls.config));
         let handshake = handshake.connect(name, ReadAhead::new(stream));
         let stream = handshake.await.map_err(|error| DialError::Identity {
             address: self.address.to_string(),
@@ -134,7 +166,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "{address}"),
-            Self::Name(name) => f.write_str(name),
+            Self::Name(lookup) => write!(f, "{lookup}"),
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }

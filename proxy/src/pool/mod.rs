@@ -10,6 +10,7 @@ mod dialer;
 mod error;
 mod held;
 mod kept;
+mod probe;
 mod terms;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -23,8 +24,9 @@ use tokio::{
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 pub(crate) use bulkhead::{Bounds, Bulkhead, Limits};
-pub(crate) use dialer::{Address, DialError, Dialer, NextHop};
+pub(crate) use dialer::{Address, DialError, Dialer, NextHop, Secure};
 pub(crate) use error::SendError;
+pub(crate) use probe::Probe;
 pub(crate) use terms::{PINGS, Terms};
 
 use crate::{body::Body, config::Protocol};

@@ -19,6 +19,49 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 
+/// What was seen last of the documents, and of the files that they name.
+#[derive(Debug)]
+pub(super) struct Seen {
+    documents: Vec<Stamp>,
+    named: Vec<PathBuf>,
+    /// None of one that was not there.
+    named_stamps: Vec<Option<Stamp>>,
+}
+
+impl Seen {
+    pub(super) fn new(documents: Vec<Stamp>, named: Vec<PathBuf>) -> Self {
+        Self {
+            documents,
+            named_stamps: of_named(&named),
+            named,
+        }
+    }
+
+    /// From now on the documents name these files.
+    pub(super) fn names(&mut self, named: Vec<PathBuf>) {
+        self.named_stamps = of_named(&named);
+        self.named = named;
+    }
+
+    /// Whether the documents differ from what was seen last, or a file that they name does. What is
+    /// there now is seen by that.
+    pub(super) fn differs(&mut self, documents: Vec<Stamp>) -> bool {
+        let named_stamps = of_named(&self.named);
+        let is_same = documents == self.documents && named_stamps == self.named_stamps;
+        self.documents = documents;
+        self.named_stamps = named_stamps;
+        !is_same
+    }
+}
+
+fn of_named(paths: &[PathBuf]) -> Vec<Option<Stamp>> {
+    let stamp_of = |path: &PathBuf| {
+        let metadata = fs::metadata(path).ok()?;
+        Some(stamp(&metadata, path.clone()))
+    };
+    paths.iter().map(stamp_of).collect()
+}
+
 /// Every file at these paths, as it is now.
 ///
 /// # Errors

@@ -15,8 +15,14 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{clock, config::Config, latest, metrics::Metrics};
-use files::{Stamp, stamps};
+use crate::{
+    clock,
+    config::Config,
+    latest,
+    metrics::Metrics,
+    outside::{Outside, OutsideFiles},
+};
+use files::{Seen, Stamp, stamps};
 pub(crate) use status::{Documents, ModelStatus, Refusal};
 
 /// The model in force, of what concerns the proxy.
@@ -32,7 +38,9 @@ pub(crate) struct Follower {
     /// Of the configuration of the start: who the workload is changes with a restart.
     reader: Reader,
     paths: Vec<PathBuf>,
-    seen: Vec<Stamp>,
+    seen: Seen,
+    /// What the files say that the model names.
+    outside: Outside,
     model: watch::Sender<Arc<WorkloadModel>>,
     status: watch::Sender<ModelStatus>,
     /// What counts as the model says.
@@ -51,7 +59,14 @@ impl Follower {
         let config = Arc::clone(&current.borrow());
         let seen = stamps(&config.mesh)?;
         let reader = Reader::new(&config);
-        let Read { model, documents } = reader.read(&seen)?;
+        let Read {
+            model,
+            documents,
+            files,
+        } = reader.read(&seen)?;
+        let seen = Seen::new(seen, files.paths());
+        let outside = Outside::default();
+        outside.follow(files);
         if let Some(metrics) = &metrics {
             metrics.follow(&model.telemetry);
         }
@@ -61,6 +76,7 @@ impl Follower {
             reader,
             paths: config.mesh.clone(),
             seen,
+            outside,
             model,
             status: watch::Sender::new(ModelStatus::new(documents, clock::now())),
             metrics,
@@ -71,6 +87,11 @@ impl Follower {
     /// Which model is in force, and whether another was refused.
     pub(crate) fn status(&self) -> SharedStatus {
         self.status.subscribe()
+    }
+
+    /// What the files say that the model in force names.
+    pub(crate) fn outside(&self) -> Outside {
+        self.outside.clone()
     }
 
     /// Looks at the files until `shutdown`, and at once when the configuration was read again.
@@ -91,7 +112,14 @@ impl Follower {
     fn look(&mut self) {
         match self.changed_model() {
             Ok(None) => {}
-            Ok(Some(Read { model, documents })) => {
+            Ok(Some(read)) => {
+                let Read {
+                    model,
+                    documents,
+                    files,
+                } = read;
+                self.seen.names(files.paths());
+                self.outside.follow(files);
                 if let Some(metrics) = &self.metrics {
                     metrics.follow(&model.telemetry);
                 }
@@ -113,10 +141,9 @@ impl Follower {
     /// The model, if its files differ from what was read last.
     fn changed_model(&mut self) -> anyhow::Result<Option<Read>> {
         let found = stamps(&self.paths).unwrap_or_default();
-        if found == self.seen {
+        if !self.seen.differs(found) {
             return Ok(None);
         }
-        self.seen.clone_from(&found);
         // Asked again for the reason, now that the difference is noted: it is told once.
         let found = stamps(&self.paths)?;
         self.reader.read(&found).map(Some)
@@ -155,9 +182,13 @@ impl Reader {
         for warning in model.warnings() {
             warn!("{warning}");
         }
+        let documents = Documents::new(&sources, &model);
+        let model = model.for_workload(&self.workload, &self.root_namespace);
+        let files = OutsideFiles::read(&model).map_err(|errors| not_valid(&errors))?;
         Ok(Read {
-            documents: Documents::new(&sources, &model),
-            model: model.for_workload(&self.workload, &self.root_namespace),
+            model,
+            documents,
+            files,
         })
     }
 }
@@ -167,6 +198,8 @@ impl Reader {
 struct Read {
     model: WorkloadModel,
     documents: Documents,
+    /// Those that it names.
+    files: OutsideFiles,
 }
 
 fn not_valid(errors: &[DocumentError]) -> anyhow::Error {

@@ -7,7 +7,9 @@ mod copies;
 mod cors;
 mod endpoints;
 mod hashing;
+mod health;
 mod locality;
+mod names;
 mod observed;
 mod routing;
 

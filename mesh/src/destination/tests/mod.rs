@@ -2,6 +2,7 @@
 
 mod balancing;
 mod documents;
+mod health_checks;
 mod inheritance;
 mod lookup;
 mod outliers;

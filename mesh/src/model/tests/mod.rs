@@ -254,6 +254,8 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
         "loadBalancer: { simple: ROUND_ROBIN, warmup: { duration: 1s } }",
         "loadBalancer: { localityLbSetting: { failoverPriority: [a] } }",
         "loadBalancer: { consistentHash: { httpCookie: { name: a, ttl: 0s }, maglev: {} } }",
+        "tls: { mode: SIMPLE, caCertificates: /ca.pem }",
+        "tls: { mode: MUTUAL, clientCertificate: /chain.pem, privateKey: /key.pem }",
         "connectionPool: { tcp: { connectTimeout: 3s }, http: { http2MaxRequests: 1, \
          maxRetries: 1, maxRequestsPerConnection: 1, idleTimeout: 1s } }",
     ] {
@@ -265,6 +267,10 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
             "connectionPool.http.useClientProtocol",
         ),
         (
+            "tls: { mode: SIMPLE, insecureSkipVerify: true }",
+            "tls.insecureSkipVerify",
+        ),
+        (
             "loadBalancer: { simple: PASSTHROUGH }",
             "loadBalancer.simple PASSTHROUGH",
         ),
@@ -272,6 +278,23 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
         let what = format!("DestinationRule shop/r: {field} is not carried by proxies yet");
         assert_eq!(not_carried(policy), [what]);
     }
+}
+
+#[test]
+fn repetitions_elsewhere_are_not_carried_and_refused() {
+    let routes = |retries: &str| {
+        let text = format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+             metadata: {{ name: v, namespace: shop }}\nspec: {{ hosts: [a.org], http: [\
+             {{ route: [{{ destination: {{ host: a.org }} }}], retries: {{ {retries} }} }}] }}\n"
+        );
+        let model = parse(&text).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        let refused = model.not_carried().into_iter();
+        refused.map(|error| error.what).collect::<Vec<_>>()
+    };
+    let what = "VirtualService shop/v: retries.retryRemoteLocalities is not carried by proxies yet";
+    assert_eq!(routes("attempts: 2, retryRemoteLocalities: true"), [what]);
+    assert_eq!(routes("attempts: 2, retryRemoteLocalities: false"), [""; 0]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! what holds for all of them.
 
 mod documents;
+mod looked_up;
 mod properties;
 mod refusals;
 mod together;

@@ -58,8 +58,8 @@ async fn repetitions_are_bounded_by_their_number_or_by_their_share_of_requests()
     assert_eq!(more.len(), 2, "with the first, half of {}", requests.len());
 }
 
-#[test]
-fn connections_are_made_and_kept_as_the_policy_says() {
+#[tokio::test]
+async fn connections_are_made_and_kept_as_the_policy_says() {
     let world = World::of(
         "connectionPool: { tcp: { connectTimeout: 3s, maxConnectionDuration: 8s, \
          tcpKeepalive: { probes: 9 } }, http: { maxRequestsPerConnection: 7, idleTimeout: 5s, \
@@ -85,8 +85,8 @@ fn connections_are_made_and_kept_as_the_policy_says() {
             timeout: Duration::from_secs(2),
         },
     };
-    assert_eq!(clusters::terms(part.policy), wanted);
-    let upgraded = |protocol| clusters::upgraded(protocol, part.policy);
+    assert_eq!(spoken::terms(part.policy), wanted);
+    let upgraded = |protocol| spoken::upgraded(protocol, part.policy);
     assert_eq!(upgraded(Protocol::Http), Protocol::Http2);
     assert_eq!(upgraded(Protocol::Tcp), Protocol::Tcp);
 }

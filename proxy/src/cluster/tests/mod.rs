@@ -1,5 +1,6 @@
 //! Which endpoint a call goes to.
 
+mod checks;
 mod hashing;
 mod load;
 mod near;

@@ -6,7 +6,9 @@ use signet_mesh::{ClusterName, Home, Model, Source, Workload, WorkloadModel};
 use tokio::{sync::watch, time::advance};
 
 use super::*;
-use crate::{cluster::shared::SharedClusters, testing::lines};
+use crate::{
+    cluster::shared::SharedClusters, config::Dns, dns::Names, outside::Outside, testing::lines,
+};
 
 /// A service with these endpoints, by their ports, and this policy.
 fn model(ports: &[u16], policy: &str) -> Arc<WorkloadModel> {
@@ -36,7 +38,7 @@ spec: {{ host: shop.test, trafficPolicy: {{ {policy} }} }}
     )
 }
 
-fn of_text(text: String) -> Arc<WorkloadModel> {
+pub(super) fn of_text(text: String) -> Arc<WorkloadModel> {
     let name = "shop.yaml".to_owned();
     let model = Model::parse(&[Source { name, text }]).unwrap_or_else(|e| panic!("{e:#?}"));
     let workload = Workload {
@@ -70,7 +72,12 @@ impl World {
 
     fn new(model: Arc<WorkloadModel>) -> Self {
         let (models, shared) = watch::channel(model);
-        let clusters = SharedClusters::new(shared, Home::default());
+        let clusters = SharedClusters::new(
+            shared,
+            Outside::default(),
+            Home::default(),
+            Names::new(&Dns::default()),
+        );
         Self { models, clusters }
     }
 

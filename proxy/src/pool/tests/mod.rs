@@ -1,6 +1,7 @@
 //! Connections that are kept, and next hops that do not answer.
 
 mod bulkhead;
+mod probe;
 
 use std::{
     net::SocketAddr,
