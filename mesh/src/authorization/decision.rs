@@ -48,8 +48,9 @@ pub enum DeniedWhy {
     /// There are ALLOW policies, and no rule of theirs matched.
     NoAllowMatched {
         /// The ALLOW policies that concern the workload, sorted.
-        considered: Vec<ObjectName>,
-        /// The rule that came closest; `None` if no ALLOW policy has any rule.
+        considered: Arc<[ObjectName]>,
+        /// The rule that came closest; `None` if no ALLOW policy has any rule. Of very many rules
+        /// only those are compared that have something of the request, and the first ones.
         nearest: Option<NearMiss>,
     },
 }
@@ -222,8 +223,12 @@ impl fmt::Display for Denied {
                 nearest,
             } => {
                 f.write_str("denied: no ALLOW policy matched (considered")?;
-                for (index, name) in considered.iter().enumerate() {
+                for (index, name) in considered.iter().take(MOST_NAMED).enumerate() {
                     write!(f, "{}{name}", if index == 0 { " " } else { ", " })?;
+                }
+                match considered.len().saturating_sub(MOST_NAMED) {
+                    0 => {}
+                    more => write!(f, " and {more} more")?,
                 }
                 match nearest {
                     Some(nearest) => write!(f, "; {nearest})"),
@@ -247,3 +252,6 @@ impl fmt::Display for NearMiss {
         )
     }
 }
+
+/// A reason is for one line of a log.
+const MOST_NAMED: usize = 8;

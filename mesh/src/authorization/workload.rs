@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{
     action::Action,
-    decision::{Decision, Denied, DeniedWhy, NearMiss, Noted, Permit, PermitWhy, RuleRef},
+    decision::{Decision, Denied, DeniedWhy, Noted, Permit, PermitWhy},
     explain::Explanation,
-    policy::{Miss, Policy},
+    ordered::Ordered,
+    policy::Policy,
     request::Request,
 };
 
@@ -21,14 +22,14 @@ pub struct WorkloadPolicy {
 /// What decides.
 #[derive(Debug, Clone)]
 struct Enforced {
-    deny: Vec<Arc<Policy>>,
-    allow: Vec<Arc<Policy>>,
+    deny: Arc<Ordered>,
+    allow: Arc<Ordered>,
 }
 
 /// What is told of a request, and changes nothing.
 #[derive(Debug)]
 struct Notes {
-    audit: Vec<Arc<Policy>>,
+    audit: Ordered,
     /// What would decide if what is only tried were enforced too.
     tried: Option<Enforced>,
 }
@@ -42,11 +43,11 @@ impl WorkloadPolicy {
         let of = |action: Action, tried: bool| {
             let concerns =
                 |policy: &&Arc<Policy>| policy.action == action && (tried || !policy.dry_run);
-            policies.iter().filter(concerns).cloned().collect()
+            Ordered::new(action, policies.iter().filter(concerns).cloned().collect())
         };
         let enforced = |tried| Enforced {
-            deny: of(Action::Deny, tried),
-            allow: of(Action::Allow, tried),
+            deny: Arc::new(of(Action::Deny, tried)),
+            allow: Arc::new(of(Action::Allow, tried)),
         };
         let notes = Notes {
             audit: of(Action::Audit, false),
@@ -86,7 +87,7 @@ impl WorkloadPolicy {
         let notes = self.notes.as_deref()?;
         let would_be = notes.tried.as_ref().map(|tried| tried.decide(request));
         Some(Box::new(Noted {
-            audited: first_match(&notes.audit, request),
+            audited: notes.audit.first_match(request),
             would_be: would_be.map(|decision| decision.to_string()),
         }))
     }
@@ -101,63 +102,55 @@ impl WorkloadPolicy {
     pub(super) fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
         let notes = self.notes.iter();
         let tried = notes.clone().flat_map(|notes| &notes.tried);
-        let tried = tried.flat_map(|all| all.deny.iter().chain(&all.allow));
-        let Enforced { deny, allow } = &self.enforced;
-        let enforced = deny.iter().chain(allow);
-        enforced
+        let tried = tried.flat_map(Enforced::policies);
+        let audit = notes.flat_map(|notes| notes.audit.policies());
+        self.enforced
+            .policies()
             .chain(tried.filter(|policy| policy.dry_run))
-            .chain(notes.flat_map(|notes| &notes.audit))
+            .chain(audit)
     }
 }
 
 impl Enforced {
+    fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.deny.policies().iter().chain(self.allow.policies())
+    }
+
     fn decide(&self, request: &Request<'_>) -> Decision {
-        if let Some(rule) = first_match(&self.deny, request) {
+        if let Some(rule) = self.deny.first_match(request) {
             return Decision::Denied(Denied::new(DeniedWhy::Rule(rule)));
         }
         if self.allow.is_empty() {
             return Decision::Permit(Permit::new(PermitWhy::NoAllowPolicy));
         }
-        match first_match(&self.allow, request) {
+        match self.allow.first_match(request) {
             Some(rule) => Decision::Permit(Permit::new(PermitWhy::Rule(rule))),
-            None => Decision::Denied(Denied::new(self.no_allow_matched(request))),
-        }
-    }
-
-    fn no_allow_matched(&self, request: &Request<'_>) -> DeniedWhy {
-        let considered = self
-            .allow
-            .iter()
-            .map(|policy| policy.name.clone())
-            .collect();
-        let mut nearest: Option<(RuleRef, Miss<'_>)> = None;
-        for policy in &self.allow {
-            for (index, rule) in policy.rules.iter().enumerate() {
-                let Err(miss) = rule.check(request, policy.action) else {
-                    continue;
-                };
-                if nearest
-                    .as_ref()
-                    .is_none_or(|(_, best)| miss.held > best.held)
-                {
-                    nearest = Some((RuleRef::new(policy, index), miss));
-                }
-            }
-        }
-        let nearest = nearest.map(|(rule, miss)| NearMiss::new(rule, &miss, request));
-        DeniedWhy::NoAllowMatched {
-            considered,
-            nearest,
+            None => Decision::Denied(Denied::new(self.allow.none_matched(request))),
         }
     }
 }
 
-fn first_match(policies: &[Arc<Policy>], request: &Request<'_>) -> Option<RuleRef> {
-    policies.iter().find_map(|policy| {
-        let index = policy
-            .rules
-            .iter()
-            .position(|rule| rule.check(request, policy.action).is_ok())?;
-        Some(RuleRef::new(policy, index))
-    })
+#[cfg(test)]
+impl WorkloadPolicy {
+    /// How many rules are looked at for a request.
+    pub(super) fn looked_at(&self, request: &Request<'_>) -> usize {
+        let Enforced { deny, allow } = &self.enforced;
+        deny.looked_at(request) + allow.looked_at(request)
+    }
+
+    /// What permits the request, or the rule that denies it, by walking over all rules.
+    pub(super) fn decide_by_all(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<PermitWhy, Option<super::RuleRef>> {
+        let Enforced { deny, allow } = &self.enforced;
+        if let Some(rule) = deny.first_match_of_all(request) {
+            return Err(Some(rule));
+        }
+        if allow.is_empty() {
+            return Ok(PermitWhy::NoAllowPolicy);
+        }
+        let rule = allow.first_match_of_all(request);
+        rule.map(PermitWhy::Rule).ok_or(None)
+    }
 }

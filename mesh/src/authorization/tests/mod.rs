@@ -3,6 +3,7 @@
 
 mod decisions;
 mod explanations;
+mod index;
 mod matching;
 mod notes;
 mod properties;
