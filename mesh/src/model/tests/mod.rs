@@ -2,6 +2,7 @@
 
 mod connections;
 mod explanations;
+mod gateways;
 
 use super::*;
 
