@@ -54,8 +54,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{
-    Config, Connect, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol, Protocol, RunFlags,
-    Target,
+    Config, Connect, ExtensionProvider, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol,
+    Protocol, RunFlags, Target,
 };
 use self::{
     admission::Admission,

@@ -30,6 +30,17 @@ struct Found {
     texts: Texts<Index>,
 }
 
+/// Takes numbers of rules.
+type Take<'t> = dyn FnMut(&[u32]) + 't;
+
+/// What a rule can be found by.
+#[derive(Debug, Default)]
+struct Choice {
+    /// None if it can match whatever a request has.
+    by: Option<Key>,
+    texts: Vec<Text>,
+}
+
 /// A rule that is to be found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbered<'r> {
@@ -59,8 +70,8 @@ impl Index {
         let mut always = Vec::new();
         let mut under: BTreeMap<Key, BTreeMap<Text, Vec<Numbered<'_>>>> = BTreeMap::new();
         let mut copies = 0usize;
-        for (numbered, (key, texts)) in rules.iter().zip(best_keys(rules, keys)) {
-            let Some(key) = key else {
+        for (numbered, Choice { by, texts }) in rules.iter().zip(best_choices(rules, keys)) {
+            let Some(key) = by else {
                 always.push(numbered.number);
                 continue;
             };
@@ -91,7 +102,7 @@ impl Index {
 
     /// Hands over all rules that may match the request, in lists that are each in order. A rule may
     /// stand in several.
-    pub(super) fn candidates(&self, request: &Request<'_>, take: &mut dyn FnMut(&[u32])) {
+    pub(super) fn candidates(&self, request: &Request<'_>, take: &mut Take<'_>) {
         take(&self.always);
         for Found { by, texts } in &self.found {
             by.values(request, |value| {
@@ -102,7 +113,7 @@ impl Index {
 
     /// As [`Index::candidates`], and beside them some of those that have as much of the request as
     /// what they were first found by.
-    pub(super) fn near(&self, request: &Request<'_>, take: &mut dyn FnMut(&[u32])) {
+    pub(super) fn near(&self, request: &Request<'_>, take: &mut Take<'_>) {
         for Found { by, texts } in &self.found {
             by.values(request, |value| {
                 texts.find(value, |index| index.near(request, take));
@@ -113,39 +124,42 @@ impl Index {
     }
 }
 
-/// For each rule the key that finds the fewest others with it, and its texts there.
-fn best_keys(rules: &[Numbered<'_>], keys: &[Key]) -> Vec<(Option<Key>, Vec<Text>)> {
-    let of_rule = |it: &Numbered<'_>| -> Vec<(Key, Vec<Text>)> {
-        let of_key = |key: &Key| Some((*key, key.texts(it.rule)?));
+/// For each rule what finds the fewest others with it.
+fn best_choices(rules: &[Numbered<'_>], keys: &[Key]) -> Vec<Choice> {
+    let of_rule = |it: &Numbered<'_>| -> Vec<Choice> {
+        let of_key = |key: &Key| {
+            let (by, texts) = (Some(*key), key.texts(it.rule)?);
+            Some(Choice { by, texts })
+        };
         keys.iter().filter_map(of_key).collect()
     };
-    let all: Vec<Vec<(Key, Vec<Text>)>> = rules.iter().map(of_rule).collect();
-    let mut counts: HashMap<(Key, &Text), usize> = HashMap::new();
-    for (key, texts) in all.iter().flatten() {
-        for text in texts {
-            let count = counts.entry((*key, text)).or_default();
+    let all: Vec<Vec<Choice>> = rules.iter().map(of_rule).collect();
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    for choice in all.iter().flatten() {
+        for text in &choice.texts {
+            let count = counts.entry((choice.by, text)).or_default();
             *count = count.saturating_add(1);
         }
     }
-    let beside = |(key, texts): &(Key, Vec<Text>)| -> usize {
-        let of_text = |text| counts.get(&(*key, text)).copied().unwrap_or_default();
-        texts.iter().map(of_text).fold(0, usize::saturating_add)
+    let beside = |choice: &Choice| -> usize {
+        let of_text = |text| counts.get(&(choice.by, text)).copied().unwrap_or_default();
+        choice
+            .texts
+            .iter()
+            .map(of_text)
+            .fold(0, usize::saturating_add)
     };
-    let best = all.iter().map(|choices| {
-        let ranked = choices.iter().enumerate();
-        let best = ranked.min_by_key(|(_, choice)| beside(choice));
-        best.map(|(position, _)| position)
-    });
-    let best: Vec<Option<usize>> = best.collect();
+    let ranks: Vec<Vec<usize>> = all
+        .iter()
+        .map(|choices| choices.iter().map(beside).collect())
+        .collect();
     drop(counts);
-    let choose = |(mut choices, best): (Vec<(Key, Vec<Text>)>, Option<usize>)| match best {
-        Some(best) if best < choices.len() => {
-            let (key, texts) = choices.swap_remove(best);
-            (Some(key), texts)
-        }
-        Some(_) | None => (None, Vec::new()),
+    let best = |(choices, ranks): (Vec<Choice>, Vec<usize>)| {
+        let ranked = choices.into_iter().zip(ranks);
+        let best = ranked.min_by_key(|(_, rank)| *rank);
+        best.map(|(choice, _)| choice).unwrap_or_default()
     };
-    all.into_iter().zip(best).map(choose).collect()
+    all.into_iter().zip(ranks).map(best).collect()
 }
 
 /// So few rules are walked sooner than looked up.

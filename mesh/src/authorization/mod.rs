@@ -24,7 +24,9 @@ mod workload;
 use std::sync::Arc;
 
 pub use action::Action;
-pub use decision::{Decision, Denied, DeniedWhy, NearMiss, Noted, Permit, PermitWhy, RuleRef};
+pub use decision::{
+    Asked, Decision, Denied, DeniedWhy, NearMiss, Noted, Permit, PermitWhy, RuleRef,
+};
 pub use explain::{Explanation, Outcome, PolicyTrace, RuleTrace};
 pub use remote::{NoProxy, TrustedProxies};
 pub use request::{Http, Request};

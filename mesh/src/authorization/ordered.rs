@@ -6,7 +6,7 @@ use super::{
     action::Action,
     decision::{DeniedWhy, NearMiss, RuleRef},
     index::{Index, Numbered},
-    policy::{Miss, Policy, Rule},
+    policy::{Miss, Policy},
     request::Request,
 };
 use crate::object::ObjectName;
@@ -131,19 +131,18 @@ impl Ordered {
 
     /// `None` if there is no such rule.
     fn check(&self, number: u32, request: &Request<'_>) -> Option<Result<(), Miss<'_>>> {
-        let (_, _, rule) = self.rule(number)?;
+        let place = self.place(number)?;
+        let rule = self.policies.get(place.policy)?.rules.get(place.rule)?;
         Some(rule.check(request, self.action))
     }
 
     fn reference(&self, number: u32) -> Option<RuleRef> {
-        let (policy, position, _) = self.rule(number)?;
-        Some(RuleRef::new(policy, position))
+        let place = self.place(number)?;
+        Some(RuleRef::new(self.policies.get(place.policy)?, place.rule))
     }
 
-    fn rule(&self, number: u32) -> Option<(&Arc<Policy>, usize, &Rule)> {
-        let place = self.places.get(usize::try_from(number).ok()?)?;
-        let policy = self.policies.get(place.policy)?;
-        Some((policy, place.rule, policy.rules.get(place.rule)?))
+    fn place(&self, number: u32) -> Option<Place> {
+        self.places.get(usize::try_from(number).ok()?).copied()
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Policy {
     pub(crate) action: Action,
     /// Whether it is only tried: what it would decide is told, and changes nothing.
     pub(crate) dry_run: bool,
+    /// Who is asked, if that is what it is for.
+    pub(crate) provider: Option<Arc<str>>,
     pub(crate) selector: Selector,
     pub(crate) rules: Vec<Rule>,
 }

@@ -1,22 +1,32 @@
 //! What holds for one workload, and the decision.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     action::Action,
-    decision::{Decision, Denied, DeniedWhy, Noted, Permit, PermitWhy},
-    explain::Explanation,
+    decision::{Asked, Decision, Denied, DeniedWhy, Noted, Permit, PermitWhy},
+    explain::{self, Explanation},
     ordered::Ordered,
     policy::Policy,
     request::Request,
 };
+use crate::object::ObjectName;
 
 /// The policies that concern one workload.
 #[derive(Debug, Clone)]
 pub struct WorkloadPolicy {
+    /// Whom CUSTOM policies ask, sorted by their names.
+    providers: Arc<[Provider]>,
     enforced: Enforced,
     notes: Option<Arc<Notes>>,
     reads_headers: bool,
+}
+
+/// Somebody who is asked, and what about.
+#[derive(Debug)]
+struct Provider {
+    name: Arc<str>,
+    policies: Ordered,
 }
 
 /// What decides.
@@ -58,6 +68,7 @@ impl WorkloadPolicy {
         };
         let says_anything = !notes.audit.is_empty() || notes.tried.is_some();
         Self {
+            providers: Provider::all(&policies),
             enforced: enforced(false),
             notes: says_anything.then(|| Arc::new(notes)),
             reads_headers,
@@ -73,8 +84,41 @@ impl WorkloadPolicy {
     /// Decides in Istio's order: a DENY rule that matches denies; without an ALLOW policy
     /// everything else passes; with one, only what a rule of an ALLOW policy matches. It cannot
     /// fail, and a permit costs no allocation.
+    ///
+    /// What a CUSTOM rule matches is denied here, as nobody was asked: see
+    /// [`WorkloadPolicy::decide_approved`].
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        self.enforced.decide(request)
+        self.decide_approved(request, &[])
+    }
+
+    /// The same for a request that these providers have permitted. In Istio's order they come
+    /// first: what one of them that is [to be asked](Self::asks) has not permitted is denied.
+    pub fn decide_approved(&self, request: &Request<'_>, approved: &[Arc<str>]) -> Decision {
+        let mut asked = self.providers.iter().filter_map(|it| it.asked(request));
+        match asked.find(|asked| !approved.contains(&asked.provider)) {
+            Some(asked) => Decision::Denied(Denied::new(DeniedWhy::NotAsked(asked))),
+            None => self.enforced.decide(request),
+        }
+    }
+
+    /// Whether anybody has to be asked about any request.
+    pub fn has_providers(&self) -> bool {
+        !self.providers.is_empty()
+    }
+
+    /// Whom any CUSTOM policy asks, and which one it is.
+    pub fn providers(&self) -> impl Iterator<Item = (&Arc<str>, &ObjectName)> {
+        self.providers.iter().filter_map(|it| {
+            let first = it.policies.policies().first()?;
+            Some((&it.name, &first.name))
+        })
+    }
+
+    /// Who is to be asked about a request before it is decided on: each provider at most once,
+    /// sorted by their names.
+    pub fn asks(&self, request: &Request<'_>) -> Vec<Asked> {
+        let asked = self.providers.iter().filter_map(|it| it.asked(request));
+        asked.collect()
     }
 
     /// Whether any request is to be told of: without AUDIT and dry-run policies none is.
@@ -95,7 +139,14 @@ impl WorkloadPolicy {
     /// The same decision, and what became of every rule on the way to it.
     pub fn explain(&self, request: &Request<'_>) -> Explanation {
         let noted = self.note(request).unwrap_or_default();
-        Explanation::new(self.decide(request), *noted, self.policies(), request)
+        let asks = self.asks(request);
+        let approved: Vec<Arc<str>> = asks.iter().map(|it| Arc::clone(&it.provider)).collect();
+        Explanation {
+            decision: self.decide_approved(request, &approved),
+            asks,
+            noted: *noted,
+            policies: explain::traces(self.policies(), request),
+        }
     }
 
     /// The policies in the order in which they are asked; last what changes nothing.
@@ -104,10 +155,37 @@ impl WorkloadPolicy {
         let tried = notes.clone().flat_map(|notes| &notes.tried);
         let tried = tried.flat_map(Enforced::policies);
         let audit = notes.flat_map(|notes| notes.audit.policies());
-        self.enforced
-            .policies()
+        let custom = self.providers.iter().flat_map(|it| it.policies.policies());
+        custom
+            .chain(self.enforced.policies())
             .chain(tried.filter(|policy| policy.dry_run))
             .chain(audit)
+    }
+}
+
+impl Provider {
+    fn all(policies: &[Arc<Policy>]) -> Arc<[Self]> {
+        let mut by_name: BTreeMap<Arc<str>, Vec<Arc<Policy>>> = BTreeMap::new();
+        for policy in policies {
+            if let Some(name) = &policy.provider {
+                by_name
+                    .entry(Arc::clone(name))
+                    .or_default()
+                    .push(Arc::clone(policy));
+            }
+        }
+        let provider = |(name, policies)| Self {
+            name,
+            policies: Ordered::new(Action::Custom, policies),
+        };
+        by_name.into_iter().map(provider).collect()
+    }
+
+    fn asked(&self, request: &Request<'_>) -> Option<Asked> {
+        Some(Asked {
+            provider: Arc::clone(&self.name),
+            rule: self.policies.first_match(request)?,
+        })
     }
 }
 

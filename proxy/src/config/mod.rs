@@ -8,6 +8,7 @@ mod file;
 mod flags;
 mod limits;
 mod ports;
+mod providers;
 mod settings;
 
 use std::{
@@ -24,6 +25,7 @@ use signet_mesh::{Locality, TrustedProxies, Workload};
 pub use flags::RunFlags;
 pub use limits::LocalRateLimit;
 pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
+pub use providers::ExtensionProvider;
 
 use file::{File, Jwt};
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// The audiences that a request's JWT-SVID may be for, if tokens are looked at.
     pub jwt_audiences: Option<Vec<String>>,
+    /// Who can be asked about requests.
+    pub extension_providers: Vec<ExtensionProvider>,
     /// How much each identity may ask on inbound ports, if that is limited.
     pub local_rate_limit: Option<LocalRateLimit>,
     /// Threads that carry connections.
@@ -110,6 +114,7 @@ impl Config {
             trusted_proxies: TrustedProxies::parse(&file.trusted_proxies)
                 .context("trustedProxies")?,
             jwt_audiences: file.jwt.map(jwt_audiences).transpose()?,
+            extension_providers: providers::providers(file.extension_providers)?,
             local_rate_limit: file.local_rate_limit.map(limits::rate).transpose()?,
             threads: threads(file.threads)?,
             max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),

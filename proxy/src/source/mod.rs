@@ -137,6 +137,8 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
 struct Reader {
     workload: Workload,
     root_namespace: String,
+    /// The names of those who can be asked.
+    providers: Vec<String>,
 }
 
 impl Reader {
@@ -144,6 +146,11 @@ impl Reader {
         Self {
             workload: config.workload.clone(),
             root_namespace: config.root_namespace.clone(),
+            providers: config
+                .extension_providers
+                .iter()
+                .map(|provider| provider.name.clone())
+                .collect(),
         }
     }
 
@@ -155,10 +162,22 @@ impl Reader {
         for warning in model.warnings() {
             warn!("{warning}");
         }
-        Ok(Read {
-            documents: Documents::new(&sources, &model),
-            model: model.for_workload(&self.workload, &self.root_namespace),
-        })
+        let documents = Documents::new(&sources, &model);
+        let model = model.for_workload(&self.workload, &self.root_namespace);
+        self.know_providers(&model)?;
+        Ok(Read { model, documents })
+    }
+
+    /// Whoever is to be asked must be there to be asked.
+    fn know_providers(&self, model: &WorkloadModel) -> anyhow::Result<()> {
+        for (provider, policy) in model.policy.providers() {
+            ensure!(
+                self.providers.iter().any(|known| **known == **provider),
+                "AuthorizationPolicy {policy} asks provider {provider:?}, which is none of this \
+                 proxy's extensionProviders; add it there and start the proxy again"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ proptest! {
                 Decision::Permit(permit) => Ok(permit.why().clone()),
                 Decision::Denied(denied) => Err(match denied.why() {
                     DeniedWhy::Rule(rule) => Some(rule.clone()),
-                    DeniedWhy::NoAllowMatched { .. } => None,
+                    DeniedWhy::NotAsked(_) | DeniedWhy::NoAllowMatched { .. } => None,
                 }),
             };
             prop_assert_eq!(decided, expected);
