@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{action::Action, policy::Policy, rules};
+use super::{action::Action, egress, policy::Policy, rules};
 use crate::{
     object::{Object, Selector},
     problem::Problems,
@@ -54,7 +54,7 @@ pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Policy {
     if let (Some(what), Some(line)) = (not_tried, dry_run) {
         problems.error(line, what, "remove the annotation");
     }
-    Policy {
+    let policy = Policy {
         name,
         file: problems.file(),
         line,
@@ -62,8 +62,11 @@ pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Policy {
         dry_run: dry_run.is_some(),
         provider,
         selector,
+        targets: egress::targets(&table, problems),
         rules,
-    }
+    };
+    egress::refuse(&policy, problems);
+    policy
 }
 
 /// Who is asked: a CUSTOM policy has to say it, and no other one can.
@@ -104,12 +107,9 @@ fn action(node: &Node, problems: &mut Problems) -> Action {
 }
 
 const SPEC: Schema = Schema {
-    read: &["selector", "action", "provider", "rules"],
+    read: &["selector", "targetRefs", "action", "provider", "rules"],
     bookkeeping: &[],
-    not_yet: &[
-        ("targetRef", "select workloads with `selector.matchLabels`"),
-        ("targetRefs", "select workloads with `selector.matchLabels`"),
-    ],
+    not_yet: &[("targetRef", "write `targetRefs`, which is a list")],
 };
 
 const PROVIDER: Schema = Schema {

@@ -20,6 +20,8 @@ pub(crate) struct Policy {
     /// Who is asked, if that is what it is for.
     pub(crate) provider: Option<Arc<str>>,
     pub(crate) selector: Selector,
+    /// The services of its namespace that it is for, if it is enforced where they are called.
+    pub(crate) targets: Vec<Box<str>>,
     pub(crate) rules: Vec<Rule>,
 }
 

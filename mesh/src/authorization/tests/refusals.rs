@@ -47,10 +47,7 @@ fn each_wrong_spec_has_one_error_that_names_the_place_and_the_remedy() {
             "{ acton: DENY, rules: [{}] }",
             "spec.acton is not a known field; did you mean `action`?",
         ),
-        (
-            "{ targetRefs: [] }",
-            "spec.targetRefs is not supported yet; select workloads",
-        ),
+        ("{ targetRefs: [] }", "spec.targetRefs is an empty list"),
         ("{ rules: }", "spec.rules has no value"),
         (
             "{ rules: {} }",

@@ -1,6 +1,7 @@
 //! Documents of several kinds beside one another.
 
 mod connections;
+mod egress;
 mod explanations;
 mod gateways;
 
