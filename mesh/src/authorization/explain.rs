@@ -21,8 +21,8 @@ pub struct Explanation {
     pub asks: Vec<Asked>,
     /// What is told beside it.
     pub noted: Noted,
-    /// Every policy of the workload in the order of decision: first CUSTOM, then DENY, then ALLOW, then what is
-    /// only tried, then AUDIT.
+    /// Every policy of the workload in the order of decision: first CUSTOM, then DENY, then ALLOW,
+    /// then what is only tried, then AUDIT.
     pub policies: Vec<PolicyTrace>,
 }
 

@@ -1,8 +1,8 @@
 //! The rules that can match a request, found without looking at the others.
 //!
-//! Each rule stands under what tells it from most others: its principals, its paths, its ports. What
-//! stands there together is told apart by something else, as far as that goes. A rule that asks for
-//! nothing that can be looked up is tried for every request.
+//! Each rule stands under what tells it from most others: its principals, its paths, its ports.
+//! What stands there together is told apart by something else, as far as that goes. A rule that
+//! asks for nothing that can be looked up is tried for every request.
 
 use std::collections::{BTreeMap, HashMap};
 

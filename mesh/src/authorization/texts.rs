@@ -1,9 +1,9 @@
 //! Finds, among many texts, those that a value equals and those that it begins with.
 //!
-//! Both lists are sorted, so that a value costs two binary searches however many texts there are. All
-//! texts that a value begins with follow from the last one that is not greater: what stands between
-//! a beginning of the value and the value begins in the same way, so that the others are found by
-//! going up from each text to the longest one that it begins with.
+//! Both lists are sorted, so that a value costs two binary searches however many texts there are.
+//! All texts that a value begins with follow from the last one that is not greater: what stands
+//! between a beginning of the value and the value begins in the same way, so that the others are
+//! found by going up from each text to the longest one that it begins with.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 

@@ -43,8 +43,8 @@ impl Kind {
         };
         let name = table::text(&entry.node, "kind", problems)?;
         if name == GATEWAY {
-            let what = "kind \"Gateway\" is for gateways, which no proxy beside a workload is, so it \
-                        is left out";
+            let what = "kind \"Gateway\" is for gateways, which no proxy beside a workload is, \
+                        so it is left out";
             let remedy = "nothing needs to be done, unless it is meant for a workload";
             problems.warn(entry.line, what, remedy);
             return None;

@@ -1,4 +1,5 @@
-//! Providers that CUSTOM policies ask: what they are told of a connection or a request (`envoy.service.auth.v3.CheckRequest`).
+//! Providers that CUSTOM policies ask: what they are told of a connection or a request
+//! (`envoy.service.auth.v3.CheckRequest`), and what becomes of what they do not permit.
 
 use std::{collections::HashMap, net::SocketAddr};
 

@@ -104,9 +104,10 @@ impl Port {
         } = authorized;
         flow.permitted(permit.why());
         let cluster = reached.cluster();
+        let objection = |model: &WorkloadModel| self.objection(model, &peer, &approved);
         tokio::select! {
             end = carry(stream, &cluster, flow) => end,
-            lost = sources.lost(&peer, |model| self.objection(model, &peer, &approved)) => lost.into(),
+            lost = sources.lost(&peer, objection) => lost.into(),
             () = self.listener.ends.stopping() => End::Shutdown(Shutdown::Stopping),
         }
     }
