@@ -56,9 +56,9 @@ mod service;
 mod telemetry;
 
 pub use authorization::{
-    Action, Decision, Denied, DeniedWhy, Explanation, Http, NearMiss, NoProxy, Noted, Outcome,
-    Permit, PermitWhy, Policies, PolicyTrace, Request, RuleRef, RuleTrace, Token, TrustedProxies,
-    WorkloadPolicy,
+    Action, Asked, Decision, Denied, DeniedWhy, EgressPolicies, Explanation, Http, NearMiss,
+    NoProxy, Noted, Outcome, Permit, PermitWhy, Policies, PolicyTrace, Request, RuleRef, RuleTrace,
+    Token, TrustedProxies, WorkloadPolicy,
 };
 pub use balance::{
     CallKey, Candidates, Groups, HashCall, HashTable, Home, Keyed, Lot, Site, TableEndpoint, pick,

@@ -64,8 +64,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{
-    Config, Connect, Dns, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol, Protocol,
-    RunFlags, Target,
+    Config, Connect, Dns, ExtensionProvider, Forward, Inbound, LocalRateLimit, Outbound,
+    PortProtocol, Protocol, RunFlags, Target,
 };
 use self::{
     admission::Admission,

@@ -74,9 +74,12 @@ fn http1(bytes: &[u8]) -> Guess {
     let Some(target) = words.next() else {
         return Guess::Perhaps;
     };
+    // However many bytes there are, what is no target does not become one.
+    if !target.iter().all(|byte| byte.is_ascii_graphic()) {
+        return Guess::No;
+    }
     let Some(version) = words.next() else {
-        let legal = target.iter().all(|byte| byte.is_ascii_graphic());
-        return if legal { Guess::Perhaps } else { Guess::No };
+        return Guess::Perhaps;
     };
     match (version.starts_with(VERSION), VERSION.starts_with(version)) {
         (true, _) if !target.is_empty() => Guess::Yes,
@@ -108,6 +111,7 @@ mod tests {
             (b"GET /\r\n", Some(Begins::Other)),
             (b"PING\r\n", Some(Begins::Other)),
             (b"EHLO a.test\r\n", Some(Begins::Other)),
+            (b"# \x7f HTTP/1.", Some(Begins::Other)),
             (b"get key\r\n", Some(Begins::Other)),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", None),
             (PREFACE, Some(Begins::Http2)),

@@ -17,6 +17,7 @@ mod connections;
 mod demo;
 mod deploy;
 mod evict_and_ban;
+mod external_authorization;
 mod hand_over;
 mod intercept;
 mod join_token;

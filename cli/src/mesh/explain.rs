@@ -202,6 +202,15 @@ impl Explain {
                 http: Some(http),
                 ..asked
             };
+            if let Some(told) = client.explain_may_call(&arrival, asked.from, http) {
+                let _ = write!(
+                    text,
+                    "\nthe client's proxy asks its policies for the service\n{told}"
+                );
+                if !told.decision.is_permitted() {
+                    continue;
+                }
+            }
             let (method, path) = (http.method, arrival.path.as_str());
             let _ = writeln!(text, "\narrives as {method} {path} of {}", http.host);
             let _ = write!(text, "{}", policy.explain(&self.request(asked)));
@@ -420,6 +429,35 @@ mod tests {
             out.contains("arrives as GET /old/1 of orders\ndenied: "),
             "{out}"
         );
+    }
+
+    #[test]
+    fn what_the_client_may_not_call_does_not_arrive() {
+        let egress = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+            metadata: { name: egress, namespace: shop }\nspec:\n  action: DENY\n\
+            \x20 targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: orders }]\n\
+            \x20 rules: [{ to: [{ operation: { paths: [\"/cart/secret\"] } }] }]\n";
+        let documents = format!("{POLICY}{ROUTES}{egress}");
+        let ask = |to: &str| {
+            let client = Client {
+                client_namespace: Some("shop".to_owned()),
+                client_labels: vec!["app=web".to_owned()],
+            };
+            let (good, out, err) =
+                explained_for(&documents, client, Some("spiffe://example.org/web"), to);
+            assert!(good, "{err}");
+            out
+        };
+        // It is asked about as its route sends it on.
+        let told = ask("http://orders/old/secret");
+        let denied =
+            "asks its policies for the service\ndenied by DENY policy shop/egress rule 0\n";
+        assert!(
+            told.contains(denied) && !told.contains("arrives as"),
+            "{told}"
+        );
+        let told = ask("http://orders/old/1");
+        assert!(told.contains("arrives as GET /cart/1 of orders"), "{told}");
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub enum Action {
     Deny,
     /// Marks what it matches, and changes nothing.
     Audit,
+    /// Lets somebody else be asked about what it matches, before anything is decided.
+    Custom,
 }
 
 impl Action {
@@ -19,7 +21,7 @@ impl Action {
     pub(super) fn is_safe_if_it_matches_less(self) -> bool {
         match self {
             Self::Allow => true,
-            Self::Deny | Self::Audit => false,
+            Self::Deny | Self::Audit | Self::Custom => false,
         }
     }
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Action {
             Self::Allow => "ALLOW",
             Self::Deny => "DENY",
             Self::Audit => "AUDIT",
+            Self::Custom => "CUSTOM",
         })
     }
 }

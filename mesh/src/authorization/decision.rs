@@ -45,13 +45,25 @@ pub struct Denied {
 pub enum DeniedWhy {
     /// This rule of a DENY policy matched.
     Rule(RuleRef),
+    /// This rule of a CUSTOM policy wants its provider to be asked, which has not permitted it.
+    NotAsked(Asked),
     /// There are ALLOW policies, and no rule of theirs matched.
     NoAllowMatched {
         /// The ALLOW policies that concern the workload, sorted.
-        considered: Vec<ObjectName>,
-        /// The rule that came closest; `None` if no ALLOW policy has any rule.
+        considered: Arc<[ObjectName]>,
+        /// The rule that came closest; `None` if no ALLOW policy has any rule. Of very many rules
+        /// only those are compared that have something of the request, and the first ones.
         nearest: Option<NearMiss>,
     },
+}
+
+/// Somebody who is to be asked about a request before anything is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The name of the provider.
+    pub provider: Arc<str>,
+    /// The rule of a CUSTOM policy that matched.
+    pub rule: RuleRef,
 }
 
 /// What is told of a request beside the decision.
@@ -115,6 +127,7 @@ impl Denied {
     pub fn public_reason(&self) -> String {
         match &self.why {
             DeniedWhy::Rule(rule) => format!("denied by {rule}"),
+            DeniedWhy::NotAsked(asked) => format!("denied: {asked}"),
             DeniedWhy::NoAllowMatched { .. } => "no ALLOW policy matched".to_owned(),
         }
     }
@@ -217,13 +230,18 @@ impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {
             DeniedWhy::Rule(rule) => write!(f, "denied by {rule}"),
+            DeniedWhy::NotAsked(asked) => write!(f, "denied: {asked}"),
             DeniedWhy::NoAllowMatched {
                 considered,
                 nearest,
             } => {
                 f.write_str("denied: no ALLOW policy matched (considered")?;
-                for (index, name) in considered.iter().enumerate() {
+                for (index, name) in considered.iter().take(MOST_NAMED).enumerate() {
                     write!(f, "{}{name}", if index == 0 { " " } else { ", " })?;
+                }
+                match considered.len().saturating_sub(MOST_NAMED) {
+                    0 => {}
+                    more => write!(f, " and {more} more")?,
                 }
                 match nearest {
                     Some(nearest) => write!(f, "; {nearest})"),
@@ -231,6 +249,16 @@ impl fmt::Display for Denied {
                 }
             }
         }
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { provider, rule } = self;
+        write!(
+            f,
+            "{rule} asks provider {provider}, which has not permitted it"
+        )
     }
 }
 
@@ -247,3 +275,6 @@ impl fmt::Display for NearMiss {
         )
     }
 }
+
+/// A reason is for one line of a log.
+const MOST_NAMED: usize = 8;

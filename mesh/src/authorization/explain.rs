@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::{
     action::Action,
     condition::{Condition, Held},
-    decision::{Decision, Noted, describe_found},
+    decision::{Asked, Decision, Noted, describe_found},
     policy::{Policy, Rule},
     request::Request,
 };
@@ -14,12 +14,15 @@ use crate::object::ObjectName;
 /// What [`super::WorkloadPolicy::explain`] answers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// The decision itself, made by the same function that decides on requests.
+    /// The decision itself, made by the same function that decides on requests; if somebody is
+    /// asked, what is decided once they have permitted it.
     pub decision: Decision,
+    /// Who is asked first, and has to permit it.
+    pub asks: Vec<Asked>,
     /// What is told beside it.
     pub noted: Noted,
-    /// Every policy of the workload in the order of decision: first DENY, then ALLOW, then what is
-    /// only tried, then AUDIT.
+    /// Every policy of the workload in the order of decision: first CUSTOM, then DENY, then ALLOW,
+    /// then what is only tried, then AUDIT.
     pub policies: Vec<PolicyTrace>,
 }
 
@@ -67,21 +70,14 @@ pub enum Outcome {
     },
 }
 
-impl Explanation {
-    pub(super) fn new<'p>(
-        decision: Decision,
-        noted: Noted,
-        policies: impl Iterator<Item = &'p Arc<Policy>>,
-        request: &Request<'_>,
-    ) -> Self {
-        Self {
-            decision,
-            noted,
-            policies: policies
-                .map(|policy| PolicyTrace::new(policy, request))
-                .collect(),
-        }
-    }
+/// What became of each policy.
+pub(super) fn traces<'p>(
+    policies: impl Iterator<Item = &'p Arc<Policy>>,
+    request: &Request<'_>,
+) -> Vec<PolicyTrace> {
+    policies
+        .map(|policy| PolicyTrace::new(policy, request))
+        .collect()
 }
 
 impl PolicyTrace {
@@ -130,6 +126,9 @@ impl RuleTrace {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Asked { provider, rule } in &self.asks {
+            writeln!(f, "provider {provider} is asked, by {rule}; if it permits:")?;
+        }
         writeln!(f, "{}", self.decision)?;
         if let Some(rule) = &self.noted.audited {
             writeln!(f, "marked by {rule}")?;

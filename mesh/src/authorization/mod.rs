@@ -5,13 +5,18 @@ mod condition;
 mod decision;
 mod describe;
 mod document;
+mod egress;
 mod explain;
+mod index;
+mod keys;
 mod lint;
+mod ordered;
 mod policy;
 mod remote;
 mod request;
 mod rules;
 mod template;
+mod texts;
 mod token;
 mod values;
 mod when;
@@ -20,7 +25,11 @@ mod workload;
 use std::sync::Arc;
 
 pub use action::Action;
-pub use decision::{Decision, Denied, DeniedWhy, NearMiss, Noted, Permit, PermitWhy, RuleRef};
+pub use decision::{
+    Asked, Decision, Denied, DeniedWhy, NearMiss, Noted, Permit, PermitWhy, RuleRef,
+};
+pub(crate) use egress::Calls;
+pub use egress::EgressPolicies;
 pub use explain::{Explanation, Outcome, PolicyTrace, RuleTrace};
 pub use remote::{NoProxy, TrustedProxies};
 pub use request::{Http, Request};
@@ -28,7 +37,7 @@ pub use token::Token;
 pub use workload::WorkloadPolicy;
 
 use crate::{
-    object::{Named, Object, Unique, Workload},
+    object::{Named, Object, ObjectName, Unique, Workload},
     problem::Problems,
 };
 use policy::Policy;
@@ -49,9 +58,26 @@ impl Policies {
         let concerns = |policy: &&Arc<Policy>| {
             let namespace = policy.name.namespace();
             (namespace == workload.namespace || namespace == root_namespace)
+                && policy.targets.is_empty()
                 && policy.selector.selects(&workload.labels)
         };
         WorkloadPolicy::new(self.0.iter().filter(concerns).cloned())
+    }
+
+    /// The policies that are enforced where services are called, by service.
+    pub(crate) fn egress(&self) -> EgressPolicies {
+        EgressPolicies::new(&self.0)
+    }
+
+    /// Says which of them are for services that are not `known`.
+    pub(crate) fn check_targets(
+        &self,
+        known: impl Fn(&ObjectName) -> bool,
+        problems: &mut Problems,
+    ) {
+        self.0
+            .iter()
+            .for_each(|policy| egress::check(policy, &known, problems));
     }
 }
 

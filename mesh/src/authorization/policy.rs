@@ -17,7 +17,11 @@ pub(crate) struct Policy {
     pub(crate) action: Action,
     /// Whether it is only tried: what it would decide is told, and changes nothing.
     pub(crate) dry_run: bool,
+    /// Who is asked, if that is what it is for.
+    pub(crate) provider: Option<Arc<str>>,
     pub(crate) selector: Selector,
+    /// The services of its namespace that it is for, if it is enforced where they are called.
+    pub(crate) targets: Vec<Box<str>>,
     pub(crate) rules: Vec<Rule>,
 }
 

@@ -52,6 +52,22 @@ impl Template {
         })
     }
 
+    /// What every path begins with that matches.
+    pub(crate) fn beginning(&self) -> String {
+        let mut beginning = String::from("/");
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => beginning.push_str(text),
+                Segment::Any => return beginning,
+            }
+            beginning.push('/');
+        }
+        if self.rest.is_none() {
+            beginning.pop();
+        }
+        beginning
+    }
+
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
         let Some(mut left) = path.strip_prefix(b"/") else {
             return false;
@@ -151,6 +167,7 @@ mod tests {
                     compiled.matches(path.as_bytes()),
                     "{template} must match {path}"
                 );
+                assert!(path.starts_with(&compiled.beginning()), "{template}");
             }
             for path in *no {
                 assert!(

@@ -1,34 +1,45 @@
 //! What holds for one workload, and the decision.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     action::Action,
-    decision::{Decision, Denied, DeniedWhy, NearMiss, Noted, Permit, PermitWhy, RuleRef},
-    explain::Explanation,
-    policy::{Miss, Policy},
+    decision::{Asked, Decision, Denied, DeniedWhy, Noted, Permit, PermitWhy},
+    explain::{self, Explanation},
+    ordered::Ordered,
+    policy::Policy,
     request::Request,
 };
+use crate::object::ObjectName;
 
 /// The policies that concern one workload.
 #[derive(Debug, Clone)]
 pub struct WorkloadPolicy {
+    /// Whom CUSTOM policies ask, sorted by their names.
+    providers: Arc<[Provider]>,
     enforced: Enforced,
     notes: Option<Arc<Notes>>,
     reads_headers: bool,
 }
 
+/// Somebody who is asked, and what about.
+#[derive(Debug)]
+struct Provider {
+    name: Arc<str>,
+    policies: Ordered,
+}
+
 /// What decides.
 #[derive(Debug, Clone)]
 struct Enforced {
-    deny: Vec<Arc<Policy>>,
-    allow: Vec<Arc<Policy>>,
+    deny: Arc<Ordered>,
+    allow: Arc<Ordered>,
 }
 
 /// What is told of a request, and changes nothing.
 #[derive(Debug)]
 struct Notes {
-    audit: Vec<Arc<Policy>>,
+    audit: Ordered,
     /// What would decide if what is only tried were enforced too.
     tried: Option<Enforced>,
 }
@@ -42,11 +53,11 @@ impl WorkloadPolicy {
         let of = |action: Action, tried: bool| {
             let concerns =
                 |policy: &&Arc<Policy>| policy.action == action && (tried || !policy.dry_run);
-            policies.iter().filter(concerns).cloned().collect()
+            Ordered::new(action, policies.iter().filter(concerns).cloned().collect())
         };
         let enforced = |tried| Enforced {
-            deny: of(Action::Deny, tried),
-            allow: of(Action::Allow, tried),
+            deny: Arc::new(of(Action::Deny, tried)),
+            allow: Arc::new(of(Action::Allow, tried)),
         };
         let notes = Notes {
             audit: of(Action::Audit, false),
@@ -57,6 +68,7 @@ impl WorkloadPolicy {
         };
         let says_anything = !notes.audit.is_empty() || notes.tried.is_some();
         Self {
+            providers: Provider::all(&policies),
             enforced: enforced(false),
             notes: says_anything.then(|| Arc::new(notes)),
             reads_headers,
@@ -72,8 +84,41 @@ impl WorkloadPolicy {
     /// Decides in Istio's order: a DENY rule that matches denies; without an ALLOW policy
     /// everything else passes; with one, only what a rule of an ALLOW policy matches. It cannot
     /// fail, and a permit costs no allocation.
+    ///
+    /// What a CUSTOM rule matches is denied here, as nobody was asked: see
+    /// [`WorkloadPolicy::decide_approved`].
     pub fn decide(&self, request: &Request<'_>) -> Decision {
-        self.enforced.decide(request)
+        self.decide_approved(request, &[])
+    }
+
+    /// The same for a request that these providers have permitted. In Istio's order they come
+    /// first: what one of them that is [to be asked](Self::asks) has not permitted is denied.
+    pub fn decide_approved(&self, request: &Request<'_>, approved: &[Arc<str>]) -> Decision {
+        let mut asked = self.providers.iter().filter_map(|it| it.asked(request));
+        match asked.find(|asked| !approved.contains(&asked.provider)) {
+            Some(asked) => Decision::Denied(Denied::new(DeniedWhy::NotAsked(asked))),
+            None => self.enforced.decide(request),
+        }
+    }
+
+    /// Whether anybody has to be asked about any request.
+    pub fn has_providers(&self) -> bool {
+        !self.providers.is_empty()
+    }
+
+    /// Whom any CUSTOM policy asks, and which one it is.
+    pub fn providers(&self) -> impl Iterator<Item = (&Arc<str>, &ObjectName)> {
+        self.providers.iter().filter_map(|it| {
+            let first = it.policies.policies().first()?;
+            Some((&it.name, &first.name))
+        })
+    }
+
+    /// Who is to be asked about a request before it is decided on: each provider at most once,
+    /// sorted by their names.
+    pub fn asks(&self, request: &Request<'_>) -> Vec<Asked> {
+        let asked = self.providers.iter().filter_map(|it| it.asked(request));
+        asked.collect()
     }
 
     /// Whether any request is to be told of: without AUDIT and dry-run policies none is.
@@ -86,7 +131,7 @@ impl WorkloadPolicy {
         let notes = self.notes.as_deref()?;
         let would_be = notes.tried.as_ref().map(|tried| tried.decide(request));
         Some(Box::new(Noted {
-            audited: first_match(&notes.audit, request),
+            audited: notes.audit.first_match(request),
             would_be: would_be.map(|decision| decision.to_string()),
         }))
     }
@@ -94,70 +139,96 @@ impl WorkloadPolicy {
     /// The same decision, and what became of every rule on the way to it.
     pub fn explain(&self, request: &Request<'_>) -> Explanation {
         let noted = self.note(request).unwrap_or_default();
-        Explanation::new(self.decide(request), *noted, self.policies(), request)
+        let asks = self.asks(request);
+        let approved: Vec<Arc<str>> = asks.iter().map(|it| Arc::clone(&it.provider)).collect();
+        Explanation {
+            decision: self.decide_approved(request, &approved),
+            asks,
+            noted: *noted,
+            policies: explain::traces(self.policies(), request),
+        }
     }
 
     /// The policies in the order in which they are asked; last what changes nothing.
     pub(super) fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
         let notes = self.notes.iter();
         let tried = notes.clone().flat_map(|notes| &notes.tried);
-        let tried = tried.flat_map(|all| all.deny.iter().chain(&all.allow));
-        let Enforced { deny, allow } = &self.enforced;
-        let enforced = deny.iter().chain(allow);
-        enforced
+        let tried = tried.flat_map(Enforced::policies);
+        let audit = notes.flat_map(|notes| notes.audit.policies());
+        let custom = self.providers.iter().flat_map(|it| it.policies.policies());
+        custom
+            .chain(self.enforced.policies())
             .chain(tried.filter(|policy| policy.dry_run))
-            .chain(notes.flat_map(|notes| &notes.audit))
+            .chain(audit)
+    }
+}
+
+impl Provider {
+    fn all(policies: &[Arc<Policy>]) -> Arc<[Self]> {
+        let mut by_name: BTreeMap<Arc<str>, Vec<Arc<Policy>>> = BTreeMap::new();
+        for policy in policies {
+            if let Some(name) = &policy.provider {
+                by_name
+                    .entry(Arc::clone(name))
+                    .or_default()
+                    .push(Arc::clone(policy));
+            }
+        }
+        let provider = |(name, policies)| Self {
+            name,
+            policies: Ordered::new(Action::Custom, policies),
+        };
+        by_name.into_iter().map(provider).collect()
+    }
+
+    fn asked(&self, request: &Request<'_>) -> Option<Asked> {
+        Some(Asked {
+            provider: Arc::clone(&self.name),
+            rule: self.policies.first_match(request)?,
+        })
     }
 }
 
 impl Enforced {
+    fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.deny.policies().iter().chain(self.allow.policies())
+    }
+
     fn decide(&self, request: &Request<'_>) -> Decision {
-        if let Some(rule) = first_match(&self.deny, request) {
+        if let Some(rule) = self.deny.first_match(request) {
             return Decision::Denied(Denied::new(DeniedWhy::Rule(rule)));
         }
         if self.allow.is_empty() {
             return Decision::Permit(Permit::new(PermitWhy::NoAllowPolicy));
         }
-        match first_match(&self.allow, request) {
+        match self.allow.first_match(request) {
             Some(rule) => Decision::Permit(Permit::new(PermitWhy::Rule(rule))),
-            None => Decision::Denied(Denied::new(self.no_allow_matched(request))),
-        }
-    }
-
-    fn no_allow_matched(&self, request: &Request<'_>) -> DeniedWhy {
-        let considered = self
-            .allow
-            .iter()
-            .map(|policy| policy.name.clone())
-            .collect();
-        let mut nearest: Option<(RuleRef, Miss<'_>)> = None;
-        for policy in &self.allow {
-            for (index, rule) in policy.rules.iter().enumerate() {
-                let Err(miss) = rule.check(request, policy.action) else {
-                    continue;
-                };
-                if nearest
-                    .as_ref()
-                    .is_none_or(|(_, best)| miss.held > best.held)
-                {
-                    nearest = Some((RuleRef::new(policy, index), miss));
-                }
-            }
-        }
-        let nearest = nearest.map(|(rule, miss)| NearMiss::new(rule, &miss, request));
-        DeniedWhy::NoAllowMatched {
-            considered,
-            nearest,
+            None => Decision::Denied(Denied::new(self.allow.none_matched(request))),
         }
     }
 }
 
-fn first_match(policies: &[Arc<Policy>], request: &Request<'_>) -> Option<RuleRef> {
-    policies.iter().find_map(|policy| {
-        let index = policy
-            .rules
-            .iter()
-            .position(|rule| rule.check(request, policy.action).is_ok())?;
-        Some(RuleRef::new(policy, index))
-    })
+#[cfg(test)]
+impl WorkloadPolicy {
+    /// How many rules are looked at for a request.
+    pub(super) fn looked_at(&self, request: &Request<'_>) -> usize {
+        let Enforced { deny, allow } = &self.enforced;
+        deny.looked_at(request) + allow.looked_at(request)
+    }
+
+    /// What permits the request, or the rule that denies it, by walking over all rules.
+    pub(super) fn decide_by_all(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<PermitWhy, Option<super::RuleRef>> {
+        let Enforced { deny, allow } = &self.enforced;
+        if let Some(rule) = deny.first_match_of_all(request) {
+            return Err(Some(rule));
+        }
+        if allow.is_empty() {
+            return Ok(PermitWhy::NoAllowPolicy);
+        }
+        let rule = allow.first_match_of_all(request);
+        rule.map(PermitWhy::Rule).ok_or(None)
+    }
 }

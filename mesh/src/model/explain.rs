@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     destination::DestinationRule,
-    object::ObjectRef,
+    object::{ObjectName, ObjectRef},
     path::{HttpPath, PathError},
     route::{
         Forward, HttpCall, HttpDecision, PassedOver, Routed, To, WeightedDestination, host_and_port,
@@ -81,6 +81,10 @@ pub struct Destined<'m> {
 /// A request as it arrives at the workload that is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
+    /// The service that it is sent to.
+    pub service: ObjectName,
+    /// The port of the service.
+    pub port: u16,
     /// Its host.
     pub authority: String,
     /// Its path.
@@ -161,34 +165,35 @@ impl WorkloadModel {
 impl CallExplanation<'_> {
     /// How the request arrives where it goes, each way once; none if it goes nowhere.
     pub fn arrivals(&self, call: &HttpCall<'_>) -> Vec<Arrival> {
-        let as_it_is = Arrival {
-            authority: call.authority.to_owned(),
-            path: call.path.clone().into_owned(),
-            headers: call.headers.clone(),
-        };
-        let arrives = |destined: &Result<Destined<'_>, NotCalled>| {
-            let endpoints = destined.as_ref().map(|it| it.endpoints.len());
-            endpoints.is_ok_and(|count| count > 0)
+        let sent = |destined: &Result<Destined<'_>, NotCalled>| {
+            let destined = destined.as_ref().ok()?;
+            let called = destined.called;
+            (!destined.endpoints.is_empty()).then(|| Arrival {
+                service: called.service.name.clone(),
+                port: called.port.number,
+                authority: call.authority.to_owned(),
+                path: call.path.clone().into_owned(),
+                headers: call.headers.clone(),
+            })
         };
         let mut all = Vec::new();
         match &self.course {
-            Course::Unrouted(destined) if arrives(destined) => all.push(as_it_is),
+            Course::Unrouted(destined) => all.extend(sent(destined)),
             Course::Forwarded {
                 routed,
                 forward,
                 path,
                 shares,
             } => {
-                let path = match path {
-                    None => as_it_is.path.clone(),
-                    Some(Ok(path)) => path.clone(),
-                    Some(Err(_)) => return all,
-                };
-                for share in shares.iter().filter(|it| arrives(&it.destined)) {
-                    let mut arrival = Arrival {
-                        path: path.clone(),
-                        ..as_it_is.clone()
+                for share in shares {
+                    let Some(mut arrival) = sent(&share.destined) else {
+                        continue;
                     };
+                    match path {
+                        None => {}
+                        Some(Ok(path)) => path.clone_into(&mut arrival.path),
+                        Some(Err(_)) => return all,
+                    }
                     let to = To::Destination(forward, share.weighted);
                     if let Some(authority) = (Routed { to, ..*routed }).authority() {
                         authority.clone_into(&mut arrival.authority);
@@ -200,7 +205,7 @@ impl CallExplanation<'_> {
                     }
                 }
             }
-            Course::Unrouted(_) | Course::NoRoute(_) | Course::Answered { .. } => {}
+            Course::NoRoute(_) | Course::Answered { .. } => {}
         }
         all
     }

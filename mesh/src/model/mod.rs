@@ -3,20 +3,21 @@
 mod called;
 mod carried;
 mod connected;
+mod egress;
 mod explain;
 mod together;
 mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use called::{Called, CalledEndpoint, ClusterName, NotCalled, Peer};
 pub use connected::{Connected, Connecting};
 pub use explain::{Arrival, CallExplanation, Course, Destined, Share};
 
 use crate::{
-    authorization::{self, Policies, WorkloadPolicy},
+    authorization::{self, EgressPolicies, Policies, WorkloadPolicy},
     destination::{self, DestinationRules, ServiceOf, WorkloadDestinations},
-    object::{self, Kind, Workload},
+    object::{self, Kind, ObjectName, Workload},
     peer_authentication::{self, PeerAuthentications, WorkloadPeerAuthentication},
     problem::{DocumentError, Problems, Warning},
     read::Source,
@@ -43,6 +44,8 @@ pub struct Model {
 pub struct WorkloadModel {
     /// Who may call it.
     pub policy: WorkloadPolicy,
+    /// What it may call.
+    pub egress: EgressPolicies,
     /// Which of its ports ask for a certificate.
     pub peer_authentication: WorkloadPeerAuthentication,
     /// Where its calls go.
@@ -100,9 +103,12 @@ impl Model {
             &destination_rules,
             &mut problems,
         );
+        let policies = Policies::new(policies);
+        let known: BTreeSet<&ObjectName> = services.iter().map(|service| &service.name).collect();
+        policies.check_targets(|name| known.contains(name), &mut problems);
         let warnings = problems.finish()?;
         Ok(Self {
-            policies: Policies::new(policies),
+            policies,
             virtual_services,
             services,
             destination_rules,
@@ -160,6 +166,7 @@ impl Model {
         WorkloadModel {
             destinations: rules.for_workload(workload, root_namespace, of),
             policy: self.policies.for_workload(workload, root_namespace),
+            egress: self.policies.egress(),
             peer_authentication: authentications.for_workload(workload, root_namespace),
             telemetry: self.telemetries.for_workload(workload, root_namespace),
             routes: self.virtual_services.for_workload(workload),

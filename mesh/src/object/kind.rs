@@ -42,6 +42,13 @@ impl Kind {
             return None;
         };
         let name = table::text(&entry.node, "kind", problems)?;
+        if name == GATEWAY {
+            let what = "kind \"Gateway\" is for gateways, which no proxy beside a workload is, \
+                        so it is left out";
+            let remedy = "nothing needs to be done, unless it is meant for a workload";
+            problems.warn(entry.line, what, remedy);
+            return None;
+        }
         let kind = ALL.into_iter().find(|kind| kind.name() == name);
         if kind.is_none() {
             let remedy = table::nearest(name, &Self::names());
@@ -92,6 +99,9 @@ impl Kind {
         ALL.map(Self::name)
     }
 }
+
+/// Istio's, and that of Kubernetes: people keep it in one file with the routes that are for it.
+const GATEWAY: &str = "Gateway";
 
 const ALL: [Kind; 7] = [
     Kind::AuthorizationPolicy,

@@ -14,7 +14,7 @@ use crate::{
     read::{
         HostName,
         table::{self, Schema, Table},
-        yaml::Node,
+        yaml::{Node, Value},
     },
 };
 
@@ -86,7 +86,8 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Virtua
     let export = table.take("exportTo", problems, |node, _, problems| {
         Some(ExportTo::read(node, namespace, problems))
     });
-    let hosts = hosts(&table, namespace, problems);
+    let in_mesh = in_mesh(&table, problems);
+    let hosts = hosts(&table, namespace, in_mesh, problems);
     let of = Of {
         namespace,
         hosts: &hosts,
@@ -107,7 +108,7 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Virtua
     refuse_dead(&tcp_dead_ends(&tcp), "tcp", problems);
     warn_of_repetition(&http, problems);
     Some(VirtualService {
-        in_mesh: in_mesh(&table, problems),
+        in_mesh,
         file: problems.file(),
         line,
         http,
@@ -137,7 +138,13 @@ fn each<T>(
         .collect()
 }
 
-fn hosts(table: &Table<'_>, namespace: &str, problems: &mut Problems) -> Vec<HostName> {
+/// A gateway may take every host, which is nothing to proxies in the mesh.
+fn hosts(
+    table: &Table<'_>,
+    namespace: &str,
+    in_mesh: bool,
+    problems: &mut Problems,
+) -> Vec<HostName> {
     let mut hosts: Vec<HostName> = Vec::new();
     let remedy = "name the hosts; one without, which others delegate to, is not supported yet";
     let Some(list) = table.need("hosts", remedy, problems) else {
@@ -145,6 +152,9 @@ fn hosts(table: &Table<'_>, namespace: &str, problems: &mut Problems) -> Vec<Hos
     };
     let location = table.name("hosts");
     for node in table::list(list, &location, problems) {
+        if !in_mesh && matches!(&node.value, Value::Text(text) if text == "*") {
+            continue;
+        }
         let Some(host) = HostName::read(node, &location, namespace, problems) else {
             continue;
         };

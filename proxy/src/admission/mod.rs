@@ -2,19 +2,25 @@
 //! whether its caller may ask so much.
 
 mod bundles;
+mod providers;
 mod rate;
 mod tokens;
+mod verdict;
 
 use std::{net::IpAddr, sync::Arc};
 
+use anyhow::Context as _;
 use http::HeaderMap;
 use signet_mesh::{Token, TrustedProxies};
+use signet_proto::envoy::service::auth::v3::CheckRequest;
 use tokio::time::Instant;
 
 pub(crate) use bundles::Follower;
 pub(crate) use rate::Bucket;
+pub(crate) use verdict::{Changes, Verdict};
 
 use crate::{clock, config::Config, flow::Policy, peer::Peer};
+use providers::Providers;
 use rate::Rates;
 use tokens::Tokens;
 
@@ -26,12 +32,14 @@ pub(crate) struct Admission {
     tokens: Option<Tokens>,
     /// None if identities are not limited.
     rates: Option<Rates>,
+    /// Who can be asked.
+    providers: Providers,
 }
 
 /// What the configuration asks for, and who follows the keys of tokens if there is somebody to.
 ///
 /// # Errors
-/// The Workload API has no usable address.
+/// The Workload API or a provider has no usable address.
 pub(crate) fn start(config: &Config) -> anyhow::Result<(Admission, Option<Follower>)> {
     let (follower, tokens) = match &config.jwt_audiences {
         None => (None, None),
@@ -45,6 +53,7 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<(Admission, Option<Follow
     let admission = Admission {
         trusted: config.trusted_proxies.clone(),
         tokens,
+        providers: Providers::new(&config.extension_providers).context("extensionProviders")?,
         rates: config.local_rate_limit.map(|limit| Rates::new(limit, now)),
     };
     Ok((admission, follower))
@@ -61,6 +70,18 @@ impl Admission {
     pub(crate) fn remote_ip(&self, peer: &Peer, headers: &HeaderMap) -> Option<IpAddr> {
         let (id, address) = (peer.id(), peer.address.ip());
         self.trusted.remote_ip(id, address, headers)
+    }
+
+    /// What a provider says of a request.
+    ///
+    /// # Errors
+    /// Why it is to be denied without an answer.
+    pub(crate) async fn ask(
+        &self,
+        provider: &str,
+        request: CheckRequest,
+    ) -> Result<Verdict, String> {
+        self.providers.ask(provider, request).await
     }
 
     /// The token of a request, if it has one and tokens are looked at.

@@ -25,6 +25,7 @@ pub(super) struct File {
     /// Whose `X-Forwarded-For` is believed: addresses, blocks, SPIFFE IDs.
     pub(super) trusted_proxies: Vec<String>,
     pub(super) jwt: Option<Jwt>,
+    pub(super) extension_providers: Vec<ExtensionProvider>,
     pub(super) local_rate_limit: Option<RateLimit>,
     pub(super) threads: Option<usize>,
     pub(super) max_connections: Option<usize>,
@@ -60,6 +61,28 @@ pub(super) struct HandOver {
 pub(super) struct Jwt {
     /// For whom JWT-SVIDs must be: any of these.
     pub(super) audiences: Vec<String>,
+}
+
+/// Somebody whom policies ask, in the words of Istio's MeshConfig.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ExtensionProvider {
+    pub(super) name: String,
+    pub(super) envoy_ext_authz_grpc: ExtAuthzGrpc,
+}
+
+/// How it is asked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ExtAuthzGrpc {
+    pub(super) service: String,
+    pub(super) port: u16,
+    #[serde(default)]
+    pub(super) timeout: Option<String>,
+    #[serde(default)]
+    pub(super) fail_open: bool,
+    #[serde(default)]
+    pub(super) include_request_body_in_check: Option<serde_json::Value>,
 }
 
 /// How much each identity may ask, in Envoy's words.

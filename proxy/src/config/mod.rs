@@ -9,6 +9,7 @@ mod file;
 mod flags;
 mod limits;
 mod ports;
+mod providers;
 mod settings;
 
 use std::{
@@ -26,6 +27,7 @@ pub use dns::Dns;
 pub use flags::RunFlags;
 pub use limits::LocalRateLimit;
 pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
+pub use providers::ExtensionProvider;
 
 use file::{File, HandOver, Jwt};
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// The audiences that a request's JWT-SVID may be for, if tokens are looked at.
     pub jwt_audiences: Option<Vec<String>>,
+    /// Who can be asked about requests.
+    pub extension_providers: Vec<ExtensionProvider>,
     /// How much each identity may ask on inbound ports, if that is limited.
     pub local_rate_limit: Option<LocalRateLimit>,
     /// Threads that carry connections.
@@ -118,6 +122,7 @@ impl Config {
             trusted_proxies: TrustedProxies::parse(&file.trusted_proxies)
                 .context("trustedProxies")?,
             jwt_audiences: file.jwt.map(jwt_audiences).transpose()?,
+            extension_providers: providers::providers(file.extension_providers)?,
             local_rate_limit: file.local_rate_limit.map(limits::rate).transpose()?,
             threads: threads(file.threads)?,
             max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),

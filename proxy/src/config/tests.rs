@@ -283,3 +283,44 @@ fn nobody_is_waited_for_longer_than_an_hour() {
     let longer = WHOLE.replace("drainTimeout: 2s", "drainTimeout: 61m");
     assert!(refusal(&longer).contains("longer than 1h"));
 }
+
+#[test]
+fn a_provider_is_asked_on_this_host_and_within_a_time() {
+    let with = |grpc: &str| {
+        format!("{WHOLE}extensionProviders: [{{ name: opa, envoyExtAuthzGrpc: {{ {grpc} }} }}]\n")
+    };
+    let good = "service: localhost, port: 9191, timeout: 200ms";
+    let config = Config::parse(&with(good), &flags(), None).unwrap();
+    let provider = ExtensionProvider {
+        name: "opa".to_owned(),
+        address: "127.0.0.1:9191".parse().unwrap(),
+        timeout: Duration::from_millis(200),
+        fail_open: false,
+    };
+    assert_eq!(config.extension_providers, [provider]);
+    for (grpc, wanted) in [
+        ("service: 10.0.0.7, port: 9191", "is not on this host"),
+        (
+            "service: opa.shop, port: 9191",
+            "an outbound port of this proxy",
+        ),
+        ("service: localhost, port: 0", "0 is no port"),
+        ("service: localhost, port: 1, timeout: 2m", "is not between"),
+        (
+            "service: localhost, port: 1, includeRequestBodyInCheck: { maxRequestBytes: 1 }",
+            "bodies are not shown to providers",
+        ),
+        (
+            "service: localhost, port: 1, statusOnError: '500'",
+            "unknown field",
+        ),
+    ] {
+        let told = refusal(&with(grpc));
+        assert!(told.contains(wanted), "{grpc}: {told}");
+    }
+    let twice = with(good).replace(
+        "[{ name",
+        "[{ name: opa, envoyExtAuthzGrpc: { service: localhost, port: 1 } }, { name",
+    );
+    assert!(refusal(&twice).contains("is there twice"));
+}

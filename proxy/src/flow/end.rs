@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use signet_mesh::{Denied, DeniedWhy, RuleRef};
+use signet_mesh::{Asked, Denied, DeniedWhy, RuleRef};
 
 /// How a connection or a request ended.
 #[derive(Clone, Debug)]
@@ -65,6 +65,8 @@ pub(crate) struct Denial {
     id: Arc<str>,
     /// The policy that denied it; none if no ALLOW permitted it.
     policy: Option<Arc<str>>,
+    /// Envoy's flag for it.
+    flag: &'static str,
 }
 
 /// Why a request goes nowhere.
@@ -109,6 +111,7 @@ impl End {
     pub(super) fn flag(&self) -> &'static str {
         match self {
             Self::Policy(Policy::RateLimited) => "RL",
+            Self::Policy(Policy::Denied(denial)) => denial.flag,
             Self::Complete | Self::Policy(_) => "-",
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "DC",
             Self::Downstream(
@@ -201,6 +204,7 @@ impl Denial {
         let rule = |rule: &RuleRef| format!("{}[{}]", rule.policy(), rule.index());
         let (id, policy) = match denied.why() {
             DeniedWhy::Rule(by) => (format!("deny:{}", rule(by)), Some(by.policy())),
+            DeniedWhy::NotAsked(asked) => return Self::of_provider(asked, why),
             DeniedWhy::NoAllowMatched { nearest, .. } => match nearest {
                 Some(miss) => (format!("no-allow:{}", rule(&miss.rule)), None),
                 None => ("no-allow".to_owned(), None),
@@ -210,6 +214,18 @@ impl Denial {
             why: why.into(),
             id: id.into(),
             policy: policy.map(|name| name.to_string().into()),
+            flag: "-",
+        })
+    }
+
+    /// One of a provider that is asked; what is told of it to the client is `why`.
+    pub(crate) fn of_provider(asked: &Asked, why: String) -> Arc<Self> {
+        let (policy, index) = (asked.rule.policy(), asked.rule.index());
+        Arc::new(Self {
+            why: why.into(),
+            id: format!("custom:{policy}[{index}]:{}", asked.provider).into(),
+            policy: Some(policy.to_string().into()),
+            flag: "UAEX",
         })
     }
 
@@ -219,6 +235,7 @@ impl Denial {
             why: why.into(),
             id: id.into(),
             policy: None,
+            flag: "-",
         })
     }
 
@@ -239,6 +256,7 @@ impl Denial {
             why: why.into(),
             id: "deny:shop/test[0]".into(),
             policy: Some("shop/test".into()),
+            flag: "-",
         })
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Facts {
     pub(crate) remote_ip: Option<IpAddr>,
     /// What its token says, if it has a good one.
     pub(crate) token: Option<Arc<Token>>,
+    /// The providers that have permitted it.
+    pub(crate) approved: Vec<Arc<str>>,
 }
 
 /// What lets a request pass.
@@ -131,6 +133,7 @@ mod tests {
             headers: HeaderMap::new(),
             remote_ip: None,
             token: None,
+            approved: Vec::new(),
         }
     }
 

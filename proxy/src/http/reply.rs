@@ -18,6 +18,20 @@ pub(crate) fn refuse(end: End, kind: Kind, mut flow: Flow) -> Response<Outgoing>
     response.map(|body| Outgoing::own(body, flow))
 }
 
+/// The response of somebody who was asked, and has not permitted the request.
+pub(crate) fn refuse_with(
+    mut response: Response<Full<Bytes>>,
+    end: End,
+    mut flow: Flow,
+) -> Response<Outgoing> {
+    if let Some(id) = flow.request_id() {
+        response.headers_mut().insert(X_REQUEST_ID, id.clone());
+    }
+    flow.answered(response.status(), response.headers());
+    flow.end(end);
+    response.map(|body| Outgoing::own(body, flow))
+}
+
 /// A reply in the caller's terms: a gRPC status for gRPC, text for everything else.
 fn reply(end: &End, kind: Kind, id: Option<&HeaderValue>) -> Response<Full<Bytes>> {
     let mut response = match kind {

@@ -90,6 +90,11 @@ impl HttpRequest {
         &self.asks
     }
 
+    /// The version of HTTP that it came by.
+    pub(crate) fn version(&self) -> Version {
+        self.inner.version()
+    }
+
     /// In which terms the client wants to be answered.
     pub(crate) fn kind(&self) -> Kind {
         self.kind

@@ -10,17 +10,18 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Authenticated, Port, Reached};
+use super::{Authenticated, Port, Reached, check::Refusal};
 use crate::{
-    admission::{self, Bucket},
+    admission::{self, Bucket, Changes},
     clock,
     flow::{Denial, End, Flow, Policy, Shutdown, Who},
     forward::forward,
     headers,
     http::{
         in_flight::{Facts, InFlight, Right, Ticket},
+        kind::Kind,
         outgoing::Outgoing,
-        reply::refuse,
+        reply::{refuse, refuse_with},
         request::HttpRequest,
         serve::serve,
     },
@@ -42,6 +43,15 @@ struct Connection {
     /// What bounds its requests.
     bucket: Option<Arc<Bucket>>,
     in_flight: InFlight,
+}
+
+/// What becomes of a request that comes in.
+#[derive(Debug)]
+enum Admitted {
+    /// Policy permits it.
+    Permitted(Ticket),
+    /// Policy wants others to be asked before.
+    ToAsk(Box<Facts>),
 }
 
 impl Port {
@@ -111,37 +121,110 @@ impl Connection {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut flow, read) = HttpRequest::read(request, self.who.clone());
-        let mut request = match read {
+        let request = match read {
             Ok(request) => request,
             Err(unreadable) => return refuse(unreadable.end, unreadable.kind, flow),
         };
-        match self.permit(&request, &mut flow) {
-            Ok(ticket) => {
-                if let Some(client_cert) = self.client_cert() {
-                    request.introduce(client_cert);
-                }
-                let cluster = self.reached.cluster();
-                let routed = Routed::as_it_is(request, cluster);
-                forward(routed, Right::Permitted(ticket), flow).await
+        match self.admit(&request, &mut flow) {
+            Ok(Admitted::Permitted(ticket)) => self.forward(request, ticket, flow).await,
+            Ok(Admitted::ToAsk(facts)) => {
+                Box::pin(self.ask_and_answer(request, *facts, flow)).await
             }
             Err(denied) => refuse(End::Policy(denied), request.kind(), flow),
         }
     }
 
-    /// Judges a request; permitted, it is among those in flight.
-    fn permit(&self, request: &HttpRequest, flow: &mut Flow) -> Result<Ticket, Policy> {
+    async fn forward(
+        &self,
+        mut request: HttpRequest,
+        ticket: Ticket,
+        flow: Flow,
+    ) -> Response<Outgoing> {
+        if let Some(client_cert) = self.client_cert() {
+            request.introduce(client_cert);
+        }
+        let cluster = self.reached.cluster();
+        let routed = Routed::as_it_is(request, cluster);
+        forward(routed, Right::Permitted(ticket), flow).await
+    }
+
+    /// Answers a request that others may have to be asked about.
+    async fn ask_and_answer(
+        &self,
+        mut request: HttpRequest,
+        mut facts: Facts,
+        mut flow: Flow,
+    ) -> Response<Outgoing> {
+        let changes = match self.ask_providers(&mut request, &mut facts).await {
+            Ok(changes) => changes,
+            Err(Refusal { end, answer }) => {
+                return match (answer, request.kind()) {
+                    (Some(answer), Kind::Http) => refuse_with(*answer, end, flow),
+                    (Some(_), Kind::Grpc) | (None, _) => refuse(end, request.kind(), flow),
+                };
+            }
+        };
+        // Time has passed: what counts is the model that is in force now.
+        let model = self.port.listener.sources.model();
+        let mut response = match self.permit(&model, facts, &mut flow) {
+            Ok(ticket) => self.forward(request, ticket, flow).await,
+            Err(denied) => refuse(End::Policy(denied), request.kind(), flow),
+        };
+        for changes in changes {
+            changes.apply_to_response(response.headers_mut());
+        }
+        response
+    }
+
+    /// Judges a request, unless others have to be asked first.
+    fn admit(&self, request: &HttpRequest, flow: &mut Flow) -> Result<Admitted, Policy> {
         admission::take(self.bucket.as_deref())?;
         let model = self.port.listener.sources.model();
+        let facts = self.facts(request, &model.policy)?;
+        match model.policy.has_providers() {
+            true => Ok(Admitted::ToAsk(Box::new(facts))),
+            false => self.permit(&model, facts, flow).map(Admitted::Permitted),
+        }
+    }
+
+    /// What a request is judged by.
+    fn facts(&self, request: &HttpRequest, policy: &WorkloadPolicy) -> Result<Facts, Policy> {
         let (admission, headers) = (&self.port.admission, request.headers());
-        let facts = Facts {
+        Ok(Facts {
             asks: Arc::clone(request.asks()),
-            headers: match model.policy.reads_headers() {
-                true => headers.clone(),
-                false => HeaderMap::new(),
-            },
+            headers: read_headers(headers, policy),
             remote_ip: admission.remote_ip(&self.peer, headers),
             token: admission.token(headers)?,
-        };
+            approved: Vec::new(),
+        })
+    }
+
+    /// Asks all who are to be asked, and changes the request as they say; what they change of its
+    /// response is handed back.
+    async fn ask_providers(
+        &self,
+        request: &mut HttpRequest,
+        facts: &mut Facts,
+    ) -> Result<Vec<Changes>, Refusal> {
+        let model = self.port.listener.sources.model();
+        let mut of_response = Vec::new();
+        for asked in self.ask(facts, |question| model.policy.asks(question)) {
+            let changes = self.port.asked(&self.peer, &asked, Some(request)).await?;
+            changes.apply(request.headers_mut());
+            of_response.extend(Some(changes).filter(Changes::has_response));
+            facts.approved.push(asked.provider);
+        }
+        facts.headers = read_headers(request.headers(), &model.policy);
+        Ok(of_response)
+    }
+
+    /// Judges a request; permitted, it is among those in flight.
+    fn permit(
+        &self,
+        model: &WorkloadModel,
+        facts: Facts,
+        flow: &mut Flow,
+    ) -> Result<Ticket, Policy> {
         if model.policy.has_notes() {
             flow.noted(self.ask(&facts, |question| model.policy.note(question)));
         }
@@ -152,7 +235,9 @@ impl Connection {
     }
 
     fn judge(&self, policy: &WorkloadPolicy, facts: &Facts) -> Result<Permit, Policy> {
-        match self.ask(facts, |question| policy.decide(question)) {
+        match self.ask(facts, |question| {
+            policy.decide_approved(question, &facts.approved)
+        }) {
             Decision::Permit(permit) => Ok(permit),
             Decision::Denied(denied) => {
                 let why = denied.public_reason();
@@ -189,5 +274,13 @@ impl Connection {
     fn client_cert(&self) -> Option<HeaderValue> {
         let own = self.port.listener.sources.identity.borrow().clone()?;
         headers::client_cert(own.id(), &self.certificate_hash, self.peer.id()?)
+    }
+}
+
+/// The headers, if a policy reads them.
+fn read_headers(headers: &HeaderMap, policy: &WorkloadPolicy) -> HeaderMap {
+    match policy.reads_headers() {
+        true => headers.clone(),
+        false => HeaderMap::new(),
     }
 }

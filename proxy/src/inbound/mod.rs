@@ -6,6 +6,7 @@
 
 mod application;
 mod arrive;
+mod check;
 mod http;
 mod tcp;
 

@@ -1,5 +1,7 @@
 //! Inbound TCP: one decision per connection, asked again while it lives.
 
+use std::sync::Arc;
+
 use signet_mesh::{Decision, Permit, Request, WorkloadModel};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -18,6 +20,8 @@ struct Authorized<S> {
     stream: S,
     peer: Peer,
     sources: Sources,
+    /// The providers that have permitted it.
+    approved: Vec<Arc<str>>,
     permit: Permit,
 }
 
@@ -30,30 +34,35 @@ impl Port {
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let end = match self.authorize(authenticated, &mut flow) {
+        let end = match self.authorize(authenticated, &mut flow).await {
             Ok(authorized) => self.forward_tcp(authorized, reached, &mut flow).await,
-            Err(denied) => End::Policy(denied),
+            Err(end) => end,
         };
         flow.end(end);
     }
 
     /// What policy denies is closed here, and told with its reason.
-    fn authorize<S>(
+    async fn authorize<S>(
         &self,
         authenticated: Authenticated<S>,
         flow: &mut Flow,
-    ) -> Result<Authorized<S>, Policy> {
+    ) -> Result<Authorized<S>, End> {
         let Authenticated {
             stream,
             peer,
             sources,
         } = authenticated;
-        admission::take(self.admission.bucket(&peer).as_deref())?;
+        admission::take(self.admission.bucket(&peer).as_deref()).map_err(End::Policy)?;
+        let approved = match sources.model().policy.has_providers() {
+            true => Box::pin(self.approved(&peer, &sources)).await?,
+            false => Vec::new(),
+        };
         let model = sources.model();
         let question = self.question(&peer);
         flow.noted(model.policy.note(&question));
-        match model.policy.decide(&question) {
+        match model.policy.decide_approved(&question, &approved) {
             Decision::Permit(permit) => Ok(Authorized {
+                approved,
                 stream,
                 peer,
                 sources,
@@ -61,9 +70,20 @@ impl Port {
             }),
             Decision::Denied(denied) => {
                 let why = denied.to_string();
-                Err(Policy::Denied(Denial::new(&denied, why)))
+                Err(End::Policy(Policy::Denied(Denial::new(&denied, why))))
             }
         }
+    }
+
+    /// Asks all who are to be asked about a connection, and says who has permitted it.
+    async fn approved(&self, peer: &Peer, sources: &Sources) -> Result<Vec<Arc<str>>, End> {
+        let mut approved = Vec::new();
+        for asked in sources.model().policy.asks(&self.question(peer)) {
+            let answer = self.asked(peer, &asked, None).await;
+            answer.map_err(|refusal| refusal.end)?;
+            approved.push(asked.provider);
+        }
+        Ok(approved)
     }
 
     async fn forward_tcp<S>(
@@ -79,21 +99,31 @@ impl Port {
             stream,
             peer,
             sources,
+            approved,
             permit,
         } = authorized;
         flow.permitted(permit.why());
         let cluster = reached.cluster();
+        let objection = |model: &WorkloadModel| self.objection(model, &peer, &approved);
         tokio::select! {
             end = carry(stream, &cluster, flow) => end,
-            lost = sources.lost(&peer, |model| self.objection(model, &peer)) => lost.into(),
+            lost = sources.lost(&peer, objection) => lost.into(),
             () = self.listener.ends.stopping() => End::Shutdown(Shutdown::Stopping),
         }
     }
 
-    fn objection(&self, model: &WorkloadModel, peer: &Peer) -> Option<String> {
-        let of_policy = || match model.policy.decide(&self.question(peer)) {
-            Decision::Permit(_) => None,
-            Decision::Denied(denied) => Some(denied.to_string()),
+    fn objection(
+        &self,
+        model: &WorkloadModel,
+        peer: &Peer,
+        approved: &[Arc<str>],
+    ) -> Option<String> {
+        let of_policy = || {
+            let question = self.question(peer);
+            match model.policy.decide_approved(&question, approved) {
+                Decision::Permit(_) => None,
+                Decision::Denied(denied) => Some(denied.to_string()),
+            }
         };
         peer.objection(model).or_else(of_policy)
     }

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 pub(crate) use signet_mesh::Connecting;
 use signet_mesh::{Connected, Resolution};
 
-use super::mesh::{DEFAULT, Mesh};
+use super::{
+    egress::judge,
+    mesh::{DEFAULT, Mesh},
+};
 use crate::{cluster::Cluster, flow::End};
 
 /// A connection that has a route.
@@ -28,6 +31,9 @@ impl Mesh {
             virtual_service,
             called,
         } = connected?;
+        if !model.egress.is_empty() {
+            judge(self.sources(), &model, called, None)?;
+        }
         let clusters = self.clusters();
         let cluster = match called.service.resolution {
             Resolution::None => {

@@ -13,7 +13,7 @@ use signet_mesh::{
 };
 use tracing::debug;
 
-use super::{How, LocalAnswer, Retries, Route, Routed};
+use super::{How, LocalAnswer, Retries, Route, Routed, egress::judge};
 use crate::{
     cluster::{Cluster, Clusters, Copies, Copy},
     flow::{End, Routing},
@@ -70,6 +70,10 @@ impl Mesh {
         self.clusters.renew();
     }
 
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// The model in force.
     pub(super) fn model(&self) -> Arc<WorkloadModel> {
         self.sources.model()
@@ -92,7 +96,9 @@ impl Mesh {
         let call = request.call(port);
         match model.routes.http(&call, fastrand::u64(..)) {
             HttpDecision::Unrouted => {
-                let cluster = self.cluster(&model, model.of_host(&host, port))?;
+                let called = model.of_host(&host, port)?;
+                self.judge(&model, called, &call)?;
+                let cluster = self.clusters.of(called, &model)?;
                 let how = How {
                     route: Some(Arc::clone(&DEFAULT)),
                     retries: Retries::Usual,
@@ -157,6 +163,10 @@ impl Mesh {
                 let headers = request.headers_mut();
                 decided.route.headers.request.apply(headers);
                 weighted.headers.request.apply(headers);
+                if !model.egress.is_empty() {
+                    let called = model.of_destination(&weighted.destination, port)?;
+                    self.judge(model, called, &request.call(port))?;
+                }
                 Ok(Route::forward(request, cluster, how))
             }
         }
@@ -208,7 +218,11 @@ impl Mesh {
         let drawn = mirrors.filter(|mirror| mirror.percent.takes(fastrand::u64(..)));
         let copy = |mirror: &Mirror| {
             let called = model.of_destination(&mirror.destination, call.port);
-            match self.cluster(model, called) {
+            let called = called.map_err(End::from).and_then(|called| {
+                self.judge(model, called, call)?;
+                self.clusters.of(called, model)
+            });
+            match called {
                 Ok(cluster) => self.copies.one(cluster),
                 Err(end) => {
                     debug!(
@@ -220,6 +234,18 @@ impl Mesh {
             }
         };
         drawn.filter_map(copy).collect()
+    }
+
+    fn judge(
+        &self,
+        model: &WorkloadModel,
+        called: Called<'_>,
+        call: &HttpCall<'_>,
+    ) -> Result<(), End> {
+        match model.egress.is_empty() {
+            true => Ok(()),
+            false => judge(&self.sources, model, called, Some(call)),
+        }
     }
 
     fn cluster(

@@ -2,6 +2,7 @@
 //! services of the mesh lead it.
 
 mod connection;
+mod egress;
 mod how;
 mod local;
 mod mesh;

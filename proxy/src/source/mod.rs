@@ -164,6 +164,8 @@ pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
 struct Reader {
     workload: Workload,
     root_namespace: String,
+    /// The names of those who can be asked.
+    providers: Vec<String>,
 }
 
 impl Reader {
@@ -171,6 +173,11 @@ impl Reader {
         Self {
             workload: config.workload.clone(),
             root_namespace: config.root_namespace.clone(),
+            providers: config
+                .extension_providers
+                .iter()
+                .map(|provider| provider.name.clone())
+                .collect(),
         }
     }
 
@@ -184,12 +191,25 @@ impl Reader {
         }
         let documents = Documents::new(&sources, &model);
         let model = model.for_workload(&self.workload, &self.root_namespace);
+        self.know_providers(&model)?;
         let files = OutsideFiles::read(&model).map_err(|errors| not_valid(&errors))?;
         Ok(Read {
             model,
             documents,
             files,
         })
+    }
+
+    /// Whoever is to be asked must be there to be asked.
+    fn know_providers(&self, model: &WorkloadModel) -> anyhow::Result<()> {
+        for (provider, policy) in model.policy.providers() {
+            ensure!(
+                self.providers.iter().any(|known| **known == **provider),
+                "AuthorizationPolicy {policy} asks provider {provider:?}, which is none of this \
+                 proxy's extensionProviders; add it there and start the proxy again"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ mod application;
 mod breaker;
 mod copies;
 mod cors;
+mod egress;
 mod endpoints;
 mod hashing;
 mod health;

@@ -1,8 +1,10 @@
 //! Tests of policies as a whole: what they decide, what is refused, what is warned of, and what
 //! holds for all of them.
 
+mod custom;
 mod decisions;
 mod explanations;
+mod index;
 mod matching;
 mod notes;
 mod properties;

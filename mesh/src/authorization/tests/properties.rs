@@ -38,7 +38,7 @@ fn clause(
     })
 }
 
-fn some_rule() -> impl Strategy<Value = String> {
+pub(super) fn some_rule() -> impl Strategy<Value = String> {
     let from = proptest::option::of(
         clause(SOURCE).prop_map(|clause| format!("from: [{{ source: {{ {clause} }} }}]")),
     );
@@ -60,7 +60,7 @@ fn documents() -> impl Strategy<Value = Vec<Document>> {
     proptest::collection::vec(document, 0..4)
 }
 
-fn call() -> impl Strategy<Value = Call> {
+pub(super) fn call() -> impl Strategy<Value = Call> {
     let ids = select(&[
         "",
         "a.org/ns/x/sa/u",
@@ -71,7 +71,7 @@ fn call() -> impl Strategy<Value = Call> {
     let http = proptest::option::of((
         select(&["GET", "POST"]),
         select(&["/a", "/b/c", "/a;x", "//a", "/%61/c"]),
-        select(&["h", "h:80", "k"]),
+        select(&["h", "h:80", "H.", "k", "K.:80"]),
     ));
     (
         ids,
@@ -105,7 +105,7 @@ fn texts(documents: &[Document]) -> Vec<String> {
     documents.iter().enumerate().map(text).collect()
 }
 
-fn compiled(texts: &[String]) -> WorkloadPolicy {
+pub(super) fn compiled(texts: &[String]) -> WorkloadPolicy {
     let sources: Vec<Source> = texts.iter().map(|text| source(text)).collect();
     let model = Model::parse(&sources).unwrap_or_else(|errors| panic!("{texts:#?}\n{errors:#?}"));
     model.for_workload(&shop(), "istio-system").policy
@@ -200,7 +200,7 @@ const IDS: &[&str] = &["a.org/ns/x/sa/u", "a.org/*", "*/sa/u", "*", "b.org/w"];
 const SOURCE: Fields = &[
     ("principals", IDS),
     ("notPrincipals", IDS),
-    ("namespaces", &["x", "y", "*"]),
+    ("namespaces", &["x", "x*", "y", "*"]),
     ("notNamespaces", &["x", "y"]),
     ("trustDomains", &["a.org", "b*"]),
     ("ipBlocks", &["10.0.0.0/8", "::1"]),
@@ -211,13 +211,19 @@ const OPERATION: Fields = &[
     ("notPorts", &["80"]),
     ("methods", &["GET", "POST", "*"]),
     ("notMethods", &["GET"]),
-    ("paths", &["/a", "/b*", "*c", "/{*}/c", "/{**}"]),
+    (
+        "paths",
+        &["/a", "/b*", "/*", "*c", "/{*}/c", "/b/{*}", "/{**}"],
+    ),
     ("notPaths", &["/a", "/b/{**}"]),
-    ("hosts", &["h", "k"]),
+    ("hosts", &["h", "H*", "k", "k:80"]),
     ("notHosts", &["h"]),
 ];
 const WHEN: Fields = &[
     ("source.ip", &["10.0.0.1", "::/0"]),
+    ("source.principal", IDS),
+    ("source.namespace", &["x", "y"]),
+    ("source.serviceAccount", &["x/u", "y/u"]),
     ("destination.port", &["80"]),
     ("request.headers[x]", &["1", "2", "*"]),
     ("connection.sni", &["*"]),

@@ -18,9 +18,22 @@ fn each_wrong_spec_has_one_error_that_names_the_place_and_the_remedy() {
     let table = [
         ("{ action: DENY }", "has no rules"),
         ("{ action: DENY, rules: [] }", "has no rules"),
+        ("{ action: CUSTOM, rules: [{}] }", "spec.provider"),
         (
-            "{ action: CUSTOM, rules: [{}] }",
-            "action CUSTOM is not supported yet",
+            "{ action: CUSTOM, provider: { name: opa } }",
+            "has no rules, so it would ask about nothing",
+        ),
+        (
+            "{ action: CUSTOM, provider: {}, rules: [{}] }",
+            "spec.provider.name",
+        ),
+        (
+            "{ action: CUSTOM, provider: { name: '' }, rules: [{}] }",
+            "spec.provider.name is an empty string",
+        ),
+        (
+            "{ provider: { name: opa }, rules: [{}] }",
+            "action ALLOW asks nobody; write `action: CUSTOM`",
         ),
         (
             "{ action: Deny, rules: [{}] }",
@@ -34,10 +47,7 @@ fn each_wrong_spec_has_one_error_that_names_the_place_and_the_remedy() {
             "{ acton: DENY, rules: [{}] }",
             "spec.acton is not a known field; did you mean `action`?",
         ),
-        (
-            "{ targetRefs: [] }",
-            "spec.targetRefs is not supported yet; select workloads",
-        ),
+        ("{ targetRefs: [] }", "spec.targetRefs is an empty list"),
         ("{ rules: }", "spec.rules has no value"),
         (
             "{ rules: {} }",
@@ -222,8 +232,8 @@ fn each_wrong_envelope_is_refused() {
         ),
         (
             "kind: AuthorizationPolicy",
-            "kind: Gateway",
-            "kind \"Gateway\" is not known; known here: AuthorizationPolicy, Peer",
+            "kind: Sidecar",
+            "kind \"Sidecar\" is not known; known here: AuthorizationPolicy, Peer",
         ),
         ("kind: AuthorizationPolicy\n", "", "kind is missing"),
         (

@@ -1,7 +1,9 @@
 //! Documents of several kinds beside one another.
 
 mod connections;
+mod egress;
 mod explanations;
+mod gateways;
 
 use super::*;
 
