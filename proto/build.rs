@@ -16,7 +16,7 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut files = Vec::new();
-    for root in ["google", "signet", "spiffe", "spire"] {
+    for root in ["google", "opentelemetry", "signet", "spiffe", "spire"] {
         println!("cargo:rerun-if-changed={root}");
         collect(Path::new(root), &mut files)?;
     }
