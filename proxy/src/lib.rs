@@ -42,29 +42,38 @@ mod sniff;
 mod source;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod worker;
 mod workload_api;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use signet_daemon::{admin::AdminAddress, metrics::Registry, reload::Current, tasks::Tasks};
-use signet_mesh::Home;
+use signet_daemon::{
+    admin::AdminAddress,
+    metrics::Registry,
+    reload::Current,
+    spans::{self, Export},
+    tasks::Tasks,
+};
+use signet_identity::tls::SharedIdentity;
+use signet_mesh::{Home, Side};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{
-    Config, Connect, Forward, Inbound, LocalRateLimit, Outbound, PortProtocol, Protocol, RunFlags,
-    Target,
+    AccessLogConfig, AccessLogFormat, Config, Connect, Forward, Inbound, LocalRateLimit, Outbound,
+    PortProtocol, Protocol, RunFlags, Target, TracingConfig,
 };
 use self::{
     admission::Admission,
     cluster::SharedClusters,
-    flow::{Connections, Watching},
-    metrics::Metrics,
+    flow::{Connections, Telling, Tracers, Watching},
+    metrics::{Metrics, Party},
     ports::SharedPorts,
     reauthorize::Sources,
     source::SharedStatus,
+    trace::{Settings, Tracer},
     worker::Worker,
 };
 
@@ -86,8 +95,8 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
         metrics: Arc::new(Metrics::new(&registry, &config.workload, identity.clone())),
         connections: Connections::default(),
     });
-    let metrics = watching.as_ref().map(|it| Arc::clone(&it.metrics));
-    let (models, model) = source::Follower::start(current.clone(), metrics)?;
+    let (telling, exports) = telling(&config, watching.as_ref(), &identity, &registry);
+    let (models, model) = source::Follower::start(current.clone(), telling.clone())?;
     let status = models.status();
     let (follower, ports) = ports::Follower::start(current)?;
     let sources = Sources {
@@ -102,7 +111,15 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
         "proxy started"
     );
     // The workers cut what is not finished in `drainTimeout`; they get a little more to do it.
-    let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(CUT));
+    // So does what is known of them then, on its way to whoever collects it.
+    let flush = config
+        .tracing
+        .as_ref()
+        .map_or(CUT, |_| CUT.max(spans::FLUSH * 2));
+    let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(flush));
+    for export in exports {
+        tasks.spawn_last(export.name(), |stop| export.run(stop));
+    }
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("ports", |stop| follower.run(stop));
@@ -116,6 +133,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
         admission,
         drain: tasks.stop_token().child_token(),
         watching,
+        telling,
     };
     let seen = workers.seen(registry, status, shutdown);
     let started = administer(config.admin.as_ref(), seen, &mut tasks)
@@ -123,6 +141,33 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let outcome = tasks.finish(started).await;
     info!("proxy stopped");
     outcome
+}
+
+/// What is told of connections and requests, and who sends spans to whoever collects them.
+fn telling(
+    config: &Config,
+    watching: Option<&Watching>,
+    identity: &SharedIdentity,
+    registry: &Registry,
+) -> (Telling, Vec<Export>) {
+    let traced = config.tracing.as_ref().map(|tracing| {
+        let (reporters, exports) = spans::open(&tracing.collectors, registry);
+        let settings = Settings {
+            sampling: tracing.sampling,
+            propagators: tracing.propagators,
+        };
+        let tracer = |side| Tracer::new(side, settings, reporters.clone());
+        let tracers = Tracers {
+            client: tracer(Side::Client),
+            server: tracer(Side::Server),
+        };
+        (tracers, exports)
+    });
+    let (tracers, exports) = traced.unzip();
+    let metrics = watching.map(|it| Arc::clone(&it.metrics));
+    let own = Party::own(&config.workload);
+    let telling = Telling::new(&config.access_log, metrics, tracers, own, identity.clone());
+    (telling, exports.unwrap_or_default())
 }
 
 /// Where the proxy runs.
@@ -161,6 +206,7 @@ struct Workers {
     clusters: SharedClusters,
     drain: CancellationToken,
     watching: Option<Watching>,
+    telling: Telling,
 }
 
 impl Workers {
@@ -202,6 +248,7 @@ impl Workers {
                 drain_timeout: config.drain_timeout,
                 drain: self.drain.clone(),
                 watching: self.watching.clone(),
+                telling: self.telling.clone(),
                 admin_port,
             };
             tasks

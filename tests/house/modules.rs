@@ -51,7 +51,7 @@ const FLOORS: [Floors; 4] = [
             &["admission", "source", "identity"],
             &["body"],
             &["config", "flow"],
-            &["metrics"],
+            &["metrics", "trace"],
         ],
     },
     Floors {

@@ -128,6 +128,7 @@ impl Clusters {
         let peer = model.peer_at(called, address.ip(), &own)?;
         let parties = self.observer.iter().map(|_| Party::at(&peer)).collect();
         let tls = tls_of(peer, called, protocol)?;
+        let expected = tls.as_ref().map(|tls| tls.expect.clone());
         let mut made = self.lock();
         made.follow(model);
         let dialer = Dialer {
@@ -137,7 +138,8 @@ impl Clusters {
         drop(made);
         let health = self.shared.health(&dialer.address);
         let tasks = self.tasks.clone();
-        let endpoint = Endpoint::new(dialer, protocol, terms(policy), health, tasks);
+        let endpoint = Endpoint::new(dialer, protocol, terms(policy), health, tasks)
+            .expecting(&expected.unwrap_or_default());
         let member = Member {
             endpoint: Arc::new(endpoint),
             weight: 1,
@@ -224,7 +226,9 @@ impl Clusters {
                 let (protocol, terms) = (key.protocol, key.terms);
                 let (bounds, tasks) = (key.bounds.clone(), self.tasks.clone());
                 let pool = Pool::within(bounds, dialer, protocol, terms, tasks);
-                Arc::new(Endpoint::with(pool, &key.address, health))
+                let expected = key.tls.as_ref().map(|tls| &*tls.expect);
+                let endpoint = Endpoint::with(pool, &key.address, health);
+                Arc::new(endpoint.expecting(expected.unwrap_or_default()))
             }
         };
         made.endpoints.insert(key, Arc::clone(&endpoint));

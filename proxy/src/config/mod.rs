@@ -9,6 +9,7 @@ mod flags;
 mod limits;
 mod ports;
 mod settings;
+mod telling;
 
 use std::{
     fs,
@@ -24,6 +25,7 @@ use signet_mesh::{Locality, TrustedProxies, Workload};
 pub use flags::RunFlags;
 pub use limits::LocalRateLimit;
 pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
+pub use telling::{AccessLogConfig, AccessLogFormat, TracingConfig};
 
 use file::{File, Jwt};
 
@@ -61,6 +63,10 @@ pub struct Config {
     pub max_connections: usize,
     /// Where the proxy answers its administrator, and Prometheus; nowhere if there is none.
     pub admin: Option<AdminAddress>,
+    /// Which lines the access log has, and in which form.
+    pub access_log: AccessLogConfig,
+    /// Where spans go, if requests are traced.
+    pub tracing: Option<TracingConfig>,
     /// How long connections may take to finish once the proxy is told to stop.
     pub drain_timeout: Duration,
 }
@@ -83,6 +89,8 @@ impl Config {
         let file = serde_saphyr::from_str::<File>(text)?.with(flags);
         let base = flags.config.parent().unwrap_or_else(|| Path::new(""));
         let mut config = Self {
+            access_log: telling::access_log(file.access_log.as_ref())?,
+            tracing: file.tracing.as_ref().map(telling::tracing).transpose()?,
             settings,
             log: file.log(),
             workload_api: workload_api(file.workload_api.as_deref(), variable)?,

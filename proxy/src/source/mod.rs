@@ -15,7 +15,7 @@ use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{clock, config::Config, latest, metrics::Metrics};
+use crate::{clock, config::Config, flow::Telling, latest};
 use files::{Stamp, stamps};
 pub(crate) use status::{Documents, ModelStatus, Refusal};
 
@@ -35,26 +35,24 @@ pub(crate) struct Follower {
     seen: Vec<Stamp>,
     model: watch::Sender<Arc<WorkloadModel>>,
     status: watch::Sender<ModelStatus>,
-    /// What counts as the model says.
-    metrics: Option<Arc<Metrics>>,
+    /// What tells of calls as the model says.
+    telling: Telling,
 }
 
 impl Follower {
-    /// Reads the model for the first time; `metrics` will be as it says.
+    /// Reads the model for the first time; `telling` will be as it says.
     ///
     /// # Errors
     /// A path that cannot be read, or any document that is not valid.
     pub(crate) fn start(
         current: Current<Config>,
-        metrics: Option<Arc<Metrics>>,
+        telling: Telling,
     ) -> anyhow::Result<(Self, SharedModel)> {
         let config = Arc::clone(&current.borrow());
         let seen = stamps(&config.mesh)?;
         let reader = Reader::new(&config);
         let Read { model, documents } = reader.read(&seen)?;
-        if let Some(metrics) = &metrics {
-            metrics.follow(&model.telemetry);
-        }
+        telling.follow(&model.telemetry);
         let (model, shared) = watch::channel(Arc::new(model));
         let follower = Self {
             config: current,
@@ -63,7 +61,7 @@ impl Follower {
             seen,
             model,
             status: watch::Sender::new(ModelStatus::new(documents, clock::now())),
-            metrics,
+            telling,
         };
         Ok((follower, shared))
     }
@@ -92,9 +90,7 @@ impl Follower {
         match self.changed_model() {
             Ok(None) => {}
             Ok(Some(Read { model, documents })) => {
-                if let Some(metrics) = &self.metrics {
-                    metrics.follow(&model.telemetry);
-                }
+                self.telling.follow(&model.telemetry);
                 self.model.send_replace(Arc::new(model));
                 let version = documents.version.clone();
                 self.status
