@@ -179,8 +179,8 @@ impl Red {
             .sort_by(|a, b| a.milliseconds.total_cmp(&b.milliseconds));
     }
 
-    /// What so great a part of the requests took at most, within its bucket as Prometheus guesses it
-    /// (`histogram_quantile`).
+    /// What so great a part of the requests took at most, within its bucket as Prometheus guesses
+    /// it (`histogram_quantile`).
     fn quantile(&self, part: f64) -> f64 {
         let all = self.buckets.last().map_or(0.0, |bucket| bucket.requests);
         let rank = all * part;

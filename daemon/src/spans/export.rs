@@ -9,7 +9,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Collector, CollectorProtocol, Span, otlp::Otlp, zipkin::Zipkin};
+use super::{
+    Collector, CollectorProtocol, Span,
+    otlp::Otlp,
+    outcome::{Rejected, SendError},
+    zipkin::Zipkin,
+};
 use crate::metrics::{Counter, Family, Labels, Registry};
 
 /// Takes spans for one collector. Cheap to clone.
@@ -35,22 +40,6 @@ pub struct Export {
 enum To {
     Otlp(Otlp),
     Zipkin(Zipkin),
-}
-
-/// Why spans were not taken.
-#[derive(Debug)]
-pub(super) enum SendError {
-    /// They never will be.
-    Refused(String),
-    /// They may be later.
-    Away(String),
-}
-
-/// What of a batch was not taken, though the batch was.
-#[derive(Debug, Default)]
-pub(super) struct Rejected {
-    pub(super) count: usize,
-    pub(super) why: String,
 }
 
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 mod collector;
 mod export;
 mod otlp;
+mod outcome;
 mod span;
 mod zipkin;
 

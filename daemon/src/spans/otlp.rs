@@ -18,7 +18,7 @@ use tonic::{
 
 use super::{
     Attribute, Collector, Span as Ended, SpanKind, Value,
-    export::{Rejected, SendError},
+    outcome::{Rejected, SendError},
 };
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::{
     Attribute, Collector, Span as Ended, SpanKind, Value,
-    export::{Rejected, SendError},
+    outcome::{Rejected, SendError},
 };
 
 #[derive(Debug)]

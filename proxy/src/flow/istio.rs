@@ -1,8 +1,8 @@
 //! The access log in Istio's form: its default text, or JSON with its names.
 //!
-//! What a client wrote stays inside of its quotes, and in its line. Of a path its query is left out,
-//! in which secrets may be. What a proxy of Signet does not know is as Envoy writes what is not
-//! there: `-`, or null.
+//! What a client wrote stays inside of its quotes, and in its line. Of a path its query is left
+//! out, in which secrets may be. What a proxy of Signet does not know is as Envoy writes what is
+//! not there: `-`, or null.
 
 use std::time::SystemTime;
 

@@ -153,8 +153,8 @@ impl Recorder {
         identity.as_ref().map(|it| it.id().to_string())
     }
 
-    /// The name of the workload's service for whoever collects spans: as its labels say, or the path
-    /// of its SPIFFE ID, or OpenTelemetry's word for none.
+    /// The name of the workload's service for whoever collects spans: as its labels say, or the
+    /// path of its SPIFFE ID, or OpenTelemetry's word for none.
     pub(super) fn service(&self) -> Arc<str> {
         if let Some(name) = self.own().canonical_service() {
             return name.into();
