@@ -16,7 +16,14 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut files = Vec::new();
-    for root in ["envoy", "google", "signet", "spiffe", "spire"] {
+    for root in [
+        "envoy",
+        "google",
+        "opentelemetry",
+        "signet",
+        "spiffe",
+        "spire",
+    ] {
         println!("cargo:rerun-if-changed={root}");
         collect(Path::new(root), &mut files)?;
     }

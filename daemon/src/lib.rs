@@ -18,4 +18,5 @@ pub mod reload;
 pub mod run;
 pub mod shares;
 pub mod socket;
+pub mod spans;
 pub mod tasks;

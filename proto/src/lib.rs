@@ -2,9 +2,9 @@
 //! folder, and how they are written ([`codec`]). No other logic lives here.
 //!
 //! Modules follow the protobuf packages: `spire::api::server::entry::v1`, `spire::api::types`,
-//! `spiffe::broker`, `signet::server::sync::v1`, `signet::agent::cache::v1`, and what of Envoy is
-//! spoken: `envoy::service::auth::v3`. The Workload API has
-//! no package; it is [`workload`].
+//! `spiffe::broker`, `signet::server::sync::v1`, `signet::agent::cache::v1`, and what of others is
+//! spoken: `envoy::service::auth::v3`, `opentelemetry::proto::trace::v1`. The Workload API has no
+//! package; it is [`workload`].
 
 #![allow(
     missing_docs,

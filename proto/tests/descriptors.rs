@@ -27,6 +27,11 @@ fn spiffe_apis_are_what_the_table_says() {
     assert_same("spiffe/", include_str!("tables/spiffe.txt"));
 }
 
+#[test]
+fn the_trace_service_of_otlp_is_what_the_table_says() {
+    assert_same("opentelemetry/", include_str!("tables/opentelemetry.txt"));
+}
+
 /// Both sides become a set of full lines, so that a difference reads as itself.
 fn assert_same(kind: &str, table: &str) {
     let expected = lines_of_table(table);
@@ -169,8 +174,12 @@ fn scalar(field: &FieldDescriptorProto) -> String {
     match field.r#type() {
         Type::Bool => "bool".into(),
         Type::Bytes => "bytes".into(),
+        Type::Double => "double".into(),
+        Type::Fixed32 => "fixed32".into(),
+        Type::Fixed64 => "fixed64".into(),
         Type::Int32 => "int32".into(),
         Type::Int64 => "int64".into(),
+        Type::Uint32 => "uint32".into(),
         Type::Uint64 => "uint64".into(),
         Type::String => "string".into(),
         Type::Message | Type::Enum => field.type_name().trim_start_matches('.').into(),

@@ -45,6 +45,7 @@ mod sniff;
 mod source;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod worker;
 mod workload_api;
 
@@ -56,27 +57,30 @@ use signet_daemon::{
     metrics::Registry,
     reload::Current,
     socket::{Handed, Inheritance},
+    spans::{self, Export},
     tasks::Tasks,
 };
-use signet_mesh::Home;
+use signet_identity::tls::SharedIdentity;
+use signet_mesh::{Home, Side};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 pub use self::config::{
-    Config, Connect, Dns, ExtensionProvider, Forward, Inbound, LocalRateLimit, Outbound,
-    PortProtocol, Protocol, RunFlags, Target,
+    AccessLogConfig, AccessLogFormat, Config, Connect, Dns, ExtensionProvider, Forward, Inbound,
+    LocalRateLimit, Outbound, PortProtocol, Protocol, RunFlags, Target, TracingConfig,
 };
 use self::{
     admission::Admission,
     cluster::SharedClusters,
     dns::Names,
-    flow::{Connections, Watching},
+    flow::{Connections, Telling, Tracers, Watching},
     hand_over::{Giver, Offer},
-    metrics::Metrics,
+    metrics::{Metrics, Party},
     ports::SharedPorts,
     reauthorize::Sources,
     source::SharedStatus,
+    trace::{Settings, Tracer},
     worker::Worker,
 };
 
@@ -97,8 +101,8 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
         metrics: Arc::new(Metrics::new(&registry, &config.workload, identity.clone())),
         connections: Connections::default(),
     });
-    let metrics = watching.as_ref().map(|it| Arc::clone(&it.metrics));
-    let (models, model) = source::Follower::start(current.clone(), metrics)?;
+    let (telling, exports) = telling(&config, watching.as_ref(), &identity, &registry);
+    let (models, model) = source::Follower::start(current.clone(), telling.clone())?;
     let (status, outside) = (models.status(), models.outside());
     let sources = Sources {
         identity,
@@ -106,15 +110,19 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
         model,
     };
     let names = Names::new(&config.dns);
-    let clusters = SharedClusters::new(
-        sources.model.clone(),
-        outside,
-        home(&config),
-        names.clone(),
-    )
-    .checking(sources.clone());
+    let clusters =
+        SharedClusters::new(sources.model.clone(), outside, home(&config), names.clone())
+            .checking(sources.clone());
     // The workers cut what is not finished in `drainTimeout`; they get a little more to do it.
-    let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(CUT));
+    // So does what is known of them then, on its way to whoever collects it.
+    let flush = config
+        .tracing
+        .as_ref()
+        .map_or(CUT, |_| CUT.max(spans::FLUSH * 2));
+    let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(flush));
+    for export in exports {
+        tasks.spawn_last(export.name(), |stop| export.run(stop));
+    }
     let start = Start {
         status,
         registry,
@@ -125,6 +133,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
         leave: CancellationToken::new(),
         quit: shutdown,
         watching,
+        telling,
         current,
         config,
     };
@@ -139,6 +148,33 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let outcome = tasks.finish(started.unwrap_or(Ok(()))).await;
     info!("proxy stopped");
     outcome
+}
+
+/// What is told of connections and requests, and who sends spans to whoever collects them.
+fn telling(
+    config: &Config,
+    watching: Option<&Watching>,
+    identity: &SharedIdentity,
+    registry: &Registry,
+) -> (Telling, Vec<Export>) {
+    let traced = config.tracing.as_ref().map(|tracing| {
+        let (reporters, exports) = spans::open(&tracing.collectors, registry);
+        let settings = Settings {
+            sampling: tracing.sampling,
+            propagators: tracing.propagators,
+        };
+        let tracer = |side| Tracer::new(side, settings, reporters.clone());
+        let tracers = Tracers {
+            client: tracer(Side::Client),
+            server: tracer(Side::Server),
+        };
+        (tracers, exports)
+    });
+    let (tracers, exports) = traced.unzip();
+    let metrics = watching.map(|it| Arc::clone(&it.metrics));
+    let own = Party::own(&config.workload);
+    let telling = Telling::new(&config.access_log, metrics, tracers, own, identity.clone());
+    (telling, exports.unwrap_or_default())
 }
 
 /// Where the proxy runs.
@@ -160,6 +196,7 @@ struct Start {
     admission: Arc<Admission>,
     clusters: SharedClusters,
     watching: Option<Watching>,
+    telling: Telling,
     /// Cancelled when nothing new is to be accepted.
     drain: CancellationToken,
     /// Cancelled when another process has the ports.
@@ -293,6 +330,7 @@ impl Start {
                 leave: self.leave.clone(),
                 progress: progress.clone(),
                 watching: self.watching.clone(),
+                telling: self.telling.clone(),
                 admin_port,
             };
             tasks

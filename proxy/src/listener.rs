@@ -5,7 +5,7 @@ use std::{future::pending, net::SocketAddr, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    flow::{Cut, Observer, Other, Who},
+    flow::{Cut, Observer, Other, Recorder, Who},
     latest::change,
     metrics::Between,
     reauthorize::Sources,
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) name: Arc<str>,
+    /// Who records its connections and requests.
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) sources: Sources,
     /// What connections and everything that they cause runs on.
     pub(crate) tasks: TaskTracker,
@@ -36,9 +38,15 @@ pub(crate) struct Ends {
 
 impl Listener {
     /// A listener that has not accepted anything yet.
-    pub(crate) fn new(name: &str, sources: Sources, tasks: TaskTracker, ends: Ends) -> Self {
+    pub(crate) fn new(
+        recorder: Recorder,
+        sources: Sources,
+        tasks: TaskTracker,
+        ends: Ends,
+    ) -> Self {
         Self {
-            name: name.into(),
+            name: Arc::clone(&recorder.name),
+            recorder: Arc::new(recorder),
             sources,
             tasks,
             ends,
@@ -55,7 +63,7 @@ impl Listener {
     /// Who a new connection of `client` is, as far as is known.
     pub(crate) fn who(&self, client: SocketAddr, other: Other) -> Who {
         Who {
-            port: Arc::clone(&self.name),
+            recorder: Arc::clone(&self.recorder),
             client,
             other,
             cut: Cut::default(),

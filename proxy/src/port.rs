@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     admission::Admission,
     cluster::{Clusters, Copies},
-    flow::Observer,
+    flow::{Observer, Telling},
     listener::{Ends, Listener},
     ports::{Open, PortConfig},
     reauthorize::Sources,
@@ -26,6 +26,8 @@ pub(crate) struct Thread {
     pub(crate) copies: Copies,
     /// Who wants to know of calls, if anybody does.
     pub(crate) observer: Option<Observer>,
+    /// What is to be told of connections and requests.
+    pub(crate) telling: Telling,
     /// The port of loopback on which the admin endpoint listens, if it does.
     pub(crate) admin_port: Option<u16>,
 }

@@ -9,23 +9,43 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use signet_identity::{bundle::Bundle, x509};
+use signet_mesh::{Percent, Side};
+use tokio::sync::watch;
 use tracing::instrument::WithSubscriber as _;
 
 use crate::{
     clock,
-    flow::{Cut, Other, Who},
+    config::{AccessLogConfig, AccessLogFormat},
+    flow::{Cut, Other, Recorder, Telling, Tracers, Who},
+    metrics::Party,
     peer::{Peer, Proven},
 };
 
 /// Somebody on port `web`.
 pub(crate) fn who() -> Who {
     Who {
-        port: Arc::from("web"),
+        recorder: recorder(&telling(AccessLogFormat::Signet, None)),
         client: "127.0.0.1:9".parse().unwrap(),
         other: Other::Unknown,
         cut: Cut::default(),
         observed: None,
     }
+}
+
+/// Who tells of what happens in this form, and traces it by this one.
+pub(crate) fn telling(format: AccessLogFormat, tracers: Option<Tracers>) -> Telling {
+    let access = AccessLogConfig {
+        format,
+        sampling: Percent::ALL,
+    };
+    let (_, identity) = watch::channel(None);
+    Telling::new(&access, None, tracers, Party::default(), identity)
+}
+
+/// Who records what port `web` takes.
+pub(crate) fn recorder(telling: &Telling) -> Arc<Recorder> {
+    let listen = "127.0.0.1:8443".parse().unwrap();
+    Arc::new(Recorder::new("web", Side::Server, listen, telling))
 }
 
 /// A peer with a certificate for an hour, and the bundle of its authority.

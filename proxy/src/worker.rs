@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use crate::{
     admission::Admission,
     cluster::{Clusters, Copies, SharedClusters},
-    flow::{Observer, Watching},
+    flow::{Observer, Telling, Watching},
     inbound,
     listener::Ends,
     outbound,
@@ -45,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) progress: mpsc::Sender<()>,
     /// What is known of calls, if anybody wants to know.
     pub(crate) watching: Option<Watching>,
+    /// What is to be told of connections and requests.
+    pub(crate) telling: Telling,
     /// The port of loopback on which the admin endpoint listens, if it does.
     pub(crate) admin_port: Option<u16>,
     /// Connections of one port at a time.
@@ -91,6 +93,7 @@ impl Worker {
         let clusters = Arc::new(clusters.observed(observer.clone()));
         let thread = Thread {
             observer,
+            telling: self.telling.clone(),
             admin_port: self.admin_port,
             copies: Copies::new(tasks.clone()),
             sources,

@@ -29,6 +29,11 @@ fn the_demo_shows_the_main_job_and_leaves_nothing_behind() {
         "1 of 20 requests probed it, and failed",
         "v2 is repaired  → back after",
         "0 failed",
+        "client (client) GET retries",
+        "└ shop (server) GET",
+        ", sent again 1×",
+        "client → shop      source",
+        "client → shop      destination",
         "Done: every step happened",
     ] {
         assert!(

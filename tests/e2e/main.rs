@@ -32,6 +32,7 @@ mod restart;
 mod restored;
 mod rotation;
 mod smuggling;
+mod told;
 mod traffic;
 mod upgrades;
 mod workload_api;

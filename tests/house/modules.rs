@@ -51,7 +51,7 @@ const FLOORS: [Floors; 4] = [
             &["admission", "source", "identity", "dns"],
             &["body"],
             &["config", "flow", "outside"],
-            &["metrics"],
+            &["metrics", "trace"],
         ],
     },
     Floors {

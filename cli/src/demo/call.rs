@@ -21,9 +21,9 @@ pub(super) struct Client {
 
 /// A header of a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
+pub(super) struct Header<'v> {
     pub(super) name: &'static str,
-    pub(super) value: &'static str,
+    pub(super) value: &'v str,
 }
 
 /// What came back.
@@ -46,7 +46,7 @@ impl Client {
     }
 
     /// A GET with one more header.
-    pub(super) async fn get_with(&self, path: &str, header: Header) -> anyhow::Result<Answer> {
+    pub(super) async fn get_with(&self, path: &str, header: Header<'_>) -> anyhow::Result<Answer> {
         let Header { name, value } = header;
         self.send(Request::get(path).header(name, value)).await
     }

@@ -30,6 +30,8 @@ pub(super) struct Ports {
     pub(super) client_out: u16,
     /// From the client to wherever the routes of the mesh lead.
     pub(super) client_mesh: u16,
+    /// Where spans are collected.
+    pub(super) collector: u16,
 }
 
 impl DemoDirectory {
@@ -133,6 +135,7 @@ impl Ports {
             shop_in: [next()?, next()?],
             client_out: next()?,
             client_mesh: next()?,
+            collector: next()?,
         })
     }
 }
@@ -199,6 +202,7 @@ fn shop_proxy(root: &str, ports: &Ports) -> String {
         shop_in: [one_in, two_in],
         ..
     } = ports;
+    let told = told(root, "shop", ports);
     format!(
         r"workloadApi: unix://{root}/agent.sock
 labels: {{ app: shop }}
@@ -213,7 +217,7 @@ inbound:
     listen: 127.0.0.1:{two_in}
     protocol: HTTP
     forward: 127.0.0.1:{two}
-"
+{told}"
     )
 }
 
@@ -224,6 +228,7 @@ fn client_proxy(root: &str, ports: &Ports) -> String {
         client_mesh,
         ..
     } = ports;
+    let told = told(root, "client", ports);
     format!(
         r#"workloadApi: unix://{root}/agent.sock
 mesh: [mesh]
@@ -238,7 +243,19 @@ outbound:
     listen: 127.0.0.1:{client_mesh}
     protocol: HTTP
     connect: mesh
-"#
+{told}"#
+    )
+}
+
+/// That a proxy counts, and records the requests of which whoever asks wants that.
+fn told(root: &str, workload: &str, ports: &Ports) -> String {
+    let collector = ports.collector;
+    format!(
+        "admin: {{ socketPath: {root}/{workload}-admin.sock }}
+tracing:
+  otlp: {{ endpoint: http://127.0.0.1:{collector} }}
+  randomSamplingPercentage: 0
+"
     )
 }
 

@@ -5,12 +5,15 @@
 //! Everything happens in a temporary directory and on ports of the loopback address.
 
 mod call;
+mod collector;
 mod documents;
 mod files;
+mod red;
 mod report;
 mod rotation;
 mod service;
 mod stage;
+mod trace;
 mod traffic;
 
 use std::time::Duration;
@@ -19,6 +22,7 @@ use anyhow::{Context as _, bail};
 
 use self::{
     call::{Answer, Client},
+    collector::Collector,
     files::DemoDirectory,
     report::Report,
     stage::Stage,
@@ -87,7 +91,9 @@ async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
     report.done("client and shop have entries, told apart by the path of their executable");
 
     report.step("starting the workloads, each with a proxy");
+    let collector = Collector::start(stage.directory.ports.collector).await?;
     stage.start_workloads().await?;
+    let started = std::time::Instant::now();
     report.done("both proxies hold an identity");
 
     let client = Client::new(stage.directory.ports.client_out, "shop");
@@ -99,7 +105,9 @@ async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Result<()> {
         "{} requests, 0 failed, over {} certificates of the client",
         rotation.requests, rotation.certificates
     ));
-    Ok(())
+    trace::show(&stage.directory, &collector, report).await?;
+    stage.directory.write_routes(documents::CANARY)?;
+    red::show(&stage.directory, started.elapsed(), report).await
 }
 
 /// A call allowed, a call denied, and what a change of the policy does.

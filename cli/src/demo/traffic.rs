@@ -152,7 +152,7 @@ async fn breaker(
 }
 
 /// Asks until what was written is seen to be in force.
-async fn until_taken(
+pub(super) async fn until_taken(
     client: &Client,
     what: &str,
     taken: impl Fn(&Counts) -> bool,
@@ -181,11 +181,13 @@ async fn count(client: &Client, requests: usize) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-fn of(counts: &Counts, kind: &str) -> usize {
+/// How many answers there were of this kind.
+pub(super) fn of(counts: &Counts, kind: &str) -> usize {
     counts.get(kind).copied().unwrap_or_default()
 }
 
-async fn tell_services(directory: &DemoDirectory, what: &str) -> anyhow::Result<()> {
+/// Asks both versions to be ill, or well.
+pub(super) async fn tell_services(directory: &DemoDirectory, what: &str) -> anyhow::Result<()> {
     for port in directory.ports.services {
         Client::new(port, SHOP_HOST).call("POST", what).await?;
     }

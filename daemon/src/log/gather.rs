@@ -31,6 +31,14 @@ pub fn write_gathered() {
     });
 }
 
+/// Writes a line as it is, where the lines of the log go; nowhere without a log. It has to have its
+/// line end, and no other.
+pub fn line(line: &str) {
+    if let Some(log) = super::installed() {
+        write(&log.sink, line, false);
+    }
+}
+
 /// Writes a line, or keeps it if that is what this thread does and it is not `urgent`.
 pub(super) fn write(sink: &Arc<Sink>, line: &str, urgent: bool) {
     let gathered = GATHERED.try_with(Cell::take).unwrap_or_default();

@@ -28,7 +28,7 @@ mod threshold;
 mod time;
 
 pub use code::code_name;
-pub use gather::{gather, write_gathered};
+pub use gather::{gather, line, write_gathered};
 pub use levels::{LevelError, levels, of_wire, reset_level, set_level, to_wire};
 use line::Lines;
 use names::Form;

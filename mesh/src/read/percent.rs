@@ -15,14 +15,19 @@ pub struct Percent(u32);
 
 impl Percent {
     /// None.
-    pub(crate) const NONE: Self = Self(0);
+    pub const NONE: Self = Self(0);
 
     /// All.
-    pub(crate) const ALL: Self = Self(MILLION);
+    pub const ALL: Self = Self(MILLION);
 
     /// `percent` of a hundred; more than that is all.
-    pub(crate) fn whole(percent: u32) -> Self {
+    pub fn whole(percent: u32) -> Self {
         Self(percent.saturating_mul(PER_PERCENT).min(MILLION))
+    }
+
+    /// The share that a text like `12.5` is; none if it is no number from 0.0001 to 100, nor 0.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse(text)
     }
 
     /// The share of a `Percent`.

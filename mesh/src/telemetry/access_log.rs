@@ -79,6 +79,11 @@ impl AccessLogging {
         }
     }
 
+    /// The names of those that it is for; of nobody if it is for the proxy's own log.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.iter().map(|name| &**name)
+    }
+
     /// A later item goes before an earlier one of the same provider.
     fn apply(&self, logs: &mut Vec<AccessLog>) {
         if self.disabled && self.providers.is_empty() {

@@ -19,14 +19,32 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     /// What of it is not carried by proxies yet.
-    pub(super) fn not_carried(&self) -> [Option<&'static str>; 3] {
-        let elsewhere = |item: &MetricsItem| item.providers().any(|name| name != PROMETHEUS);
+    pub(super) fn not_carried(&self) -> [Option<&'static str>; 5] {
+        let of_metrics = |item: &MetricsItem| item.providers().any(|name| name != PROMETHEUS);
+        let of_logs = |item: &AccessLogging| item.providers().any(|name| name != ENVOY);
+        let of_tracing =
+            |item: &TracingItem| item.provider().is_some_and(|it| !SPANS.contains(&it));
+        let (logs, tracing) = (&self.access_logging, &self.tracing);
         [
-            (!self.access_logging.is_empty()).then_some("accessLogging"),
-            (!self.tracing.is_empty()).then_some("tracing"),
+            logs.iter()
+                .any(of_logs)
+                .then_some("accessLogging.providers but `envoy`"),
+            tracing
+                .iter()
+                .any(of_tracing)
+                .then_some("tracing.providers but `otlp` and `zipkin`"),
+            // Whoever writes documents would read what only the proxy may know.
+            tracing
+                .iter()
+                .any(TracingItem::reads_environment)
+                .then_some("tracing.customTags of the environment"),
+            tracing
+                .iter()
+                .any(TracingItem::samples_by_request_id)
+                .then_some("tracing.useRequestIdForTraceSampling"),
             self.metrics
                 .iter()
-                .any(elsewhere)
+                .any(of_metrics)
                 .then_some("metrics.providers but `prometheus`"),
         ]
     }
@@ -80,3 +98,7 @@ const SPEC: Schema = Schema {
 
 /// Istio's name of who takes metrics when nobody is named.
 const PROMETHEUS: &str = "prometheus";
+/// Istio's name of the proxy's own access log.
+const ENVOY: &str = "envoy";
+/// Those to whom proxies can send spans.
+const SPANS: [&str; 2] = ["otlp", "zipkin"];

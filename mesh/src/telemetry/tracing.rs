@@ -96,6 +96,22 @@ impl TracingItem {
         Some(read.collect())
     }
 
+    /// The name of who takes spans, if it says one.
+    pub(super) fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
+    /// Whether a tag is a variable of the proxy's environment.
+    pub(super) fn reads_environment(&self) -> bool {
+        let mut tags = self.custom_tags.iter().flat_map(BTreeMap::values);
+        tags.any(|tag| matches!(tag, CustomTag::Environment { .. }))
+    }
+
+    /// Whether it asks for sampling by the ID of a request.
+    pub(super) fn samples_by_request_id(&self) -> bool {
+        self.uses_request_id == Some(true)
+    }
+
     fn item(node: &Node, location: &str, problems: &mut Problems) -> Self {
         let table = Table::open(node, location, ITEM, problems);
         if table.has_only(&["match"]) {

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use signet_identity::SpiffeId;
 use signet_mesh::{Called, CalledEndpoint, ClusterName, HostName, NotCalled, Site, WorkloadModel};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -143,7 +144,8 @@ impl Clusters {
         drop(made);
         let health = self.shared.health(&dialer.address);
         let tasks = self.tasks.clone();
-        let endpoint = Endpoint::new(dialer, protocol, terms(policy), health, tasks);
+        let endpoint = Endpoint::new(dialer, protocol, terms(policy), health, tasks)
+            .expecting(expected(secured.as_ref()));
         let member = Member {
             endpoint: Arc::new(endpoint),
             weight: 1,
@@ -242,7 +244,8 @@ impl Clusters {
                 let (protocol, terms) = (key.protocol, key.terms);
                 let (bounds, tasks) = (key.bounds.clone(), self.tasks.clone());
                 let pool = Pool::within(bounds, dialer, protocol, terms, tasks);
-                Arc::new(Endpoint::with(pool, &key.address, health))
+                let endpoint = Endpoint::with(pool, &key.address, health);
+                Arc::new(endpoint.expecting(expected(secured)))
             }
         };
         made.endpoints.insert(key, Arc::clone(&endpoint));
@@ -269,6 +272,11 @@ impl Clusters {
     fn lock(&self) -> MutexGuard<'_, Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who of the mesh has to be there.
+fn expected(secured: Option<&Secured>) -> &[SpiffeId] {
+    secured.map(Secured::expected).unwrap_or_default()
 }
 
 impl Made {

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use http::Request;
+use signet_identity::SpiffeId;
 use tokio_util::task::TaskTracker;
 
 use super::{Health, load::Counted};
@@ -20,6 +21,8 @@ use crate::{
 pub(crate) struct Endpoint {
     name: Arc<str>,
     address: Address,
+    /// Who it has to be, if that can be but one.
+    peer: Option<Arc<str>>,
     pool: Arc<Pool>,
     health: Arc<Health>,
     /// Requests and connections that are under way.
@@ -51,10 +54,25 @@ impl Endpoint {
         Self {
             name: address.to_string().into(),
             address: address.clone(),
+            peer: None,
             pool,
             health,
             active: AtomicUsize::new(0),
         }
+    }
+
+    /// The same endpoint, which has to be one of these.
+    pub(crate) fn expecting(mut self, ids: &[SpiffeId]) -> Self {
+        self.peer = match ids {
+            [id] => Some(id.to_string().into()),
+            [] | [_, _, ..] => None,
+        };
+        self
+    }
+
+    /// Who it has to be, if that can be but one.
+    pub(crate) fn peer(&self) -> Option<&Arc<str>> {
+        self.peer.as_ref()
     }
 
     /// Where it is, for logs.

@@ -45,6 +45,14 @@ pub(super) struct Secured {
 }
 
 impl Secured {
+    /// Who of the mesh has to be there; nobody if it is not of the mesh.
+    pub(super) fn expected(&self) -> &[SpiffeId] {
+        match &self.tls.with {
+            With::Mesh(ids) => ids,
+            With::Files { .. } => &[],
+        }
+    }
+
     /// The TLS by which `peer` shows who it is; none if anybody may be there.
     ///
     /// # Errors

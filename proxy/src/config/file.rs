@@ -33,6 +33,8 @@ pub(super) struct File {
     pub(super) log_level: Level,
     pub(super) log_format: Format,
     pub(super) log_file: Option<PathBuf>,
+    pub(super) access_log: Option<AccessLog>,
+    pub(super) tracing: Option<Tracing>,
     pub(super) admin: Option<Admin>,
     pub(super) hand_over: Option<HandOver>,
     pub(super) dns: DnsFile,
@@ -53,6 +55,36 @@ pub(super) struct Admin {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct HandOver {
     pub(super) socket_path: PathBuf,
+}
+
+/// Which lines the access log has, and in which form.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct AccessLog {
+    /// `signet` or `istio`.
+    pub(super) format: Option<String>,
+    /// Of Istio's format: `text` or `json`.
+    pub(super) encoding: Option<String>,
+    /// Of what ended well.
+    pub(super) sampling_percentage: Option<f64>,
+}
+
+/// Where spans go, and of how many requests there are any.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Tracing {
+    pub(super) otlp: Option<Collector>,
+    pub(super) zipkin: Option<Collector>,
+    pub(super) random_sampling_percentage: Option<f64>,
+    /// The forms in which a trace is handed on, in OpenTelemetry's names.
+    pub(super) propagators: Option<Vec<String>>,
+}
+
+/// Who takes spans.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Collector {
+    pub(super) endpoint: String,
 }
 
 /// Which tokens of requests are good.

@@ -11,6 +11,7 @@ mod limits;
 mod ports;
 mod providers;
 mod settings;
+mod telling;
 
 use std::{
     fs,
@@ -28,6 +29,7 @@ pub use flags::RunFlags;
 pub use limits::LocalRateLimit;
 pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
 pub use providers::ExtensionProvider;
+pub use telling::{AccessLogConfig, AccessLogFormat, TracingConfig};
 
 use file::{File, HandOver, Jwt};
 
@@ -69,6 +71,10 @@ pub struct Config {
     pub admin: Option<AdminAddress>,
     /// Whom it asks for the addresses of names.
     pub dns: Dns,
+    /// Which lines the access log has, and in which form.
+    pub access_log: AccessLogConfig,
+    /// Where spans go, if requests are traced.
+    pub tracing: Option<TracingConfig>,
     /// How long connections may take to finish once the proxy is told to stop.
     pub drain_timeout: Duration,
     /// The Unix socket on which the next process of this proxy asks for its ports, if it may.
@@ -95,6 +101,8 @@ impl Config {
         let file = serde_saphyr::from_str::<File>(text)?.with(flags);
         let base = flags.config.parent().unwrap_or_else(|| Path::new(""));
         let mut config = Self {
+            access_log: telling::access_log(file.access_log.as_ref())?,
+            tracing: file.tracing.as_ref().map(telling::tracing).transpose()?,
             settings,
             log: file.log(),
             workload_api: workload_api(file.workload_api.as_deref(), variable)?,

@@ -324,3 +324,52 @@ fn a_provider_is_asked_on_this_host_and_within_a_time() {
     );
     assert!(refusal(&twice).contains("is there twice"));
 }
+
+#[test]
+fn the_access_log_and_traces_are_as_they_are_written_or_refused_with_what_to_write() {
+    let parse = |text: &str| Config::parse(&format!("{WHOLE}{text}\n"), &flags(), None);
+    let usual = parse("").unwrap();
+    assert_eq!(usual.access_log.format, AccessLogFormat::Signet);
+    assert!(usual.tracing.is_none());
+    let json = "accessLog: { format: istio, encoding: json, samplingPercentage: 10 }";
+    let json = parse(json).unwrap().access_log;
+    assert_eq!(json.format, AccessLogFormat::IstioJson);
+    assert_eq!(json.sampling.to_string(), "10%");
+    let tracing = "tracing: { otlp: { endpoint: 'http://127.0.0.1:4317' }, propagators: [b3] }";
+    let tracing = parse(tracing).unwrap().tracing.unwrap();
+    assert_eq!(tracing.sampling.to_string(), "1%");
+    assert!(tracing.propagators.b3 && !tracing.propagators.w3c);
+    for (text, remedy) in [
+        ("accessLog: { format: apache }", "write `signet` or `istio`"),
+        ("accessLog: { encoding: json }", "logFormat: json"),
+        (
+            "accessLog: { format: istio, encoding: xml }",
+            "write `text` or `json`",
+        ),
+        (
+            "accessLog: { samplingPercentage: 101 }",
+            "from 0.0001 to 100",
+        ),
+        ("accessLog: { file: x }", "unknown field"),
+        ("tracing: {}", "says nobody who takes spans"),
+        (
+            "tracing: { otlp: { endpoint: 'https://a:1' } }",
+            "`outbound`",
+        ),
+        (
+            "tracing: { zipkin: { endpoint: 'a:1' } }",
+            "tracing.zipkin.endpoint",
+        ),
+        (
+            "tracing: { otlp: { endpoint: 'http://a:1' }, propagators: [] }",
+            "tracing.propagators",
+        ),
+        (
+            "tracing: { otlp: { endpoint: 'http://a:1' }, propagators: [jaeger] }",
+            "`b3multi`",
+        ),
+    ] {
+        let refusal = refusal(&format!("{WHOLE}{text}\n"));
+        assert!(refusal.contains(remedy), "{text}: {refusal}");
+    }
+}

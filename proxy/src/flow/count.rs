@@ -92,10 +92,10 @@ impl Flow {
         let metrics = observed.meter().metrics();
         match end {
             End::Policy(Policy::Denied(denial)) => {
-                metrics.denied(&self.who.port, denial.policy());
+                metrics.denied(&self.who.recorder.name, denial.policy());
             }
             End::Downstream(Downstream::NotAuthenticated(_)) => {
-                metrics.not_authenticated(&self.who.port);
+                metrics.not_authenticated(&self.who.recorder.name);
             }
             End::Complete
             | End::Downstream(_)
@@ -104,6 +104,11 @@ impl Flow {
             | End::Upstream(_)
             | End::Shutdown(_) => {}
         }
+    }
+
+    /// The status of a call of gRPC, as far as anybody wants to know.
+    pub(super) fn grpc_status(&self) -> Option<u16> {
+        self.counting.as_ref()?.grpc.as_ref()?.status
     }
 
     fn call(&self, end: &End, counting: &Counting) -> Call {

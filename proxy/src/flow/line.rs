@@ -1,19 +1,38 @@
 //! The line of the access log.
 
 use http::Uri;
+use signet_daemon::log;
 use signet_mesh::RuleRef;
 use tokio::time::Instant;
 use tracing::{debug, field, info, warn};
 
 use super::{End, Flow, Other, What};
+use crate::{clock, config::AccessLogFormat};
 
 impl Flow {
+    /// Writes its line, if it is to have one.
     pub(super) fn write(&self, end: &End) {
+        let recorder = &self.who.recorder;
+        let code = self.status.map(|status| status.as_u16());
+        let well = matches!(end, End::Complete) && code.is_none_or(|code| code < 500);
+        if !recorder.access().have(code, well) {
+            return;
+        }
+        match (recorder.format(), &self.what) {
+            (AccessLogFormat::Signet, _) => self.say(end),
+            // Istio says nothing of copies.
+            (_, What::Request { is_copy: true, .. }) => {}
+            (AccessLogFormat::IstioText, _) => log::line(&self.istio_text(end, clock::now())),
+            (AccessLogFormat::IstioJson, _) => log::line(&self.istio_json(end, clock::now())),
+        }
+    }
+
+    fn say(&self, end: &End) {
         macro_rules! line {
             ($level:ident, $text:expr) => {
                 $level!(
                     target: ACCESS_LOG,
-                    port = &*self.who.port,
+                    port = &*self.who.recorder.name,
                     peer = self.who.other.peer(),
                     client = %self.who.client,
                     destination = self.who.other.destination(),
@@ -92,7 +111,7 @@ impl Flow {
         }
     }
 
-    fn milliseconds(&self, until: Option<Instant>) -> Option<u64> {
+    pub(super) fn milliseconds(&self, until: Option<Instant>) -> Option<u64> {
         let took = until?.duration_since(self.started).as_millis();
         Some(u64::try_from(took).unwrap_or(u64::MAX))
     }
@@ -107,7 +126,7 @@ impl Other {
         }
     }
 
-    fn destination(&self) -> Option<&str> {
+    pub(super) fn destination(&self) -> Option<&str> {
         match self {
             Self::Destination(name) => Some(name),
             Self::Unknown | Self::Peer(_) | Self::Plaintext => None,
@@ -116,7 +135,7 @@ impl Other {
 }
 
 /// The path, or of a tunnel where it leads.
-fn target(uri: &Uri) -> &str {
+pub(super) fn target(uri: &Uri) -> &str {
     match (uri.path(), uri.authority()) {
         ("", Some(authority)) => authority.as_str(),
         (path, _) => path,

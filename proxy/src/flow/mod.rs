@@ -1,11 +1,16 @@
 //! The record of one connection or request: who, what, how many bytes, when, and how it ended. The
 //! access log is written from it, and metrics are counted, in one place each, when it is dropped.
 
+mod access;
 mod count;
 mod end;
+mod heard;
+mod istio;
 mod line;
 mod messages;
 mod observer;
+mod span;
+mod telling;
 mod traffic;
 
 use std::{
@@ -22,10 +27,12 @@ use tokio::time::Instant;
 pub(crate) use end::{Denial, Downstream, End, Policy, Routing, Shutdown, Upstream, whole};
 pub(crate) use messages::Messages;
 pub(crate) use observer::{Connections, LiveConnection, Observed, Observer, Watching};
+pub(crate) use telling::{Recorder, Telling, Tracers};
 pub(crate) use traffic::Traffic;
 
 use crate::metrics::Meter;
 use count::Counting;
+use heard::Heard;
 
 /// What is known of a connection or a request.
 #[derive(Debug)]
@@ -52,14 +59,16 @@ pub(crate) struct Flow {
     overloaded: bool,
     /// What metrics want to know of it, if it is a request that is counted.
     counting: Option<Box<Counting>>,
+    /// What is kept of it for spans, and for Istio's lines.
+    heard: Option<Box<Heard>>,
     end: Option<End>,
 }
 
 /// Whose connection it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Who {
-    /// The port's name.
-    pub(crate) port: Arc<str>,
+    /// Who records it: that of its port.
+    pub(crate) recorder: Arc<Recorder>,
     pub(crate) client: SocketAddr,
     pub(crate) other: Other,
     /// Why the whole connection was cut, once it is.
@@ -181,6 +190,7 @@ impl Flow {
             delayed: false,
             overloaded: false,
             counting: None,
+            heard: None,
             end: None,
         }
     }
@@ -224,8 +234,11 @@ impl Flow {
         self.overloaded = true;
     }
 
-    /// Notes one more try, on this endpoint.
-    pub(crate) fn tried(&mut self, endpoint: &Arc<str>) {
+    /// Notes one more try, on this endpoint, which has to be `peer` if it can be but one.
+    pub(crate) fn tried(&mut self, endpoint: &Arc<str>, peer: Option<&Arc<str>>) {
+        if let Some(heard) = &mut self.heard {
+            heard.peer = peer.cloned();
+        }
         self.upstream = Some(Arc::clone(endpoint));
         self.attempts = self.attempts.saturating_add(1);
     }
@@ -274,6 +287,7 @@ impl Drop for Flow {
         if let Some(observed) = &self.who.observed {
             self.count(end, observed);
         }
+        self.report(end);
         self.write(end);
     }
 }

@@ -94,7 +94,7 @@ fn observed() -> (Who, Registry, Connections) {
     });
     let between = Between::from(Party::default(), Security::None);
     let mut who = who();
-    let connection = observer.connection(between, &who.port, who.client, &who.other);
+    let connection = observer.connection(between, &who.recorder.name, who.client, &who.other);
     who.observed = Some(Arc::new(connection));
     (who, registry, connections)
 }
@@ -178,4 +178,35 @@ async fn what_a_policy_denied_is_counted_by_the_policy() {
         "policy=\"shop/test\"",
     );
     assert_eq!(denied, ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_wrote_stays_within_its_line_and_its_quotes_in_istios_forms() {
+    let recorder = crate::testing::recorder(&crate::testing::telling(
+        crate::config::AccessLogFormat::IstioText,
+        None,
+    ));
+    let who = Who { recorder, ..who() };
+    let mut request = http::Request::get("/hello?token").body(()).unwrap();
+    let agent = HeaderValue::from_bytes(b"a\" - \\\"\tb").unwrap();
+    request.headers_mut().insert("user-agent", agent);
+    let mut flow = Flow::request(who, &request, HeaderValue::from_static("r-1"));
+    flow.hear(&mut request);
+    flow.tried(&"127.0.0.1:80".into(), None);
+    flow.answered(StatusCode::OK, &HeaderMap::new());
+    let now = std::time::UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_123);
+    let text = flow.istio_text(&End::Complete, now);
+    let begins =
+        "[2023-11-14T22:13:20.123Z] \"GET /hello HTTP/1.1\" 200 - via_upstream - \"-\" 0 0 ";
+    assert!(text.starts_with(begins), "{text}");
+    let ends = " \"-\" \"a\\\" - \\\\\\\"\\tb\" \"r-1\" \"-\" \"127.0.0.1:80\" - - 127.0.0.1:8443 \
+                127.0.0.1:9 - -\n";
+    assert!(text.ends_with(ends), "{text}");
+    assert_eq!(text.lines().count(), 1);
+    let json = flow.istio_json(&End::Complete, now);
+    assert_eq!(json.lines().count(), 1);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["user_agent"], "a\" - \\\"\tb");
+    assert!(json["route_name"].is_null());
+    drop(flow);
 }

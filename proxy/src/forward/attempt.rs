@@ -110,7 +110,7 @@ impl<'a> Attempts<'a> {
             flow.counted_by(meter.as_ref());
             self.trial = trial;
             let request = self.request(repetition, endpoint.protocol())?;
-            flow.tried(endpoint.name());
+            flow.tried(endpoint.name(), endpoint.peer());
             let policy = self.how.retries.policy();
             let tried = attempt(&endpoint, active, request, policy).await;
             settle(std::mem::take(&mut self.trial), &tried);
@@ -181,7 +181,7 @@ pub(super) async fn once(
     flow.counted_by(meter.as_ref());
     let (asks, head, body) = request.into_parts();
     let request = addressed(head, body, &asks, endpoint.protocol())?;
-    flow.tried(endpoint.name());
+    flow.tried(endpoint.name(), endpoint.peer());
     let tried = attempt(&endpoint, active, request, None).await;
     settle(trial, &tried);
     tried.map_err(|failed| failed.end)

@@ -61,6 +61,7 @@ impl HttpRequest {
             }
         });
         let mut flow = Flow::request(who, &request, id);
+        flow.hear(&mut request);
         let kind = Kind::of(request.headers());
         let messages = match kind {
             Kind::Grpc => flow.of_grpc(),

@@ -14,6 +14,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use signet_daemon::socket::{ConnectionLimit, Slot, TcpConnection};
 use signet_identity::tls::{self, Clients};
+use signet_mesh::Side;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -27,7 +28,7 @@ use crate::{
     admission::Admission,
     cluster::Cluster,
     config::{Forward, Inbound, PortProtocol, Protocol},
-    flow::{Flow, Other, Who},
+    flow::{Flow, Other, Recorder, Who},
     listener::{Ends, Listener},
     metrics::{Between, Party, Security},
     peer::Peer,
@@ -100,7 +101,9 @@ impl port::Port for Port {
         let sources = thread.sources.clone();
         let (identity, trust) = (sources.identity.clone(), sources.trust.clone());
         let tls = tls::server_config(identity, trust, Clients::Required, alpn)?;
-        let listener = Listener::new(&config.name, sources, thread.tasks.clone(), ends)
+        let (name, listen) = (&config.name, config.listen);
+        let recorder = Recorder::new(name, Side::Server, listen, &thread.telling);
+        let listener = Listener::new(recorder, sources, thread.tasks.clone(), ends)
             .observed(thread.observer.clone());
         let leads = match &config.forward {
             Forward::To {

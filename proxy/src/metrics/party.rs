@@ -87,7 +87,7 @@ impl Security {
 
 impl Party {
     /// The workload that the proxy stands for.
-    pub(super) fn own(workload: &Workload) -> Self {
+    pub(crate) fn own(workload: &Workload) -> Self {
         Self {
             namespace: Some(workload.namespace.clone()),
             ..Self::default()
@@ -160,12 +160,17 @@ impl Party {
     }
 
     /// The name of its service, if its labels say one.
-    pub(super) fn canonical_service(&self) -> Option<&str> {
+    pub(crate) fn canonical_service(&self) -> Option<&str> {
         self.canonical_service.as_deref()
     }
 
+    /// The version of it, if its labels say one.
+    pub(crate) fn canonical_revision(&self) -> Option<&str> {
+        self.canonical_revision.as_deref()
+    }
+
     /// Its namespace, if it is known.
-    pub(super) fn namespace(&self) -> Option<&str> {
+    pub(crate) fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
 

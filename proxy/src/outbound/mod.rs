@@ -13,13 +13,14 @@ use signet_identity::{
     SpiffeId,
     tls::{self, Expect},
 };
+use signet_mesh::Side;
 use tokio::{net::TcpListener, sync::watch, time::Instant};
 
 use crate::{
     accept::accept,
     cluster::{Cluster, Endpoint, Meters},
     config::{Connect, Outbound, PortProtocol, Protocol},
-    flow::{Flow, Observer, Other},
+    flow::{Flow, Observer, Other, Recorder},
     listener::{Ends, Listener},
     metrics::{Between, Party, Service},
     pool::{Address, Dialer, Terms},
@@ -56,8 +57,10 @@ impl port::Port for Port {
     fn new(open: &Open<Outbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {
         let (config, router) = (&open.config, router(open, thread)?);
         let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
+        let (name, listen) = (&config.name, config.listen);
+        let recorder = Recorder::new(name, Side::Client, listen, &thread.telling);
         let listener =
-            Listener::new(&config.name, sources, tasks, ends).observed(thread.observer.clone());
+            Listener::new(recorder, sources, tasks, ends).observed(thread.observer.clone());
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             listen: config.listen,
@@ -143,7 +146,7 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     };
     let health = Arc::clone(&open.health);
     let terms = Terms::default();
-    let endpoint = Endpoint::new(dialer, protocol, terms, health, tasks);
+    let endpoint = Endpoint::new(dialer, protocol, terms, health, tasks).expecting(expected);
     let cluster = Cluster::of_one(address.as_str().into(), endpoint);
     let cluster = match &thread.observer {
         None => cluster,

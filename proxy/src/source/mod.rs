@@ -18,8 +18,8 @@ use tracing::{error, info, warn};
 use crate::{
     clock,
     config::Config,
+    flow::Telling,
     latest,
-    metrics::Metrics,
     outside::{Outside, OutsideFiles},
 };
 use files::{Seen, Stamp, stamps};
@@ -43,18 +43,18 @@ pub(crate) struct Follower {
     outside: Outside,
     model: watch::Sender<Arc<WorkloadModel>>,
     status: watch::Sender<ModelStatus>,
-    /// What counts as the model says.
-    metrics: Option<Arc<Metrics>>,
+    /// What tells of calls as the model says.
+    telling: Telling,
 }
 
 impl Follower {
-    /// Reads the model for the first time; `metrics` will be as it says.
+    /// Reads the model for the first time; `telling` will be as it says.
     ///
     /// # Errors
     /// A path that cannot be read, or any document that is not valid.
     pub(crate) fn start(
         current: Current<Config>,
-        metrics: Option<Arc<Metrics>>,
+        telling: Telling,
     ) -> anyhow::Result<(Self, SharedModel)> {
         let config = Arc::clone(&current.borrow());
         let seen = stamps(&config.mesh)?;
@@ -67,9 +67,7 @@ impl Follower {
         let seen = Seen::new(seen, files.paths());
         let outside = Outside::default();
         outside.follow(files);
-        if let Some(metrics) = &metrics {
-            metrics.follow(&model.telemetry);
-        }
+        telling.follow(&model.telemetry);
         let (model, shared) = watch::channel(Arc::new(model));
         let follower = Self {
             config: current,
@@ -79,7 +77,7 @@ impl Follower {
             outside,
             model,
             status: watch::Sender::new(ModelStatus::new(documents, clock::now())),
-            metrics,
+            telling,
         };
         Ok((follower, shared))
     }
@@ -120,9 +118,7 @@ impl Follower {
                 } = read;
                 self.seen.names(files.paths());
                 self.outside.follow(files);
-                if let Some(metrics) = &self.metrics {
-                    metrics.follow(&model.telemetry);
-                }
+                self.telling.follow(&model.telemetry);
                 self.model.send_replace(Arc::new(model));
                 let version = documents.version.clone();
                 self.status

@@ -300,7 +300,7 @@ fn repetitions_elsewhere_are_not_carried_and_refused() {
 }
 
 #[test]
-fn of_a_telemetry_metrics_for_prometheus_are_carried_and_the_rest_is_refused_by_its_field() {
+fn a_telemetry_is_carried_but_for_whom_a_proxy_does_not_know_and_what_it_must_not_tell() {
     let refused = |spec: &str| -> Vec<String> {
         let text = format!(
             "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{ name: t }}\n\
@@ -315,13 +315,37 @@ fn of_a_telemetry_metrics_for_prometheus_are_carried_and_the_rest_is_refused_by_
         let spec = format!("{{ metrics: [{{ {providers}{overrides} }}] }}");
         assert_eq!(refused(&spec), [""; 0], "{spec}");
     }
+    for spec in [
+        "{ accessLogging: [{ disabled: true }] }",
+        "{ accessLogging: [{ providers: [{ name: envoy }], filter: { expression: \"response.code >= \
+         400\" } }] }",
+        "{ tracing: [{ providers: [{ name: otlp }], randomSamplingPercentage: 1 }] }",
+        "{ tracing: [{ useRequestIdForTraceSampling: false, disableSpanReporting: true }] }",
+        "{ tracing: [{ customTags: { a: { literal: { value: b } }, c: { header: { name: d } } } }] }",
+    ] {
+        assert_eq!(refused(spec), [""; 0], "{spec}");
+    }
     for (spec, field) in [
         (
             "{ metrics: [{ providers: [{ name: other }] }] }",
             "metrics.providers",
         ),
-        ("{ accessLogging: [{ disabled: true }] }", "accessLogging"),
-        ("{ tracing: [{ randomSamplingPercentage: 1 }] }", "tracing"),
+        (
+            "{ accessLogging: [{ providers: [{ name: otel }] }] }",
+            "accessLogging.providers",
+        ),
+        (
+            "{ tracing: [{ providers: [{ name: other }] }] }",
+            "tracing.providers",
+        ),
+        (
+            "{ tracing: [{ customTags: { a: { environment: { name: SECRET } } } }] }",
+            "tracing.customTags of the environment",
+        ),
+        (
+            "{ tracing: [{ useRequestIdForTraceSampling: true }] }",
+            "tracing.useRequestIdForTraceSampling",
+        ),
     ] {
         let what = refused(spec);
         assert!(what.len() == 1 && what[0].contains(field), "{what:?}");
