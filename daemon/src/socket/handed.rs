@@ -29,7 +29,7 @@ use tokio::{
     net::UnixStream,
 };
 
-use super::{PeerStream, UnixSocket};
+use super::PeerStream;
 
 /// The listening sockets of one place, which another process may go on with.
 #[derive(Debug)]
@@ -213,18 +213,15 @@ impl Inheritance {
         Ok(Some(sockets))
     }
 
-    /// Takes out the Unix socket at `path`; none if there is none. Must be called inside the
-    /// runtime.
-    ///
-    /// # Errors
-    /// It is not a listening socket with its lock, or its file is gone.
-    pub fn unix(&mut self, path: &Path) -> io::Result<Option<UnixSocket>> {
+    /// Takes out the descriptors of the Unix socket at `path`: the socket, and the lock.
+    pub(super) fn unix_parts(&mut self, path: &Path) -> io::Result<Option<[OwnedFd; 2]>> {
         let Some(handed) = self.take(&Place::Unix(path.to_owned())) else {
             return Ok(None);
         };
-        let parts: Result<[OwnedFd; 2], _> = handed.try_into();
-        let [listener, lock] = parts.map_err(|_other| invalid("a Unix socket without its lock"))?;
-        UnixSocket::inherited(path, listener, lock).map(Some)
+        let parts = handed.try_into();
+        parts
+            .map(Some)
+            .map_err(|_other| invalid("a Unix socket without its lock"))
     }
 
     /// Whether nothing was handed over, or all of it was taken out.
@@ -294,7 +291,7 @@ const LONGEST_LIST: usize = 1 << 20;
 mod tests {
     use std::io::{Read as _, Write as _};
 
-    use super::*;
+    use super::{super::UnixSocket, *};
 
     /// What arrives of what is handed over.
     async fn pass(sockets: &[Handed]) -> io::Result<Inheritance> {

@@ -23,7 +23,7 @@ use tracing::debug;
 use super::{
     Acceptor, BACKLOG, BindError, ConnectionLimit, LONGEST_PATH, Listen, MOST_ON_SOCKET,
     MOST_PER_USER, PeerStream, Source,
-    handed::{Handed, Left},
+    handed::{Handed, Inheritance, Left},
 };
 use crate::{
     file::{self, Lock, create_directory, directory_of},
@@ -70,7 +70,7 @@ impl UnixSocket {
     }
 
     /// Goes on with the socket that another process listened on, and with its lock.
-    pub(super) fn inherited(path: &Path, listener: OwnedFd, lock: OwnedFd) -> io::Result<Self> {
+    fn inherited(path: &Path, listener: OwnedFd, lock: OwnedFd) -> io::Result<Self> {
         let listener = std::os::unix::net::UnixListener::from(listener);
         if listener.local_addr()?.as_pathname() != Some(path) {
             return Err(io::Error::other(
@@ -120,6 +120,20 @@ impl UnixSocket {
             let stream = socket.accept().await;
             Some((Ok(stream), socket))
         })
+    }
+}
+
+impl Inheritance {
+    /// Takes out the Unix socket at `path`; none if there is none. Must be called inside the
+    /// runtime.
+    ///
+    /// # Errors
+    /// It is not a listening socket with its lock, or its file is gone.
+    pub fn unix(&mut self, path: &Path) -> io::Result<Option<UnixSocket>> {
+        let Some([listener, lock]) = self.unix_parts(path)? else {
+            return Ok(None);
+        };
+        UnixSocket::inherited(path, listener, lock).map(Some)
     }
 }
 

@@ -41,7 +41,8 @@ pub(crate) struct Seen {
     pub(crate) quit: CancellationToken,
 }
 
-/// Opens the admin endpoint, or goes on with that of another process. Must be called inside the runtime.
+/// Opens the admin endpoint, or goes on with that of another process. Must be called inside the
+/// runtime.
 ///
 /// # Errors
 /// The address or the socket is in use or not to be had.
