@@ -3,6 +3,7 @@
 
 mod b3;
 mod context;
+mod propagators;
 mod w3c;
 
 use std::{
@@ -15,7 +16,7 @@ use http::HeaderMap;
 use signet_daemon::spans::{Attribute, Reporter, Span};
 use signet_mesh::{CustomTag, Percent, Side, Tracing, WorkloadTelemetry};
 
-pub(crate) use context::Propagators;
+pub(crate) use propagators::Propagators;
 
 use crate::clock;
 use context::{Incoming, Parent};
@@ -93,7 +94,7 @@ impl Tracer {
     /// span, if it is recorded.
     pub(crate) fn begin(&self, headers: &mut HeaderMap) -> Option<Begun> {
         let rules = self.0.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let incoming = Incoming::read(headers);
+        let incoming = propagators::read(headers);
         let decision = incoming.decision();
         let sampled = decision.unwrap_or_else(|| rules.sampling.takes(fastrand::u64(..)));
         // Nothing of this hop is in the trace: who comes next belongs to who came before.

@@ -317,7 +317,7 @@ proptest! {
         ]);
         if let Some(begun) = traced(&mut map) {
             prop_assert!(begun.trace_id != 0 && begun.span_id != 0);
-            let Incoming::Trace(next) = Incoming::read(&map) else {
+            let Incoming::Trace(next) = propagators::read(&map) else {
                 return Err(TestCaseError::fail(format!("{map:?}")));
             };
             prop_assert_eq!((next.trace_id, next.span_id), (begun.trace_id, begun.span_id));
