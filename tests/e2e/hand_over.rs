@@ -203,7 +203,7 @@ fn ask(port: u16, kept: &mut Kept, keep: bool) -> std::io::Result<()> {
         if stream.read_line(&mut line)? == 0 {
             return Err(other(&format!("the connection ended after {status:?}")));
         }
-        last |= line.to_ascii_lowercase() == "connection: close\r\n";
+        last |= line.eq_ignore_ascii_case("connection: close\r\n");
     }
     if !status.starts_with("HTTP/1.1 200") {
         return Err(other(&status));

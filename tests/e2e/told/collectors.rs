@@ -163,7 +163,11 @@ fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
         let value = match value.unwrap() {
             Value::StringValue(text) => text,
             Value::IntValue(number) => number.to_string(),
-            other => panic!("{other:?}"),
+            other @ (Value::BoolValue(_)
+            | Value::DoubleValue(_)
+            | Value::ArrayValue(_)
+            | Value::KvlistValue(_)
+            | Value::BytesValue(_)) => panic!("{other:?}"),
         };
         (attribute.key.clone(), value)
     };
