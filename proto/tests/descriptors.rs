@@ -32,6 +32,11 @@ fn the_trace_service_of_otlp_is_what_the_table_says() {
     assert_same("opentelemetry/", include_str!("tables/opentelemetry.txt"));
 }
 
+#[test]
+fn the_external_authorization_of_envoy_is_what_the_table_says() {
+    assert_same("envoy/", include_str!("tables/envoy.txt"));
+}
+
 /// Both sides become a set of full lines, so that a difference reads as itself.
 fn assert_same(kind: &str, table: &str) {
     let expected = lines_of_table(table);

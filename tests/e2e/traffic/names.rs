@@ -13,7 +13,7 @@ use hickory_proto::{
 };
 
 use super::{Answer, Traffic, connect, routes};
-use crate::testbed::{Bed, Proxy, free_port};
+use crate::testbed::{Bed, Proxy, eventually, free_port};
 
 /// What the resolver says of a name.
 #[derive(Clone, Debug)]
@@ -94,8 +94,18 @@ impl Traffic<'_> {
             .replace("resolution: STATIC", &format!("resolution: {resolution}"))
             .replacen("address: 127.0.0.1", "address: one.test", 1)
             .replacen("address: 127.0.0.1", "address: two.test", 1);
-        self.write(&documents);
-        self.client.process.says("the new model is in force");
+        self.says_again("the new model is in force", || self.write(&documents));
+    }
+
+    /// Waits until the client's proxy says it once more than before the change.
+    #[track_caller]
+    fn says_again(&self, text: &str, change: impl FnOnce()) {
+        let times = || self.client.process.log().matches(text).count();
+        let before = times();
+        change();
+        eventually(&format!("the log says {text:?} again"), || {
+            (times() > before).then_some(())
+        });
     }
 
     /// Asks until the answer is as it should be.
@@ -134,19 +144,15 @@ fn an_endpoint_is_where_the_dns_says_and_stays_there_when_the_dns_says_nothing()
         Says::Garbage,
         Says::Silence,
     ] {
-        resolver.says("one.test", lie);
-        traffic
-            .client
-            .process
-            .says("it is taken to be where it was");
+        traffic.says_again("it is taken to be where it was", || {
+            resolver.says("one.test", lie);
+        });
         for _ in 0..5 {
             assert_eq!(traffic.get("/").status, 200);
         }
-        resolver.says("one.test", Says::At(vec![Ipv4Addr::LOCALHOST]));
-        traffic
-            .client
-            .process
-            .says("the name is answered for again");
+        traffic.says_again("the name is answered for again", || {
+            resolver.says("one.test", Says::At(vec![Ipv4Addr::LOCALHOST]));
+        });
     }
     resolver.says("one.test", Says::At(vec![NOBODY]));
     traffic.until(|answer| answer.status == 503);
@@ -170,8 +176,9 @@ fn all_addresses_of_a_name_are_endpoints_and_of_round_robin_the_first_that_answe
     let (before, after) = documents.split_once("  - { address: two.test").unwrap();
     let (_, after) = after.split_once('\n').unwrap();
     let documents = format!("{before}{after}");
-    traffic.write(&documents.replace("resolution: DNS", "resolution: DNS_ROUND_ROBIN"));
-    traffic.client.process.says("the new model is in force");
+    traffic.says_again("the new model is in force", || {
+        traffic.write(&documents.replace("resolution: DNS", "resolution: DNS_ROUND_ROBIN"));
+    });
     assert!((0..40).all(|_| traffic.get("/").status == 200));
 }
 
@@ -203,7 +210,7 @@ fn a_port_that_leads_to_a_name_follows_it() {
 {}",
         resolver.settings()
     );
-    let _fixed = Proxy::start(&traffic._server, &traffic._agent, "client", &config);
+    let _fixed = Proxy::start(&traffic._server, &traffic._agent, "fixed", &config);
     traffic.out = out;
     drop(connect(out));
     assert_eq!(traffic.get("/").body, "v1");
