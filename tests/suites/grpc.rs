@@ -31,8 +31,8 @@ fn every_interoperability_case_of_grpc_passes_through_a_pair() {
     assert_eq!(failed, [""; 0]);
 }
 
-/// Those of its client that need neither credentials of a cloud nor several servers.
-const CASES: [&str; 17] = [
+/// Those of its client that need neither credentials of a cloud nor servers that tell their number.
+const CASES: [&str; 16] = [
     "empty_unary",
     "large_unary",
     "client_streaming",
@@ -47,7 +47,6 @@ const CASES: [&str; 17] = [
     "custom_metadata",
     "unimplemented_method",
     "unimplemented_service",
-    "pick_first_unary",
     "rpc_soak",
     "channel_soak",
 ];

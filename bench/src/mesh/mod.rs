@@ -15,12 +15,22 @@ const SIZES: [usize; 3] = [1, 100, 10_000];
 
 /// What `text` says to the workload that asks.
 fn model(text: String) -> anyhow::Result<WorkloadModel> {
-    Ok(parsed(text)?.for_workload(&workload(), ROOT))
+    Ok(parsed(&text)?.for_workload(&workload(), ROOT))
 }
 
-fn parsed(text: String) -> anyhow::Result<Model> {
-    let name = "bench.yaml".to_owned();
-    Model::parse(&[Source { name, text }]).map_err(|errors| anyhow!("{errors:?}"))
+fn parsed(text: &str) -> anyhow::Result<Model> {
+    Model::parse(&files(text)).map_err(|errors| anyhow!("{errors:?}"))
+}
+
+/// As many files as it takes: each has a bound.
+fn files(text: &str) -> Vec<Source> {
+    let documents: Vec<&str> = text.split_inclusive(END).collect();
+    let files = documents.chunks(DOCUMENTS).enumerate();
+    let file = |(number, documents): (usize, &[&str])| Source {
+        name: format!("bench-{number}.yaml"),
+        text: documents.concat(),
+    };
+    files.map(file).collect()
 }
 
 fn workload() -> Workload {
@@ -53,6 +63,9 @@ fn each(mut decide: impl FnMut(usize)) -> anyhow::Result<f64> {
     Ok(cost / f64::from(u32::try_from(CALLS)?))
 }
 
+/// Of a document.
+const END: &str = "---\n";
+const DOCUMENTS: usize = 1000;
 const ROOT: &str = "root";
 const TIMES: usize = 3;
 const CALLS: usize = 100;

@@ -25,9 +25,9 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
         figures.push(cost(&model, &name, "service.bench.test", &path)?);
     }
     let text = services(MOST) + &policies(MOST);
-    let read = shortest(|| parsed(text.clone()))?;
+    let read = shortest(|| parsed(&text))?;
     figures.push(milliseconds("10,000 services and policies read", read).at_most(1000.0));
-    let model = parsed(text)?;
+    let model = parsed(&text)?;
     let compiled = shortest(|| Ok(model.for_workload(&workload(), super::ROOT)))?;
     figures.push(milliseconds(
         "what concerns one workload of all these",

@@ -9,7 +9,7 @@ use serde::{
     Deserialize,
     de::{Deserializer, MapAccess, SeqAccess, Visitor},
 };
-use serde_saphyr::{DuplicateKeyPolicy, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Spanned};
 
 use crate::problem::Problems;
 
@@ -74,8 +74,13 @@ pub(crate) fn documents(text: &str, problems: &mut Problems) -> Vec<Node> {
         Ok(documents) => documents,
         Err(error) => {
             let line = error.location().map_or(0, |location| location.line());
-            let what = format!("not valid YAML: {}", error.without_snippet());
-            problems.error(line, what, "correct the syntax there");
+            let error = error.without_snippet();
+            let (what, remedy) = if matches!(error, Error::Budget { .. }) {
+                ("too much for one file", "spread it over several files")
+            } else {
+                ("not valid YAML", "correct the syntax there")
+            };
+            problems.error(line, format!("{what}: {error}"), remedy);
             Vec::new()
         }
     }
@@ -194,6 +199,22 @@ mod tests {
             [3, 4]
         );
         assert!(problems.finish().is_ok());
+    }
+
+    #[test]
+    fn what_is_too_much_for_one_file_says_so() {
+        for text in ["a: 1\n---\n".repeat(1025), "[".repeat(100_000)] {
+            let mut problems = Problems::new();
+            assert!(documents(&text, &mut problems).is_empty());
+            let [problem] = &*problems.finish().expect_err("too much") else {
+                panic!("one problem")
+            };
+            assert!(
+                problem.what.starts_with("too much for one file"),
+                "{problem:?}"
+            );
+            assert_eq!(problem.remedy, "spread it over several files");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio::{
     net::UdpSocket,
     time::{Instant, sleep},
 };
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{config::Dns, testing::lines};
@@ -54,7 +55,7 @@ impl Server {
         };
         server.says(name, says);
         let answering = server.clone();
-        tokio::task::spawn(async move {
+        TaskTracker::new().spawn(async move {
             let mut bytes = [0; 512];
             loop {
                 let (length, from) = socket.recv_from(&mut bytes).await.unwrap();

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 use tokio::{io::AsyncReadExt as _, net::TcpListener};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::pool::{Address, Dialer, Secure, Terms};
@@ -120,7 +121,7 @@ fn named(name: &str) -> Vec<OutsideName> {
 async fn serve(config: ServerConfig) -> (std::net::SocketAddr, tokio::task::JoinHandle<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::task::spawn(async move {
+    let serving = TaskTracker::new().spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let accepted = TlsAcceptor::from(Arc::new(config)).accept(stream).await;
         let Ok(mut stream) = accepted else {

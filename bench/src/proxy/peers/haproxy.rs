@@ -80,7 +80,7 @@ fn server_side(mode: &str, way: Way, material: &Material) -> anyhow::Result<Stri
 
 const GLOBAL: &str = "global
   nbthread 1
-  maxconn 20000
+  maxconn 5000
   tune.ssl.cachesize 0
 defaults
   timeout connect 10s

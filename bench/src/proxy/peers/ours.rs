@@ -1,6 +1,6 @@
 //! Our own pairs: with access log, without, and with routes and metrics.
 
-use std::{fmt::Write as _, fs};
+use std::{fmt::Write as _, fs, ops::Range};
 
 use super::{Applications, Places, Subject};
 use crate::{
@@ -40,8 +40,15 @@ impl Variant {
         let agent = world.path("agent.sock");
         let agent = text(&agent)?;
         fs::write(world.path("peers.policy.yaml"), policy())?;
-        let routes = format!("{outbound}.mesh.yaml");
-        fs::write(world.path(&routes), mesh(places, self.services)?)?;
+        let routes = format!("{outbound}.mesh");
+        let folder = world.path(&routes);
+        fs::create_dir(&folder)?;
+        fs::write(folder.join("application.yaml"), application(places))?;
+        for first in (1..self.services).step_by(OF_A_FILE) {
+            let after = self.services.min(first + OF_A_FILE);
+            let path = folder.join(format!("others-{first}.yaml"));
+            fs::write(path, others(first..after, places)?)?;
+        }
         self.run(world, inbound, &self.inbound_yaml(agent, places))?;
         let yaml = self.outbound_yaml(agent, places, &routes);
         self.run(world, outbound, &yaml)?;
@@ -121,10 +128,10 @@ spec: {{ rules: [{{ from: [{{ source: {{ principals: [{principal}] }} }}] }}] }}
     )
 }
 
-/// The application as a service, which each request is routed to by its path, and others beside it.
-fn mesh(places: Places, services: usize) -> anyhow::Result<String> {
+/// The application as a service, which each request is routed to by its path.
+fn application(places: Places) -> String {
     let (identity, port) = (identity(), places.http.between.port());
-    let mut text = format!(
+    format!(
         "apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{ name: application }}
@@ -145,8 +152,14 @@ spec:
   - {{ name: other, match: [{{ uri: {{ prefix: /other }} }}], redirect: {{ uri: / }} }}
   - {{ name: all, route: [{{ destination: {{ host: application.bench.test }} }}] }}
 "
-    );
-    for number in 1..services {
+    )
+}
+
+/// Services that nobody calls.
+fn others(numbers: Range<usize>, places: Places) -> anyhow::Result<String> {
+    let (identity, port) = (identity(), places.http.between.port());
+    let mut text = String::new();
+    for number in numbers {
         write!(
             text,
             "---
@@ -166,6 +179,8 @@ spec:
     Ok(text)
 }
 
+/// A file of the mesh has at most 1,024 documents.
+const OF_A_FILE: usize = 1000;
 const VARIANTS: [Variant; 4] = [
     Variant {
         name: "signet",

@@ -10,13 +10,13 @@ use super::{
 fn many() -> impl Strategy<Value = Vec<String>> {
     let document = (select(&["ALLOW", "DENY"]), vec(some_rule(), 1..4));
     vec(document, 0..40).prop_map(|documents| {
-        let documents = documents.iter().enumerate();
-        let text = |(number, (action, rules)): (usize, &(&str, Vec<String>))| {
+        let mut texts = Vec::new();
+        for (number, (action, rules)) in documents.iter().enumerate() {
             let rules = rules.join(", ");
             let spec = format!("{{ action: {action}, rules: [{rules}] }}");
-            policy(&format!("p{number:03}"), &spec)
-        };
-        documents.map(text).collect()
+            texts.push(policy(&format!("p{number:03}"), &spec));
+        }
+        texts
     })
 }
 

@@ -31,7 +31,7 @@ fn ready() -> HealthQuestion {
 async fn says(text: &'static str) -> (SocketAddr, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tokio::task::spawn(async move {
+    let serving = TaskTracker::new().spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut asked = [0; 512];
         let length = stream.read(&mut asked).await.unwrap();
@@ -101,7 +101,7 @@ async fn grpc(body: &'static [u8], status: &'static str) -> SocketAddr {
         let body = StreamBody::new(futures_util::stream::iter(frames));
         Ok::<_, Infallible>(Response::new(body))
     };
-    tokio::task::spawn(async move {
+    TaskTracker::new().spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let served = http2::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), service_fn(answer))
