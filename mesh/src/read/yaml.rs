@@ -203,18 +203,15 @@ mod tests {
 
     #[test]
     fn what_is_too_much_for_one_file_says_so() {
-        for text in ["a: 1\n---\n".repeat(1025), "[".repeat(100_000)] {
-            let mut problems = Problems::new();
-            assert!(documents(&text, &mut problems).is_empty());
-            let [problem] = &*problems.finish().expect_err("too much") else {
-                panic!("one problem")
-            };
-            assert!(
-                problem.what.starts_with("too much for one file"),
-                "{problem:?}"
-            );
-            assert_eq!(problem.remedy, "spread it over several files");
-        }
+        let mut problems = Problems::new();
+        let text = "a: 1\n---\n".repeat(1025);
+        assert!(documents(&text, &mut problems).is_empty());
+        let [problem] = &*problems.finish().expect_err("too much") else {
+            panic!("one problem")
+        };
+        let what = &problem.what;
+        assert!(what.starts_with("too much for one file"), "{what}");
+        assert_eq!(problem.remedy, "spread it over several files");
     }
 
     #[test]
