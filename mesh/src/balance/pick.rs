@@ -27,7 +27,10 @@ pub struct Keyed<'t> {
 /// a key goes by lot where a key would choose, and so does one whose address would.
 pub fn pick(balancing: &Balancing, candidates: &impl Candidates, lot: Lot<'_>) -> Option<usize> {
     match balancing {
-        Balancing::LeastRequest => less_busy_of_two(candidates, lot.random),
+        Balancing::LeastRequest => less_busy_of_two(candidates, lot.random, |_place| 1),
+        Balancing::PeakEwma => less_busy_of_two(candidates, lot.random, |place| {
+            candidates.latency(place).as_micros().max(1)
+        }),
         Balancing::RoundRobin => in_turn(candidates, lot.turn),
         Balancing::ConsistentHash(_) => {
             let by_key = lot.key.and_then(|key| of_key(candidates, key));
@@ -72,15 +75,20 @@ fn in_turn(candidates: &impl Candidates, turn: u64) -> Option<usize> {
     )
 }
 
-/// Of two that are drawn by their shares, the one with fewer calls for its share.
-fn less_busy_of_two(candidates: &impl Candidates, random: u64) -> Option<usize> {
+/// Of two that are drawn by their shares, the one with less to do for its share: fewer calls, each
+/// of which has this cost.
+fn less_busy_of_two(
+    candidates: &impl Candidates,
+    random: u64,
+    cost: impl Fn(usize) -> u128,
+) -> Option<usize> {
     let first = Drawing::new(candidates, None).draw(low(random))?;
     let Some(second) = Drawing::new(candidates, Some(first)).draw(low(random >> 32)) else {
         return Some(first);
     };
     let load = |place| {
         let active = u128::try_from(candidates.active(place)).unwrap_or(u128::MAX);
-        active.saturating_add(1)
+        active.saturating_add(1).saturating_mul(cost(place))
     };
     let weight = |place| u128::from(candidates.weight(place));
     let second_is_less =

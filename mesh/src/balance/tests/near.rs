@@ -70,6 +70,10 @@ impl Candidates for Well<'_> {
     fn active(&self, _: usize) -> usize {
         0
     }
+
+    fn latency(&self, _place: usize) -> std::time::Duration {
+        std::time::Duration::from_millis(1)
+    }
 }
 
 fn of_groups(groups: &Groups, well: &[bool]) -> Vec<usize> {

@@ -92,6 +92,10 @@ impl Candidates for Some3 {
     fn active(&self, _: usize) -> usize {
         0
     }
+
+    fn latency(&self, _place: usize) -> std::time::Duration {
+        std::time::Duration::from_millis(1)
+    }
 }
 
 #[test]
