@@ -13,6 +13,7 @@ pub trait Candidates {
     /// How many calls it has in progress.
     fn active(&self, place: usize) -> usize;
 
-    /// How long it takes to answer, lately; asked for only where endpoints are chosen by that.
-    fn latency(&self, place: usize) -> Duration;
+    /// How long it takes to answer, lately, if that is known; asked for only where endpoints are
+    /// chosen by it.
+    fn latency(&self, place: usize) -> Option<Duration>;
 }

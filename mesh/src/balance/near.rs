@@ -180,7 +180,7 @@ impl<C: Candidates> Candidates for Within<'_, C> {
         self.candidates.active(place)
     }
 
-    fn latency(&self, place: usize) -> Duration {
+    fn latency(&self, place: usize) -> Option<Duration> {
         self.candidates.latency(place)
     }
 }

@@ -35,11 +35,9 @@ impl PeakEwma {
 
     /// How long the next answer is taken to need. One that had no call for a while is taken to be
     /// quicker, so that it gets one.
-    pub fn latency(self, now: Duration) -> Duration {
-        match self.micros {
-            0 => UNKNOWN,
-            _ => self.mean(millis(now)).max(SHORTEST),
-        }
+    /// None as long as nothing is known of it.
+    pub fn latency(self, now: Duration) -> Option<Duration> {
+        (self.micros > 0).then(|| self.mean(millis(now)).max(SHORTEST))
     }
 
     /// In one number, for atomics; 0 is that nothing is known.
@@ -78,6 +76,4 @@ fn millis(time: Duration) -> u32 {
 
 /// After so long without an answer a third of it is left, as in Linkerd.
 const DECAY: Duration = Duration::from_secs(10);
-/// What is taken of one of which nothing is known, as in Linkerd.
-const UNKNOWN: Duration = Duration::from_millis(30);
 const SHORTEST: Duration = Duration::from_micros(1);

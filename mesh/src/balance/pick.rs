@@ -1,5 +1,7 @@
 //! Which of the endpoints of a destination gets a call.
 
+use std::time::Duration;
+
 use super::{candidates::Candidates, table::HashTable};
 use crate::destination::Balancing;
 
@@ -28,15 +30,25 @@ pub struct Keyed<'t> {
 pub fn pick(balancing: &Balancing, candidates: &impl Candidates, lot: Lot<'_>) -> Option<usize> {
     match balancing {
         Balancing::LeastRequest => less_busy_of_two(candidates, lot.random, |_place| 1),
-        Balancing::PeakEwma => less_busy_of_two(candidates, lot.random, |place| {
-            candidates.latency(place).as_micros().max(1)
-        }),
+        Balancing::PeakEwma => {
+            less_busy_of_two(candidates, lot.random, |place| expected(candidates, place))
+        }
         Balancing::RoundRobin => in_turn(candidates, lot.turn),
         Balancing::ConsistentHash(_) => {
             let by_key = lot.key.and_then(|key| of_key(candidates, key));
             by_key.or_else(|| drawn(candidates, lot.random))
         }
         Balancing::Random | Balancing::Passthrough => drawn(candidates, lot.random),
+    }
+}
+
+/// How long the next answer is taken to need, in microseconds. What nobody knows is found out by one
+/// call, not by all of them at once.
+fn expected(candidates: &impl Candidates, place: usize) -> u128 {
+    match candidates.latency(place) {
+        Some(latency) => latency.as_micros().max(1),
+        None if candidates.active(place) == 0 => 1,
+        None => UNKNOWN.as_micros(),
     }
 }
 
@@ -140,3 +152,5 @@ fn low(random: u64) -> u64 {
 
 /// The golden ratio as a fraction of 64 bits: its multiples are spread evenly.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+/// What is taken of one that has its first calls, as in Linkerd.
+const UNKNOWN: Duration = Duration::from_millis(30);

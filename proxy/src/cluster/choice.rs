@@ -58,9 +58,8 @@ impl Candidates for Choice<'_> {
         member.map_or(0, |member| member.endpoint.active())
     }
 
-    fn latency(&self, place: usize) -> Duration {
-        let member = self.members.get(place);
-        member.map_or(Duration::MAX, |member| member.endpoint.latency(self.now))
+    fn latency(&self, place: usize) -> Option<Duration> {
+        self.members.get(place)?.endpoint.latency(self.now)
     }
 }
 

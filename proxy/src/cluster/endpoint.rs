@@ -134,7 +134,7 @@ impl Endpoint {
     }
 
     /// How long it takes to answer, lately.
-    pub(super) fn latency(&self, now: Instant) -> Duration {
+    pub(super) fn latency(&self, now: Instant) -> Option<Duration> {
         let packed = self.latency.load(Ordering::Relaxed);
         PeakEwma::unpacked(packed).latency(now.saturating_duration_since(self.start))
     }

@@ -17,8 +17,8 @@ impl Candidates for Endpoints {
         self.0[place].1
     }
 
-    fn latency(&self, _place: usize) -> std::time::Duration {
-        std::time::Duration::from_millis(1)
+    fn latency(&self, _place: usize) -> Option<std::time::Duration> {
+        None
     }
 }
 

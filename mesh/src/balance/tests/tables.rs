@@ -93,8 +93,8 @@ impl Candidates for Some3 {
         0
     }
 
-    fn latency(&self, _place: usize) -> std::time::Duration {
-        std::time::Duration::from_millis(1)
+    fn latency(&self, _place: usize) -> Option<std::time::Duration> {
+        None
     }
 }
 
