@@ -18,6 +18,7 @@ mod demo;
 mod deploy;
 mod evict_and_ban;
 mod hand_over;
+mod hbone;
 mod intercept;
 mod join_token;
 mod jwt;

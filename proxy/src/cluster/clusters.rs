@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use rustls::ClientConfig;
@@ -20,7 +20,7 @@ use crate::{
     config::Protocol,
     flow::{End, Observer, Routing, Shutdown, whole},
     metrics::Party,
-    pool::{Address, Bounds, Dialer, PINGS, Pool, Terms},
+    pool::{Address, Bounds, Dialer, PINGS, Pool, Terms, Tunnels, Way},
     reauthorize::Sources,
 };
 
@@ -43,6 +43,8 @@ struct Made {
     /// Those of the model before: what is still there keeps its connections.
     before: HashMap<Key, Arc<Endpoint>>,
     tls: HashMap<Tls, Arc<ClientConfig>>,
+    /// Connections that endpoints share, for as long as one of them is there.
+    tunnels: HashMap<Tunnel, Weak<Tunnels>>,
 }
 
 /// A cluster of a service, by what names it.
@@ -57,9 +59,18 @@ struct Named {
 struct Key {
     address: Address,
     tls: Option<Tls>,
+    /// Whether streams of shared connections lead to it.
+    is_tunnelled: bool,
     protocol: Protocol,
     terms: Terms,
     bounds: Bounds,
+}
+
+/// By what shared connections differ.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Tunnel {
+    address: SocketAddr,
+    tls: Tls,
 }
 
 /// By what the TLS of endpoints differs.
@@ -161,6 +172,8 @@ impl Clusters {
         let made = self.lock();
         let endpoints = made.endpoints.values().chain(made.before.values());
         endpoints.for_each(|endpoint| endpoint.renew());
+        let tunnels = made.tunnels.values().filter_map(Weak::upgrade);
+        tunnels.for_each(|tunnels| tunnels.renew());
     }
 
     fn make(
@@ -181,9 +194,17 @@ impl Clusters {
             if self.observer.is_some() {
                 parties.push(Party::at(&peer).with_labels(&endpoint.labels));
             }
+            // Tunnels are of HTTP/2, whatever goes through them.
+            let is_tunnelled = endpoint.is_tunnelled();
+            let outer = if is_tunnelled {
+                Protocol::Http2
+            } else {
+                protocol
+            };
             let key = Key {
                 address: address(endpoint, called.port),
-                tls: tls_of(peer, called, protocol)?,
+                tls: tls_of(peer, called, outer)?,
+                is_tunnelled,
                 protocol,
                 terms: terms(policy),
                 bounds: bounds.clone(),
@@ -211,24 +232,50 @@ impl Clusters {
         let endpoint = match made.before.remove(&key) {
             Some(endpoint) => endpoint,
             None => {
-                let tls = key
-                    .tls
-                    .as_ref()
-                    .map(|tls| self.tls(tls, made))
-                    .transpose()?;
-                let dialer = Dialer {
-                    address: key.address.clone(),
-                    tls,
-                };
+                let way = self.way(&key, made)?;
                 let health = self.shared.health(&key.address);
                 let (protocol, terms) = (key.protocol, key.terms);
                 let (bounds, tasks) = (key.bounds.clone(), self.tasks.clone());
-                let pool = Pool::within(bounds, dialer, protocol, terms, tasks);
+                let pool = Pool::within(bounds, way, protocol, terms, tasks);
                 Arc::new(Endpoint::with(pool, &key.address, health))
             }
         };
         made.endpoints.insert(key, Arc::clone(&endpoint));
         Ok(endpoint)
+    }
+
+    fn way(&self, key: &Key, made: &mut Made) -> Result<Way, End> {
+        let tls = key.tls.as_ref();
+        let config = tls.map(|tls| self.tls(tls, made)).transpose()?;
+        if !key.is_tunnelled {
+            return Ok(Way::Direct(Dialer {
+                address: key.address.clone(),
+                tls: config,
+            }));
+        }
+        let (Address::Tcp(called), Some(tls)) = (&key.address, tls) else {
+            let why = format!(
+                "{} is reached through tunnels, which need mutual TLS, and it is called without",
+                key.address
+            );
+            return Err(End::Routing(Routing::NoCluster(why.into())));
+        };
+        let tunnel = Tunnel {
+            address: SocketAddr::new(called.ip(), HBONE),
+            tls: tls.clone(),
+        };
+        let there = made.tunnels.get(&tunnel).and_then(Weak::upgrade);
+        let tunnels = there.unwrap_or_else(|| {
+            let dialer = Dialer {
+                address: Address::Tcp(tunnel.address),
+                tls: config,
+            };
+            let tunnels = Tunnels::new(dialer, self.tasks.clone());
+            made.tunnels.insert(tunnel, Arc::downgrade(&tunnels));
+            tunnels
+        });
+        let called = *called;
+        Ok(Way::Tunnel { tunnels, called })
     }
 
     fn tls(&self, tls: &Tls, made: &mut Made) -> Result<Arc<ClientConfig>, End> {
@@ -258,6 +305,7 @@ impl Made {
         self.clusters.clear();
         self.before = std::mem::take(&mut self.endpoints);
         self.tls.clear();
+        self.tunnels.retain(|_, tunnels| tunnels.strong_count() > 0);
     }
 
     fn find(&self, called: Called<'_>) -> Option<Arc<Cluster>> {
@@ -325,5 +373,7 @@ impl From<NotCalled> for End {
     }
 }
 
+/// Where proxies take tunnels, in Istio.
+const HBONE: u16 = 15008;
 /// Istio's default, which is no bound.
 const ANY_STREAMS: u32 = i32::MAX.unsigned_abs();

@@ -258,3 +258,45 @@ fn bad_values_of_the_proxy_name_their_location_and_remedy() {
         ["drainTimeout: 2s", "admin: {}", "either `listen`"],
     ]);
 }
+
+#[test]
+fn a_port_for_tunnels_leads_to_the_applications_of_the_others() {
+    let port = "  - { name: tunnels, listen: '0.0.0.0:15008', protocol: HBONE }\n";
+    let config = Config::parse(
+        &WHOLE.replace("outbound:", &format!("{port}outbound:")),
+        &flags(),
+        None,
+    );
+    assert_eq!(config.unwrap().inbound[1].forward, Forward::Tunnels);
+    let alone = format!("workloadApi: unix:///a\nmesh: []\ninbound:\n{port}");
+    assert!(refusal(&alone).contains("there are none; add the port of an application"));
+    let leading = WHOLE.replace("protocol: HTTP, forward", "protocol: HBONE, forward");
+    assert!(refusal(&leading).contains("no effect with protocol HBONE"));
+    let outbound = WHOLE.replace("protocol: TCP", "protocol: HBONE");
+    assert!(refusal(&outbound).contains("is for inbound ports"));
+}
+
+#[test]
+fn ports_are_handed_over_at_an_absolute_path_and_taken_over_only_where_that_is_said() {
+    let socket = "handOver: { socketPath: /run/signet/hand-over.sock }\n";
+    let taking = RunFlags {
+        take_over: true,
+        ..flags()
+    };
+    let config = Config::parse(&format!("{WHOLE}{socket}"), &taking, None).unwrap();
+    assert_eq!(config.hand_over, Some("/run/signet/hand-over.sock".into()));
+    assert!(config.take_over);
+    let missing = Config::parse(WHOLE, &taking, None).unwrap_err().to_string();
+    assert!(
+        missing.contains("handOver.socketPath is missing"),
+        "{missing}"
+    );
+    let relative = format!("{WHOLE}handOver: {{ socketPath: hand-over.sock }}\n");
+    assert!(refusal(&relative).contains("is not absolute"));
+}
+
+#[test]
+fn nobody_is_waited_for_longer_than_an_hour() {
+    let longer = WHOLE.replace("drainTimeout: 2s", "drainTimeout: 61m");
+    assert!(refusal(&longer).contains("longer than 1h"));
+}

@@ -27,8 +27,9 @@ use crate::{listener::Ends, patience::Patience};
 
 /// Serves requests with `answer`. When `drain` is ready, running requests end, and the next answer
 /// in HTTP/1.1 says that it was the last one; who asks nothing more is sent away after a while, or
-/// at once when the proxy stops. When `lost` is ready, everything on the connection is cut. A connection on which
-/// nothing is asked ends by itself. What becomes a tunnel goes on until `lost` or the port's end.
+/// at once when the proxy stops. When `lost` is ready, everything on the connection is cut. A
+/// connection on which nothing is asked ends by itself. What becomes a tunnel goes on until `lost`
+/// or the port's end.
 pub(crate) async fn serve<I, A, F>(
     io: I,
     answer: A,

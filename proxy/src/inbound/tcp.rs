@@ -1,9 +1,11 @@
 //! Inbound TCP: one decision per connection, asked again while it lives.
 
-use signet_mesh::{Decision, Permit, Request, WorkloadModel};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use signet_mesh::{Decision, Denied, Permit, Request, WorkloadModel};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Authenticated, Port, Reached};
+use super::{Authenticated, Port, Reached, tunnels};
 use crate::{
     admission,
     flow::{Denial, End, Flow, Policy, Shutdown},
@@ -14,11 +16,32 @@ use crate::{
 
 /// A connection that policy permits; only [`Port::authorize`] makes one.
 #[derive(Debug)]
-struct Authorized<S> {
+pub(super) struct Authorized<S> {
     stream: S,
     peer: Peer,
     sources: Sources,
     permit: Permit,
+}
+
+impl Authorized<OnUpgrade> {
+    /// The same once the bytes are there.
+    ///
+    /// # Errors
+    /// They do not come.
+    pub(super) async fn connected(self) -> Result<Authorized<TokioIo<Upgraded>>, End> {
+        let Self {
+            stream,
+            peer,
+            sources,
+            permit,
+        } = self;
+        Ok(Authorized {
+            stream: tunnels::connected(stream).await?,
+            peer,
+            sources,
+            permit,
+        })
+    }
 }
 
 impl Port {
@@ -30,18 +53,19 @@ impl Port {
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let end = match self.authorize(authenticated, &mut flow) {
+        let end = match self.authorize(authenticated, &mut flow, Denied::to_string) {
             Ok(authorized) => self.forward_tcp(authorized, reached, &mut flow).await,
             Err(denied) => End::Policy(denied),
         };
         flow.end(end);
     }
 
-    /// What policy denies is closed here, and told with its reason.
-    fn authorize<S>(
+    /// What policy denies is closed here, and told with its reason, in the words of `why`.
+    pub(super) fn authorize<S>(
         &self,
         authenticated: Authenticated<S>,
         flow: &mut Flow,
+        why: fn(&Denied) -> String,
     ) -> Result<Authorized<S>, Policy> {
         let Authenticated {
             stream,
@@ -60,13 +84,13 @@ impl Port {
                 permit,
             }),
             Decision::Denied(denied) => {
-                let why = denied.to_string();
+                let why = why(&denied);
                 Err(Policy::Denied(Denial::new(&denied, why)))
             }
         }
     }
 
-    async fn forward_tcp<S>(
+    pub(super) async fn forward_tcp<S>(
         &self,
         authorized: Authorized<S>,
         reached: &Reached,
