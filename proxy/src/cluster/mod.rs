@@ -20,6 +20,7 @@ mod secured;
 mod shared;
 mod spoken;
 mod to_check;
+mod tunnelled;
 mod warmth;
 
 use std::{
