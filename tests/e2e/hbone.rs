@@ -26,6 +26,17 @@ spec:
       to: [{ operation: { ports: ['9000', '9002'] } }]
 ";
 
+/// Endpoints of `shop` are asked whether they are well.
+const CHECKED: &str = "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: shop
+  annotations:
+    signet.io/health-check: '{ http: { path: /open/health }, interval: 1s }'
+spec: { host: shop.test }
+---
+";
+
 /// A client's proxy, and one that takes tunnels for its applications, on an address of this machine
 /// that no other test uses.
 struct Mesh<'a> {
@@ -71,7 +82,7 @@ inbound:
         let authorities = server.bundle_file();
         let by_files = format!("mode: SIMPLE, caCertificates: {}", authorities.display());
         let rules = [rule("files", &by_files), rule("plain", "mode: DISABLE")].concat();
-        bed.write("mesh/shop.yaml", &(shop(there, here) + &rules));
+        bed.write("mesh/shop.yaml", &(shop(there, here) + CHECKED + &rules));
         let (requests, raw) = (free[3], free[4]);
         let client = format!(
             "mesh: [mesh]
@@ -252,6 +263,7 @@ fn requests_go_through_a_tunnel_and_are_judged_as_those_of_its_application() {
     assert!(denied.contains("no ALLOW policy matched"), "{denied}");
     let log = mesh.service.process.log();
     assert!(log.contains("port=web"), "{log}");
+    mesh.service.process.says("GET /open/health");
     // The client's proxy calls it by its own port, where nobody listens but for tunnels.
     TcpStream::connect(SocketAddr::from((mesh.there, 80))).unwrap_err();
 }
