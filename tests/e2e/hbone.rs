@@ -109,8 +109,7 @@ outbound:
     /// What comes back of a request.
     fn get(&self, host: &str, path: &str) -> String {
         let mut stream = connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.requests)));
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();

@@ -138,8 +138,8 @@ fn balanced(
         subsets: subsets.map(|(name, it)| (name, of_subset(it))).collect(),
         ..rule
     };
-    let mut policies = rule.policies();
-    let has_effect = policies.any(|policy| policy.load_balancer.balancing == *balancing);
+    let is_so = |policy: &Arc<TrafficPolicy>| policy.load_balancer.balancing == *balancing;
+    let has_effect = rule.policies().any(is_so);
     if !has_effect {
         let what = format!("{LOAD_BALANCER} has no effect beside trafficPolicy.loadBalancer");
         problems.error(line, what, "keep one of them");
