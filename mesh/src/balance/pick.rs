@@ -42,8 +42,8 @@ pub fn pick(balancing: &Balancing, candidates: &impl Candidates, lot: Lot<'_>) -
     }
 }
 
-/// How long the next answer is taken to need, in microseconds. What nobody knows is found out by one
-/// call, not by all of them at once.
+/// How long the next answer is taken to need, in microseconds. What nobody knows is found out by
+/// one call, not by all of them at once.
 fn expected(candidates: &impl Candidates, place: usize) -> u128 {
     match candidates.latency(place) {
         Some(latency) => latency.as_micros().max(1),

@@ -157,8 +157,8 @@ pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
 fn tunnels(port: InboundPort) -> anyhow::Result<Inbound> {
     ensure!(
         port.forward.is_none() && port.port.is_none() && !port.original_destination,
-        "forward, port and originalDestination have no effect with protocol {HBONE}, which leads to \
-         the applications of the other inbound ports; remove them"
+        "forward, port and originalDestination have no effect with protocol {HBONE}, which leads \
+         to the applications of the other inbound ports; remove them"
     );
     Ok(Inbound {
         listen: listen(&port.listen)?,
