@@ -293,8 +293,8 @@ pub(super) fn check_together(inbound: &[Inbound], outbound: &[Outbound]) -> anyh
     let only_tunnels = |port: &Inbound| port.forward == Forward::Tunnels;
     ensure!(
         inbound.is_empty() || !inbound.iter().all(only_tunnels),
-        "protocol {HBONE} leads to the applications of the other inbound ports, and there are none; \
-         add the port of an application"
+        "protocol {HBONE} leads to the applications of the other inbound ports, and there are \
+         none; add the port of an application"
     );
     let mut addresses = BTreeMap::new();
     let mut names = BTreeMap::new();
