@@ -61,7 +61,8 @@ pub use authorization::{
     Token, TrustedProxies, WorkloadPolicy,
 };
 pub use balance::{
-    CallKey, Candidates, Groups, HashCall, HashTable, Home, Keyed, Lot, Site, TableEndpoint, pick,
+    CallKey, Candidates, Groups, HashCall, HashTable, Home, Keyed, Lot, PeakEwma, Site,
+    TableEndpoint, pick,
 };
 pub use destination::{
     Balancing, CheckedHealth, ClientCertificate, ClientTls, ConnectionPool, ConsistentHash,

@@ -11,7 +11,7 @@ use tokio_rustls::server::TlsStream;
 use crate::read_ahead::ReadAhead;
 
 /// The client of a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     /// Who it is; none if it came in plaintext.
     pub(crate) proven: Option<Proven>,
@@ -26,7 +26,7 @@ pub(crate) struct Peer {
 }
 
 /// What a client has proven.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Proven {
     /// Its certificate, read.
     pub(crate) leaf: Leaf,

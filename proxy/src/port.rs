@@ -59,6 +59,9 @@ pub(crate) trait Port: fmt::Debug + Send + Sync + Sized + 'static {
         limit: usize,
     ) -> impl Future<Output = ()> + Send;
 
+    /// Learns of the ports of its direction on this thread, itself among them.
+    fn meet(&self, ports: &[Arc<Self>]);
+
     /// What it is made of.
     fn listener(&self) -> &Arc<Listener>;
 }

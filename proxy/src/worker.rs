@@ -175,6 +175,20 @@ impl<P: Port> Direction<P> {
         for (_, removed) in gone {
             removed.remove(worker.drain_timeout, &thread.tasks);
         }
+        let followed = self.keep_up(wanted, worker, thread, shutdown);
+        let ports = self.0.values().map(|running| Arc::clone(&running.port));
+        let ports: Vec<_> = ports.collect();
+        ports.iter().for_each(|port| port.meet(&ports));
+        followed
+    }
+
+    fn keep_up(
+        &mut self,
+        wanted: &[Open<P::Config>],
+        worker: &Worker,
+        thread: &Thread,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<()> {
         for open in wanted {
             match self.0.get_mut(open.config.name()) {
                 Some(running) if running.config == open.config => {}

@@ -19,6 +19,7 @@ mod deploy;
 mod evict_and_ban;
 mod external_authorization;
 mod hand_over;
+mod hbone;
 mod intercept;
 mod join_token;
 mod jwt;

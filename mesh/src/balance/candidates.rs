@@ -1,5 +1,7 @@
 //! The endpoints among which a call has to go to one.
 
+use std::time::Duration;
+
 /// The endpoints of a destination, by their places.
 pub trait Candidates {
     /// How many there are.
@@ -10,4 +12,8 @@ pub trait Candidates {
 
     /// How many calls it has in progress.
     fn active(&self, place: usize) -> usize;
+
+    /// How long it takes to answer, lately, if that is known; asked for only where endpoints are
+    /// chosen by it.
+    fn latency(&self, place: usize) -> Option<Duration>;
 }

@@ -5,6 +5,7 @@ mod hash;
 mod key;
 mod maglev;
 mod near;
+mod peak_ewma;
 mod pick;
 mod ring_hash;
 mod table;
@@ -14,6 +15,7 @@ pub use candidates::Candidates;
 pub use hash::TableEndpoint;
 pub use key::{CallKey, HashCall};
 pub use near::{Groups, Home, Site};
+pub use peak_ewma::PeakEwma;
 pub use pick::{Keyed, Lot, pick};
 pub use table::HashTable;
 

@@ -3,7 +3,7 @@
 //! As in Envoy, a level takes all calls as long as 5 of 7 of its endpoints are well; what fewer of
 //! them are not enough for goes to the next level.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     candidates::Candidates,
@@ -178,6 +178,10 @@ impl<C: Candidates> Candidates for Within<'_, C> {
 
     fn active(&self, place: usize) -> usize {
         self.candidates.active(place)
+    }
+
+    fn latency(&self, place: usize) -> Option<Duration> {
+        self.candidates.latency(place)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which of the endpoints of a destination gets a call.
 
+use std::time::Duration;
+
 use super::{candidates::Candidates, table::HashTable};
 use crate::destination::Balancing;
 
@@ -27,13 +29,26 @@ pub struct Keyed<'t> {
 /// a key goes by lot where a key would choose, and so does one whose address would.
 pub fn pick(balancing: &Balancing, candidates: &impl Candidates, lot: Lot<'_>) -> Option<usize> {
     match balancing {
-        Balancing::LeastRequest => less_busy_of_two(candidates, lot.random),
+        Balancing::LeastRequest => less_busy_of_two(candidates, lot.random, |_place| 1),
+        Balancing::PeakEwma => {
+            less_busy_of_two(candidates, lot.random, |place| expected(candidates, place))
+        }
         Balancing::RoundRobin => in_turn(candidates, lot.turn),
         Balancing::ConsistentHash(_) => {
             let by_key = lot.key.and_then(|key| of_key(candidates, key));
             by_key.or_else(|| drawn(candidates, lot.random))
         }
         Balancing::Random | Balancing::Passthrough => drawn(candidates, lot.random),
+    }
+}
+
+/// How long the next answer is taken to need, in microseconds. What nobody knows is found out by
+/// one call, not by all of them at once.
+fn expected(candidates: &impl Candidates, place: usize) -> u128 {
+    match candidates.latency(place) {
+        Some(latency) => latency.as_micros().max(1),
+        None if candidates.active(place) == 0 => 1,
+        None => UNKNOWN.as_micros(),
     }
 }
 
@@ -72,15 +87,20 @@ fn in_turn(candidates: &impl Candidates, turn: u64) -> Option<usize> {
     )
 }
 
-/// Of two that are drawn by their shares, the one with fewer calls for its share.
-fn less_busy_of_two(candidates: &impl Candidates, random: u64) -> Option<usize> {
+/// Of two that are drawn by their shares, the one with less to do for its share: fewer calls, each
+/// of which has this cost.
+fn less_busy_of_two(
+    candidates: &impl Candidates,
+    random: u64,
+    cost: impl Fn(usize) -> u128,
+) -> Option<usize> {
     let first = Drawing::new(candidates, None).draw(low(random))?;
     let Some(second) = Drawing::new(candidates, Some(first)).draw(low(random >> 32)) else {
         return Some(first);
     };
     let load = |place| {
         let active = u128::try_from(candidates.active(place)).unwrap_or(u128::MAX);
-        active.saturating_add(1)
+        active.saturating_add(1).saturating_mul(cost(place))
     };
     let weight = |place| u128::from(candidates.weight(place));
     let second_is_less =
@@ -132,3 +152,5 @@ fn low(random: u64) -> u64 {
 
 /// The golden ratio as a fraction of 64 bits: its multiples are spread evenly.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+/// What is taken of one that has its first calls, as in Linkerd.
+const UNKNOWN: Duration = Duration::from_millis(30);

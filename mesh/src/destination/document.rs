@@ -7,10 +7,11 @@ use std::{
 
 use super::{
     health_check::HealthCheck,
+    load_balancer::{self, Balancing},
     policy::{ByPort, TrafficPolicy, Written},
 };
 use crate::{
-    object::{ExportTo, Object, ObjectName, Selector},
+    object::{ExportTo, LOAD_BALANCER, Object, ObjectName, Selector},
     problem::Problems,
     read::{
         HostName, labels, scalar,
@@ -75,6 +76,7 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Destin
         line,
         spec,
         health_check,
+        load_balancer,
         ..
     } = object;
     let namespace = name.namespace();
@@ -90,7 +92,10 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Destin
     let subsets = table.take("subsets", problems, |node, location, problems| {
         Some(subsets(node, location, &policy, problems))
     });
-    let says = table.has("trafficPolicy") || table.has("subsets") || health_check.is_some();
+    let says = table.has("trafficPolicy")
+        || table.has("subsets")
+        || health_check.is_some()
+        || load_balancer.is_some();
     if !says {
         let remedy = "write trafficPolicy or subsets";
         problems.error(table.line, "spec says nothing", remedy);
@@ -98,8 +103,9 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Destin
     let selector = table.take("workloadSelector", problems, |node, location, problems| {
         Selector::some(node, location, SELECTOR, problems)
     });
+    let balancing = load_balancer.and_then(|entry| load_balancer::annotated(entry, problems));
     let host = table.need("host", "name the service", problems)?;
-    Some(DestinationRule {
+    let rule = DestinationRule {
         host: HostName::read(host, &table.name("host"), namespace, problems)?,
         subsets: checked(subsets.unwrap_or_default(), check.as_ref()),
         policy: check.iter().fold(policy.compiled(), ByPort::checked),
@@ -108,7 +114,37 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Destin
         file: problems.file(),
         line,
         name,
+    };
+    Some(match (balancing, load_balancer) {
+        (Some(balancing), Some(entry)) => balanced(rule, &balancing, entry.line, problems),
+        (None, _) | (_, None) => rule,
     })
+}
+
+/// The rule, with what its annotation says of how an endpoint is chosen.
+fn balanced(
+    rule: DestinationRule,
+    balancing: &Balancing,
+    line: u64,
+    problems: &mut Problems,
+) -> DestinationRule {
+    let of_subset = |mut subset: Subset| {
+        subset.policy = subset.policy.balanced(balancing);
+        subset
+    };
+    let subsets = rule.subsets.into_iter();
+    let rule = DestinationRule {
+        policy: rule.policy.balanced(balancing),
+        subsets: subsets.map(|(name, it)| (name, of_subset(it))).collect(),
+        ..rule
+    };
+    let is_so = |policy: &Arc<TrafficPolicy>| policy.load_balancer.balancing == *balancing;
+    let has_effect = rule.policies().any(is_so);
+    if !has_effect {
+        let what = format!("{LOAD_BALANCER} has no effect beside trafficPolicy.loadBalancer");
+        problems.error(line, what, "keep one of them");
+    }
+    rule
 }
 
 /// The subsets, whose endpoints are checked as those of the host are.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use super::{consistent_hash::ConsistentHash, locality::LocalityBalancing};
 use crate::{
+    object::LOAD_BALANCER,
     problem::Problems,
     read::{
         duration,
         table::{self, Schema, Table},
-        yaml::{Node, Value},
+        yaml::{Entry, Node, Value},
     },
 };
 
@@ -29,6 +30,9 @@ pub enum Balancing {
     /// Of two that are drawn, the one with fewer calls in progress.
     #[default]
     LeastRequest,
+    /// Of two that are drawn, the one that will have answered sooner, by how long it takes lately
+    /// and how many calls it has in progress.
+    PeakEwma,
     /// One after another.
     RoundRobin,
     /// By lot.
@@ -77,7 +81,7 @@ impl LoadBalancer {
     /// What the balancing does not heed.
     fn refuse_idle(&self, table: &Table<'_>, problems: &mut Problems) {
         let idle: &[&str] = match self.balancing {
-            Balancing::LeastRequest | Balancing::RoundRobin => &[],
+            Balancing::LeastRequest | Balancing::PeakEwma | Balancing::RoundRobin => &[],
             Balancing::Random | Balancing::ConsistentHash(_) => &["warmup", "warmupDurationSecs"],
             Balancing::Passthrough => &["warmup", "warmupDurationSecs", "localityLbSetting"],
         };
@@ -90,6 +94,24 @@ impl LoadBalancer {
                     "write LEAST_REQUEST or ROUND_ROBIN, or remove it",
                 );
             }
+        }
+    }
+}
+
+/// Reads the annotation that says how an endpoint is chosen in a way that Istio has not.
+pub(super) fn annotated(annotation: &Entry, problems: &mut Problems) -> Option<Balancing> {
+    match &annotation.node.value {
+        Value::Text(text) if text == "PEAK_EWMA" => Some(Balancing::PeakEwma),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Text(_)
+        | Value::List(_)
+        | Value::Map(_) => {
+            let what = format!("{LOAD_BALANCER} is not PEAK_EWMA");
+            let remedy = "write PEAK_EWMA, or what Istio has in trafficPolicy.loadBalancer";
+            problems.error(annotation.line, what, remedy);
+            None
         }
     }
 }

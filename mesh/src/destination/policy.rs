@@ -3,8 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    connection_pool::ConnectionPool, health_check::HealthCheck, load_balancer::LoadBalancer,
-    outlier_detection::OutlierDetection, retry_budget::RetryBudget, tls::ClientTls,
+    connection_pool::ConnectionPool,
+    health_check::HealthCheck,
+    load_balancer::{Balancing, LoadBalancer},
+    outlier_detection::OutlierDetection,
+    retry_budget::RetryBudget,
+    tls::ClientTls,
 };
 use crate::{
     problem::Problems,
@@ -65,6 +69,16 @@ impl ByPort {
     pub(super) fn checked(mut self, check: &Arc<HealthCheck>) -> Self {
         for policy in self.ports.values_mut().chain([&mut self.general]) {
             Arc::make_mut(policy).health_check = Some(Arc::clone(check));
+        }
+        self
+    }
+
+    /// The same, whose endpoints are chosen like this instead of by `LEAST_REQUEST`.
+    pub(super) fn balanced(mut self, balancing: &Balancing) -> Self {
+        for policy in self.ports.values_mut().chain([&mut self.general]) {
+            if policy.load_balancer.balancing == Balancing::LeastRequest {
+                Arc::make_mut(policy).load_balancer.balancing = balancing.clone();
+            }
         }
         self
     }

@@ -6,14 +6,18 @@ use crate::{
     destination::{Balancing, ClientTls, DestinationRule, TrafficPolicy, Upgrade},
     problem::DocumentError,
     route::{HttpAction, VirtualService},
+    service::{Resolution, Service, Services},
     telemetry::NotCarried,
 };
 
 /// What of a `DestinationRule` is not carried.
-pub(super) fn of_rule(rule: &DestinationRule) -> Vec<DocumentError> {
+pub(super) fn of_rule(rule: &DestinationRule, services: &Services) -> Vec<DocumentError> {
+    let mut called = services.iter().filter(|it| rule.host.covers(&it.host));
+    let is_where_called = |service: &Arc<Service>| service.resolution == Resolution::None;
+    let passes_through = called.next().is_some_and(is_where_called) && called.all(is_where_called);
     let mut keys: Vec<_> = rule
         .policies()
-        .flat_map(|policy| of_policy(policy))
+        .flat_map(|policy| of_policy(policy, passes_through))
         .collect();
     keys.sort_unstable();
     keys.dedup();
@@ -61,7 +65,8 @@ pub(super) fn of_telemetry(part: NotCarried<'_>) -> DocumentError {
     }
 }
 
-fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {
+/// `passes_through` is whether what is called is where its client called.
+fn of_policy(policy: &TrafficPolicy, passes_through: bool) -> Vec<&'static str> {
     let balancer = &policy.load_balancer;
     let unverified = match &policy.tls {
         Some(ClientTls::Simple(server) | ClientTls::Mutual { server, .. }) => {
@@ -72,9 +77,11 @@ fn of_policy(policy: &TrafficPolicy) -> Vec<&'static str> {
     let keys = [
         match balancer.balancing {
             Balancing::LeastRequest
+            | Balancing::PeakEwma
             | Balancing::RoundRobin
             | Balancing::Random
             | Balancing::ConsistentHash(_) => None,
+            Balancing::Passthrough if passes_through => None,
             Balancing::Passthrough => Some("loadBalancer.simple PASSTHROUGH"),
         },
         unverified.then_some("tls.insecureSkipVerify"),

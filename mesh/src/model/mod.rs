@@ -181,7 +181,7 @@ impl Model {
         let routes = self.virtual_services.iter();
         let telemetries = self.telemetries.not_carried();
         let mut not_carried: Vec<_> = rules
-            .flat_map(|rule| carried::of_rule(rule))
+            .flat_map(|rule| carried::of_rule(rule, &self.services))
             .chain(routes.filter_map(|it| carried::of_routes(it)))
             .chain(telemetries.map(carried::of_telemetry))
             .collect();

@@ -42,6 +42,8 @@ pub(crate) struct Object<'n> {
     pub(crate) dry_run: Option<u64>,
     /// The annotation that says how endpoints are checked.
     pub(crate) health_check: Option<&'n Entry>,
+    /// The annotation that says how an endpoint is chosen in a way that Istio has not.
+    pub(crate) load_balancer: Option<&'n Entry>,
     /// What its kind reads.
     pub(crate) spec: &'n Node,
 }
@@ -77,7 +79,8 @@ impl<'n> Object<'n> {
         let name = name(&metadata, problems)?;
         let annotations = metadata.get("annotations");
         let dry_run = annotations.and_then(|node| dry_run(node, kind, problems));
-        let health_check = annotations.and_then(|node| health_check(node, kind, problems));
+        let mut of_rule = |key| annotations.and_then(|node| of_rule(node, key, kind, problems));
+        let (health_check, load_balancer) = (of_rule(HEALTH_CHECK), of_rule(LOAD_BALANCER));
         let remedy = match kind {
             Kind::AuthorizationPolicy => "write `spec: {}` for a policy that allows nothing",
             Kind::PeerAuthentication
@@ -94,6 +97,7 @@ impl<'n> Object<'n> {
             labels: metadata.get("labels"),
             dry_run,
             health_check,
+            load_balancer,
             spec: document.need("spec", remedy, problems)?,
         })
     }
@@ -164,22 +168,26 @@ fn dry_run(annotations: &Node, kind: Kind, problems: &mut Problems) -> Option<u6
     is_on.then_some(entry.line)
 }
 
-/// How endpoints are checked is said of destinations alone.
-fn health_check<'n>(
+/// How endpoints are called is said of destinations alone.
+fn of_rule<'n>(
     annotations: &'n Node,
+    key: &str,
     kind: Kind,
     problems: &mut Problems,
 ) -> Option<&'n Entry> {
     let Value::Map(entries) = &annotations.value else {
         return None;
     };
-    let entry = entries.iter().find(|entry| entry.key == HEALTH_CHECK)?;
+    let entry = entries.iter().find(|entry| entry.key == key)?;
     if kind != Kind::DestinationRule {
-        let what = format!("{HEALTH_CHECK} has no effect on a {}", kind.name());
+        let what = format!("{key} has no effect on a {}", kind.name());
         problems.error(entry.line, what, "write it on a DestinationRule");
     }
     Some(entry)
 }
+
+/// The annotation of a `DestinationRule` that says how its endpoints are chosen.
+pub(crate) const LOAD_BALANCER: &str = "signet.io/load-balancer";
 
 /// The annotation of a `DestinationRule` that says how its endpoints are checked.
 pub(crate) const HEALTH_CHECK: &str = "signet.io/health-check";

@@ -78,6 +78,7 @@ pub(super) fn workload_entry(object: Object<'_>, problems: &mut Problems) -> Opt
                 problems.error(node.line, what, "keep one of them");
             }
         }
+        endpoint.check_tunnel(node.line, "metadata.labels", problems);
     }
     Some(WorkloadEntry {
         file: problems.file(),

@@ -87,14 +87,40 @@ impl Endpoint {
         let id_path = table.take("serviceAccount", problems, |node, location, problems| {
             id_path(node, location, namespace, problems)
         });
-        Some(Self {
+        let endpoint = Self {
             labels: labels.unwrap_or_default(),
             locality: table.take("locality", problems, Locality::read),
             weight: weight.unwrap_or(1),
             id_path,
             ports: ports.unwrap_or_default(),
             address: address?,
-        })
+        };
+        endpoint.check_tunnel(node.line, location, problems);
+        Some(endpoint)
+    }
+
+    /// Whether it is reached over connections that carry many streams (HBONE), as Istio's label
+    /// says.
+    pub fn is_tunnelled(&self) -> bool {
+        self.labels.contains_key(TUNNEL)
+    }
+
+    /// Refuses a tunnel of another kind, or one to what has no address and port.
+    pub(super) fn check_tunnel(&self, line: u64, location: &str, problems: &mut Problems) {
+        let Some(kind) = self.labels.get(TUNNEL) else {
+            return;
+        };
+        if kind != "http" {
+            let what = format!("{location}: the label {TUNNEL} is {kind:?}");
+            problems.error(line, what, "write `http`, or remove it");
+        }
+        if !matches!(self.address, Address::Ip(_)) {
+            let what = format!(
+                "{location}: the label {TUNNEL} is for an IP address, and it is at {}",
+                self.address
+            );
+            problems.error(line, what, "write its IP address, or remove the label");
+        }
     }
 
     /// The number of one of the service's ports here.
@@ -191,6 +217,9 @@ fn ports(node: &Node, location: &str, problems: &mut Problems) -> BTreeMap<Box<s
     }
     ports
 }
+
+/// Says that an endpoint takes tunnels (istio.io/api `label.NetworkingTunnel`).
+const TUNNEL: &str = "networking.istio.io/tunnel";
 
 /// `/ns/<namespace>/sa/<account>`, as Istio has it.
 fn id_path(

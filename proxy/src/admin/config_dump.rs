@@ -88,6 +88,7 @@ fn inbound(port: &Inbound) -> Port {
         leads_to: match &port.forward {
             Forward::To { target, .. } => application(target),
             Forward::Original { .. } => "original destination".to_owned(),
+            Forward::Tunnels => "the applications of other ports".to_owned(),
         },
         expect: Vec::new(),
     }

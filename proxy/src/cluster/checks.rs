@@ -166,7 +166,7 @@ pub(super) async fn checking(
     check: Arc<HealthCheck>,
     health: Arc<EndpointHealth>,
 ) {
-    let endpoint = probe.dialer.address.to_string();
+    let endpoint = probe.way.name();
     loop {
         let found = probe.ask().await;
         match (health.take(found.is_ok(), &check), found) {

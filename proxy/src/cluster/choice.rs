@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use signet_mesh::{Candidates, Warmup};
+use tokio::time::Instant;
 
 use super::{Member, endpoint::Endpoint, warmth::Since};
 
@@ -14,6 +15,7 @@ pub(super) struct Choice<'c> {
     pub(super) barred: &'c [bool],
     /// None if all have their whole share.
     pub(super) warmth: Option<Warming<'c>>,
+    pub(super) now: Instant,
 }
 
 /// How those that are new get their shares.
@@ -54,6 +56,10 @@ impl Candidates for Choice<'_> {
     fn active(&self, place: usize) -> usize {
         let member = self.members.get(place);
         member.map_or(0, |member| member.endpoint.active())
+    }
+
+    fn latency(&self, place: usize) -> Option<Duration> {
+        self.members.get(place)?.endpoint.latency(self.now)
     }
 }
 

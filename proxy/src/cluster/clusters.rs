@@ -16,6 +16,7 @@ use super::{
     places::{Place, Places},
     secured::{Secured, Tls},
     spoken::{spoken, terms, upgraded},
+    tunnelled::{self, Inner, Tunnelled},
 };
 use crate::{
     config::Protocol,
@@ -23,7 +24,7 @@ use crate::{
     flow::{End, Observer, Routing, Shutdown},
     metrics::Party,
     outside::Outside,
-    pool::{Address, Bounds, Dialer, Pool, Secure, Terms},
+    pool::{Address, Bounds, Dialer, Pool, Secure, Terms, Way},
     reauthorize::Sources,
 };
 
@@ -46,6 +47,7 @@ struct Made {
     /// Those of the model before: what is still there keeps its connections.
     before: HashMap<Key, Arc<Endpoint>>,
     tls: HashMap<Tls, Secure>,
+    tunnelled: Tunnelled,
 }
 
 /// A cluster of a service, by what names it.
@@ -62,6 +64,8 @@ struct Named {
 struct Key {
     address: Address,
     tls: Option<Tls>,
+    /// Whether streams of shared connections lead to it.
+    is_tunnelled: bool,
     protocol: Protocol,
     terms: Terms,
     bounds: Bounds,
@@ -169,6 +173,7 @@ impl Clusters {
         let made = self.lock();
         let endpoints = made.endpoints.values().chain(made.before.values());
         endpoints.for_each(|endpoint| endpoint.renew());
+        made.tunnelled.renew();
     }
 
     /// Where names are.
@@ -193,8 +198,8 @@ impl Clusters {
         let mut parties = Vec::new();
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own)? {
             let party = Party::at(&peer).with_labels(&endpoint.labels);
-            let of_policy = policy.tls.as_ref();
-            let secured = Secured::of(peer, called, of_policy, protocol, self.outside())?;
+            let (of_policy, outer) = (policy.tls.as_ref(), tunnelled::outer(endpoint, protocol));
+            let secured = Secured::of(peer, called, of_policy, outer, self.outside())?;
             let place = Place::of(endpoint, called, self.names());
             for address in places.add(place) {
                 if self.observer.is_some() {
@@ -203,6 +208,7 @@ impl Clusters {
                 let key = Key {
                     address,
                     tls: secured.as_ref().map(|it| it.tls.clone()),
+                    is_tunnelled: endpoint.is_tunnelled(),
                     protocol,
                     terms: terms(policy),
                     bounds: bounds.clone(),
@@ -236,20 +242,29 @@ impl Clusters {
         let endpoint = match made.before.remove(&key) {
             Some(endpoint) => endpoint,
             None => {
-                let dialer = Dialer {
-                    address: key.address.clone(),
-                    tls: self.secure(secured, made)?,
-                };
+                let way = self.way(&key, secured, made)?;
                 let health = self.shared.health(&key.address);
                 let (protocol, terms) = (key.protocol, key.terms);
                 let (bounds, tasks) = (key.bounds.clone(), self.tasks.clone());
-                let pool = Pool::within(bounds, dialer, protocol, terms, tasks);
+                let pool = Pool::within(bounds, way, protocol, terms, tasks);
                 let endpoint = Endpoint::with(pool, &key.address, health);
                 Arc::new(endpoint.expecting(expected(secured)))
             }
         };
         made.endpoints.insert(key, Arc::clone(&endpoint));
         Ok(endpoint)
+    }
+
+    fn way(&self, key: &Key, secured: Option<&Secured>, made: &mut Made) -> Result<Way, End> {
+        let secure = self.secure(secured, made)?;
+        if key.is_tunnelled {
+            let inner = Inner::of(&key.address, secured, secure)?;
+            return Ok(made.tunnelled.way(inner, &self.tasks));
+        }
+        Ok(Way::Direct(Dialer {
+            address: key.address.clone(),
+            tls: secure,
+        }))
     }
 
     fn secure(&self, secured: Option<&Secured>, made: &mut Made) -> Result<Option<Secure>, End> {
@@ -289,6 +304,7 @@ impl Made {
         self.clusters.clear();
         self.before = std::mem::take(&mut self.endpoints);
         self.tls.clear();
+        self.tunnelled.forget_unused();
     }
 
     /// The cluster, unless one of its names is elsewhere by now.

@@ -1,12 +1,17 @@
 //! One endpoint of a cluster.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use http::Request;
 use signet_identity::SpiffeId;
+use signet_mesh::PeakEwma;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::{Health, load::Counted};
@@ -27,12 +32,18 @@ pub(crate) struct Endpoint {
     health: Arc<Health>,
     /// Requests and connections that are under way.
     active: AtomicUsize,
+    /// How long it takes to answer, lately, if somebody wants to know: packed.
+    latency: AtomicU64,
+    /// When the time of that begins.
+    start: Instant,
 }
 
 /// A request or connection that is under way at an endpoint, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Active {
     endpoint: Arc<Endpoint>,
+    /// When it began, if it is timed.
+    began: Option<Instant>,
     _request: Counted,
 }
 
@@ -58,6 +69,8 @@ impl Endpoint {
             pool,
             health,
             active: AtomicUsize::new(0),
+            latency: AtomicU64::new(0),
+            start: Instant::now(),
         }
     }
 
@@ -90,11 +103,12 @@ impl Endpoint {
         self.pool.protocol()
     }
 
-    /// Counts one more that is under way, as the cluster does.
-    pub(super) fn begin(self: &Arc<Self>, request: Counted) -> Active {
+    /// Counts one more that is under way, as the cluster does; it is timed if it began at a time.
+    pub(super) fn begin(self: &Arc<Self>, request: Counted, began: Option<Instant>) -> Active {
         self.active.fetch_add(1, Ordering::Relaxed);
         Active {
             endpoint: Arc::clone(self),
+            began,
             _request: request,
         }
     }
@@ -137,8 +151,41 @@ impl Endpoint {
         self.active.load(Ordering::Relaxed)
     }
 
+    /// How long it takes to answer, lately.
+    pub(super) fn latency(&self, now: Instant) -> Option<Duration> {
+        let packed = self.latency.load(Ordering::Relaxed);
+        PeakEwma::unpacked(packed).latency(now.saturating_duration_since(self.start))
+    }
+
+    /// Only its thread does this.
+    fn took(&self, latency: Duration, now: Instant) {
+        let known = PeakEwma::unpacked(self.latency.load(Ordering::Relaxed));
+        let known = known.with(latency, now.saturating_duration_since(self.start));
+        self.latency.store(known.packed(), Ordering::Relaxed);
+    }
+
     pub(super) fn renew(&self) {
         self.pool.renew();
+    }
+}
+
+impl Active {
+    /// The endpoint has answered, or taken a connection, by now.
+    pub(crate) fn answered(&self) {
+        if let Some(began) = self.began {
+            let now = Instant::now();
+            self.endpoint
+                .took(now.saturating_duration_since(began), now);
+        }
+    }
+
+    /// It has not, and is to blame: who fails at once must not be taken for quick.
+    pub(crate) fn failed(&self) {
+        if let Some(began) = self.began {
+            let now = Instant::now();
+            let took = now.saturating_duration_since(began);
+            self.endpoint.took(took.max(OF_FAILURE), now);
+        }
     }
 }
 
@@ -147,3 +194,6 @@ impl Drop for Active {
         self.endpoint.active.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+/// What a failure counts as.
+const OF_FAILURE: Duration = Duration::from_secs(1);

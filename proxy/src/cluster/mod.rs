@@ -20,6 +20,7 @@ mod secured;
 mod shared;
 mod spoken;
 mod to_check;
+mod tunnelled;
 mod warmth;
 
 use std::{
@@ -204,7 +205,7 @@ impl Cluster {
         let member = self.members.get(place).ok_or_else(|| self.nobody())?;
         let policy = &self.policy;
         Ok(Chosen {
-            active: member.endpoint.begin(request),
+            active: member.endpoint.begin(request, self.timed(now)),
             endpoint: Arc::clone(&member.endpoint),
             trial: Trial(trial.map(|trial| Watched {
                 trial,
@@ -212,6 +213,12 @@ impl Cluster {
             })),
             meter: self.meters.as_ref().and_then(|it| it.of_member(place)),
         })
+    }
+
+    /// Since when a call that begins now runs, if endpoints are chosen by how long they take.
+    fn timed(&self, now: Instant) -> Option<Instant> {
+        let balancing = &self.policy.load_balancer.balancing;
+        (*balancing == Balancing::PeakEwma).then_some(now)
     }
 
     /// Which endpoints are not to be tried, as they fail their checks; none if all may be.
@@ -277,6 +284,7 @@ impl Cluster {
                 tried,
                 barred,
                 warmth,
+                now,
             };
             match &self.groups {
                 None => pick(balancing, &choice, lot),
@@ -356,6 +364,7 @@ fn hashes(policy: &TrafficPolicy) -> Option<&ConsistentHash> {
     match &policy.load_balancer.balancing {
         Balancing::ConsistentHash(by) => Some(by),
         Balancing::LeastRequest
+        | Balancing::PeakEwma
         | Balancing::RoundRobin
         | Balancing::Random
         | Balancing::Passthrough => None,

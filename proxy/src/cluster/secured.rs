@@ -53,6 +53,14 @@ impl Secured {
         }
     }
 
+    /// Whether it is by the identities of the mesh, and not by files.
+    pub(super) fn is_of_mesh(&self) -> bool {
+        match self.tls.with {
+            With::Mesh(_) => true,
+            With::Files { .. } => false,
+        }
+    }
+
     /// The TLS by which `peer` shows who it is; none if anybody may be there.
     ///
     /// # Errors

@@ -3,17 +3,19 @@
 use std::{collections::HashSet, sync::Arc};
 
 use signet_mesh::{Called, CalledEndpoint, HealthCheck, HealthQuestion, WorkloadModel};
+use tokio_util::task::TaskTracker;
 
 use super::{
     ground::Ground,
     places::Place,
     secured::{Secured, Tls},
     spoken::{spoken, upgraded},
+    tunnelled::{self, Inner, Tunnelled},
 };
 use crate::{
     config::Protocol,
     flow::End,
-    pool::{Address, Dialer, Probe},
+    pool::{Address, Dialer, Probe, Way},
 };
 
 /// What makes one check another than before.
@@ -21,6 +23,7 @@ use crate::{
 pub(super) struct CheckedAs {
     pub(super) check: Arc<HealthCheck>,
     pub(super) tls: Option<Tls>,
+    pub(super) is_tunnelled: bool,
 }
 
 /// An endpoint that is to be checked.
@@ -49,8 +52,8 @@ impl ToCheck {
         let protocol = asked_in(&check.question, usual);
         let (mut seen, mut all) = (HashSet::new(), Vec::new());
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own).ok()? {
-            let tls = policy.tls.as_ref();
-            let secured = Secured::of(peer, called, tls, protocol, &ground.outside).ok()?;
+            let (tls, outer) = (policy.tls.as_ref(), tunnelled::outer(endpoint, protocol));
+            let secured = Secured::of(peer, called, tls, outer, &ground.outside).ok()?;
             for address in Place::of(endpoint, called, &ground.names).into_addresses() {
                 if !seen.insert(address.clone()) {
                     continue;
@@ -60,6 +63,7 @@ impl ToCheck {
                     of: CheckedAs {
                         check: Arc::clone(check),
                         tls: secured.as_ref().map(|it| it.tls.clone()),
+                        is_tunnelled: endpoint.is_tunnelled(),
                     },
                     secured: secured.clone(),
                     protocol,
@@ -73,21 +77,30 @@ impl ToCheck {
     /// The question to it.
     ///
     /// # Errors
-    /// Its TLS cannot be made.
+    /// Its TLS cannot be made, or no tunnel can lead to it.
     pub(super) fn probe(&self, ground: &Ground) -> Result<Probe, End> {
-        let sources = ground.sources.get();
-        let secure = self.secured.as_ref().zip(sources);
-        let secure = secure.map(|(secured, sources)| secured.secure(sources));
         Ok(Probe {
-            dialer: Dialer {
-                address: self.address.clone(),
-                tls: secure.transpose()?,
-            },
+            way: self.way(ground)?,
             protocol: self.protocol,
             question: self.of.check.question.clone(),
             host: self.host.clone(),
             timeout: self.of.check.timeout,
         })
+    }
+
+    fn way(&self, ground: &Ground) -> Result<Way, End> {
+        let sources = ground.sources.get();
+        let secure = self.secured.as_ref().zip(sources);
+        let secure = secure.map(|(secured, sources)| secured.secure(sources));
+        let secure = secure.transpose()?;
+        if self.of.is_tunnelled {
+            let inner = Inner::of(&self.address, self.secured.as_ref(), secure)?;
+            return Ok(Tunnelled::default().way(inner, &TaskTracker::new()));
+        }
+        Ok(Way::Direct(Dialer {
+            address: self.address.clone(),
+            tls: secure,
+        }))
     }
 }
 

@@ -36,6 +36,9 @@ pub enum Forward {
         /// The proxy's own ports, which are no applications.
         never: Vec<u16>,
     },
+    /// To the applications of the other inbound ports: each stream of a connection is a `CONNECT`
+    /// to one of them (HBONE).
+    Tunnels,
 }
 
 /// A local port whose connections go, over mTLS, to one destination or to services of the mesh.
@@ -133,6 +136,9 @@ impl Protocol {
 
 pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
     let location = format!("inbound `{}`", port.name);
+    if port.protocol == HBONE {
+        return tunnels(port).context(location);
+    }
     let protocol = protocol(&port.protocol).with_context(|| location.clone())?;
     ensure!(
         protocol != PortProtocol::Tls,
@@ -143,6 +149,21 @@ pub(super) fn inbound(port: InboundPort) -> anyhow::Result<Inbound> {
         listen: listen(&port.listen).with_context(|| location.clone())?,
         forward: forward(&port).with_context(|| location)?,
         protocol,
+        name: port.name,
+    })
+}
+
+/// A port that takes tunnels to the applications of the others.
+fn tunnels(port: InboundPort) -> anyhow::Result<Inbound> {
+    ensure!(
+        port.forward.is_none() && port.port.is_none() && !port.original_destination,
+        "forward, port and originalDestination have no effect with protocol {HBONE}, which leads \
+         to the applications of the other inbound ports; remove them"
+    );
+    Ok(Inbound {
+        listen: listen(&port.listen)?,
+        protocol: PortProtocol::Known(Protocol::Http2),
+        forward: Forward::Tunnels,
         name: port.name,
     })
 }
@@ -269,6 +290,12 @@ pub(super) fn check_together(inbound: &[Inbound], outbound: &[Outbound]) -> anyh
         !inbound.is_empty() || !outbound.is_empty(),
         "neither inbound nor outbound ports are configured; add at least one"
     );
+    let only_tunnels = |port: &Inbound| port.forward == Forward::Tunnels;
+    ensure!(
+        inbound.is_empty() || !inbound.iter().all(only_tunnels),
+        "protocol {HBONE} leads to the applications of the other inbound ports, and there are \
+         none; add the port of an application"
+    );
     let mut addresses = BTreeMap::new();
     let mut names = BTreeMap::new();
     let ports = inbound.iter().map(|port| (&port.name, port.listen));
@@ -299,6 +326,10 @@ fn protocol(text: &str) -> anyhow::Result<PortProtocol> {
         "TCP" => PortProtocol::Known(Protocol::Tcp),
         "TLS" | "HTTPS" => PortProtocol::Tls,
         "auto" => PortProtocol::Auto,
+        HBONE => bail!(
+            "protocol {HBONE} is for inbound ports; a service is called through tunnels where its \
+             endpoints have the label `networking.istio.io/tunnel: http`"
+        ),
         _ => bail!("protocol `{text}` is not one of HTTP, HTTP2, GRPC, TCP, TLS, HTTPS, auto"),
     })
 }
@@ -323,5 +354,7 @@ fn host_and_port(text: &str) -> bool {
     })
 }
 
+/// Istio's word for streams that are tunnels.
+const HBONE: &str = "HBONE";
 /// In the place of an address: any service of the mesh.
 const MESH: &str = "mesh";

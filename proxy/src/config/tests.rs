@@ -260,6 +260,23 @@ fn bad_values_of_the_proxy_name_their_location_and_remedy() {
 }
 
 #[test]
+fn a_port_for_tunnels_leads_to_the_applications_of_the_others() {
+    let port = "  - { name: tunnels, listen: '0.0.0.0:15008', protocol: HBONE }\n";
+    let config = Config::parse(
+        &WHOLE.replace("outbound:", &format!("{port}outbound:")),
+        &flags(),
+        None,
+    );
+    assert_eq!(config.unwrap().inbound[1].forward, Forward::Tunnels);
+    let alone = format!("workloadApi: unix:///a\nmesh: []\ninbound:\n{port}");
+    assert!(refusal(&alone).contains("there are none; add the port of an application"));
+    let leading = WHOLE.replace("protocol: HTTP, forward", "protocol: HBONE, forward");
+    assert!(refusal(&leading).contains("no effect with protocol HBONE"));
+    let outbound = WHOLE.replace("protocol: TCP", "protocol: HBONE");
+    assert!(refusal(&outbound).contains("is for inbound ports"));
+}
+
+#[test]
 fn ports_are_handed_over_at_an_absolute_path_and_taken_over_only_where_that_is_said() {
     let socket = "handOver: { socketPath: /run/signet/hand-over.sock }\n";
     let taking = RunFlags {

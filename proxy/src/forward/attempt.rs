@@ -238,6 +238,7 @@ async fn attempt(
         Some(longest) => match timeout(longest, sending.as_mut()).await {
             Ok(sent) => sent,
             Err(_elapsed) => {
+                active.failed();
                 let name = endpoint.name();
                 let why = format!("{name} did not answer within {longest:?}, what a try may take");
                 return Err(Failed {
@@ -249,16 +250,25 @@ async fn attempt(
         },
     };
     match sent {
-        Ok(answer) => Ok(Answered {
-            response: answer.response,
-            lease: answer.lease,
-            active,
-        }),
-        Err(error) => Err(Failed {
-            outcome: outcome(&error),
-            is_of_endpoint: error.is_of_endpoint(),
-            end: error.into(),
-        }),
+        Ok(answer) => {
+            active.answered();
+            Ok(Answered {
+                response: answer.response,
+                lease: answer.lease,
+                active,
+            })
+        }
+        Err(error) => {
+            let is_of_endpoint = error.is_of_endpoint();
+            if is_of_endpoint {
+                active.failed();
+            }
+            Err(Failed {
+                outcome: outcome(&error),
+                is_of_endpoint,
+                end: error.into(),
+            })
+        }
     }
 }
 

@@ -20,7 +20,7 @@ where
     let chosen = cluster.choose(&[], fastrand::u64(..), Instant::now());
     let Chosen {
         endpoint,
-        active: _active,
+        active,
         trial,
         meter,
     } = match chosen {
@@ -33,6 +33,7 @@ where
     flow.carries(meter.as_ref().or_else(|| cluster.meter()));
     match endpoint.dial().await {
         Ok(destination) => {
+            active.answered();
             trial.connected(Instant::now());
             relay(stream, destination, flow.traffic(), cluster.tcp())
                 .await
@@ -40,6 +41,7 @@ where
         }
         Err(error) => {
             if error.is_of_endpoint() {
+                active.failed();
                 trial.failed(Instant::now());
             }
             error.into()

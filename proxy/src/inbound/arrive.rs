@@ -31,9 +31,9 @@ pub(super) enum Arrived {
 }
 
 /// A client whose handshake is done.
-struct Proven {
-    stream: Box<TlsStream<ReadAhead>>,
-    peer: Peer,
+pub(super) struct Proven {
+    pub(super) stream: Box<TlsStream<ReadAhead>>,
+    pub(super) peer: Peer,
 }
 
 /// What is known before the first byte.
@@ -53,7 +53,10 @@ impl Port {
         let called = self.called(&connection.stream)?;
         let port = called.local.port();
         match called.sources.model().peer_authentication.mode(port) {
-            MtlsMode::Strict => self.handshaken(connection, called).await,
+            MtlsMode::Strict => {
+                let proven = self.handshaken(connection, called.local, &called.sources);
+                Ok(self.mutual(proven.await?, called))
+            }
             MtlsMode::Disable => self.plain(connection, called).await,
             MtlsMode::Permissive => self.either(connection, called).await,
         }
@@ -78,6 +81,10 @@ impl Port {
                     End::Routing(Routing::NoService(why.into()))
                 })?;
                 (called, Reaches::Original(application))
+            }
+            Leads::Tunnels(_) => {
+                let why = "a port for tunnels has no application of its own";
+                return Err(End::Routing(Routing::NoService(why.into())));
             }
         };
         Ok(Called {
@@ -105,9 +112,12 @@ impl Port {
         };
         match begins.map_err(gone)? {
             Begins::Tls => {
-                let authenticated = self.authenticate(peeked.into_read_ahead(), &called).await;
+                let stream = peeked.into_read_ahead();
+                let proven = self
+                    .authenticate(stream, called.local, &called.sources)
+                    .await;
                 drop(slot);
-                self.mutual(authenticated, called)
+                Ok(self.mutual(proven.map_err(not_authenticated)?, called))
             }
             Begins::Http1 => Ok(self.in_plaintext(peeked, peer, Protocol::Http, called)),
             Begins::Http2 => Ok(self.in_plaintext(peeked, peer, Protocol::Http2, called)),
@@ -160,34 +170,44 @@ impl Port {
         Arrived::Plain(authenticated, reached)
     }
 
-    async fn handshaken(&self, connection: TcpConnection, called: Called) -> Result<Arrived, End> {
+    /// Lets a client prove who it is; `local` is what it has reached.
+    ///
+    /// # Errors
+    /// It has not done so.
+    pub(super) async fn handshaken(
+        &self,
+        connection: TcpConnection,
+        local: SocketAddr,
+        sources: &Sources,
+    ) -> Result<Proven, End> {
         let slot = self.handshakes.wait(Source::of(connection.peer));
         let slot = timeout(WAIT, slot).await.context(TOO_MANY);
         let _slot = slot.map_err(not_authenticated)?;
         let stream = ReadAhead::new(connection.stream);
-        let authenticated = self.authenticate(stream, &called).await;
-        self.mutual(authenticated, called)
+        let proven = self.authenticate(stream, local, sources).await;
+        proven.map_err(not_authenticated)
     }
 
-    async fn authenticate(&self, stream: ReadAhead, called: &Called) -> anyhow::Result<Proven> {
+    async fn authenticate(
+        &self,
+        stream: ReadAhead,
+        local: SocketAddr,
+        sources: &Sources,
+    ) -> anyhow::Result<Proven> {
         let handshake = timeout(HANDSHAKE, self.tls.0.accept(stream));
         let stream = handshake
             .await
             .context("the handshake took too long")?
             .map_err(|error| anyhow!(tls::reason(&error)))?;
-        let peer = Peer::of(&stream, called.local, called.sources.trust_domain())?;
+        let peer = Peer::of(&stream, local, sources.trust_domain())?;
         Ok(Proven {
             stream: Box::new(stream),
             peer,
         })
     }
 
-    fn mutual(
-        &self,
-        authenticated: anyhow::Result<Proven>,
-        called: Called,
-    ) -> Result<Arrived, End> {
-        let Proven { stream, peer } = authenticated.map_err(not_authenticated)?;
+    fn mutual(&self, proven: Proven, called: Called) -> Arrived {
+        let Proven { stream, peer } = proven;
         // What other proxies speak inside of their TLS, they say in its handshake (RFC 7301).
         let protocol = match (self.protocol, stream.get_ref().1.alpn_protocol()) {
             (PortProtocol::Known(protocol), _) => protocol,
@@ -204,7 +224,7 @@ impl Port {
             peer,
             sources: called.sources,
         };
-        Ok(Arrived::Mutual(authenticated, reached))
+        Arrived::Mutual(authenticated, reached)
     }
 }
 

@@ -9,6 +9,7 @@ mod arrive;
 mod check;
 mod http;
 mod tcp;
+mod tunnels;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,7 +19,7 @@ use signet_mesh::Side;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::watch,
+    sync::{Semaphore, watch},
     time::Instant,
 };
 use tokio_rustls::TlsAcceptor;
@@ -60,6 +61,8 @@ enum Leads {
     To(watch::Sender<Arc<Application>>, u16),
     /// To whatever listens where the client wanted to go.
     Originals(Originals),
+    /// To the applications of these ports.
+    Tunnels(watch::Sender<Vec<Arc<Port>>>),
 }
 
 /// A connection whose client has proven who it is, or need not.
@@ -93,6 +96,7 @@ impl port::Port for Port {
     fn new(open: &Open<Inbound>, thread: &Thread, ends: Ends) -> anyhow::Result<Arc<Self>> {
         let config = &open.config;
         let alpn: &[&[u8]] = match config.protocol {
+            _ if config.forward == Forward::Tunnels => &[b"h2"],
             PortProtocol::Known(Protocol::Tcp) | PortProtocol::Tls => &[],
             PortProtocol::Known(Protocol::Http | Protocol::Http2) | PortProtocol::Auto => {
                 &[b"h2", b"http/1.1"]
@@ -117,6 +121,7 @@ impl port::Port for Port {
                 let never = never.iter().copied().chain(thread.admin_port).collect();
                 Leads::Originals(Originals::new(&listener.name, never, &thread.tasks))
             }
+            Forward::Tunnels => Leads::Tunnels(watch::Sender::default()),
         };
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
@@ -152,8 +157,32 @@ impl port::Port for Port {
         Ok(())
     }
 
+    /// Tunnels lead to the port of one application before they lead to any.
+    fn meet(&self, ports: &[Arc<Self>]) {
+        let Leads::Tunnels(inner) = &self.leads else {
+            return;
+        };
+        let rank = |port: &Arc<Self>| match port.leads {
+            Leads::To(..) => 0,
+            Leads::Originals(_) | Leads::Tunnels(_) => 1,
+        };
+        let applications = ports.iter();
+        let applications = applications.filter(|port| !matches!(port.leads, Leads::Tunnels(_)));
+        let mut applications: Vec<_> = applications.cloned().collect();
+        applications.sort_by_key(|port| (rank(port), Arc::clone(&port.listener.name)));
+        inner.send_replace(applications);
+    }
+
     /// Accepts from the first identity on until it is to drain.
     async fn run(self: Arc<Self>, sockets: Vec<TcpListener>, limit: usize) {
+        if let Leads::Tunnels(_) = self.leads {
+            let room = Arc::new(Semaphore::new(limit));
+            let limit = ConnectionLimit::new(limit, limit.div_ceil(2));
+            let handle = |connection, slot| {
+                Arc::clone(&self).carry_tunnels(connection, slot, Arc::clone(&room))
+            };
+            return accept(&self.listener, sockets, limit, handle).await;
+        }
         // Of one address, half of the connections that have not shown who they are.
         let limit = ConnectionLimit::new(limit, limit.div_ceil(2));
         let handle = |connection, slot| Arc::clone(&self).carry(connection, slot);
@@ -183,13 +212,7 @@ impl Port {
         match Box::pin(self.arrive(connection)).await {
             Ok(Arrived::Mutual(authenticated, reached)) => {
                 slot.authenticated();
-                let id = authenticated.peer.id();
-                let from = || {
-                    let client = id.map(Party::of_id).unwrap_or_default();
-                    Between::from(client, Security::MutualTls)
-                };
-                let other = id.map_or(Other::Unknown, |id| Other::Peer(id.to_string().into()));
-                let who = self.listener.carried(client, other, from);
+                let who = self.who(&authenticated.peer, client);
                 self.serve(authenticated, reached, who, started).await;
             }
             // Nobody has shown who it is: it goes on counting against its address.
@@ -204,6 +227,17 @@ impl Port {
                 Flow::connection(who, started).end(end);
             }
         }
+    }
+
+    /// Who a connection is whose client has proven it.
+    fn who(&self, peer: &Peer, client: SocketAddr) -> Who {
+        let id = peer.id();
+        let from = || {
+            let client = id.map(Party::of_id).unwrap_or_default();
+            Between::from(client, Security::MutualTls)
+        };
+        let other = id.map_or(Other::Unknown, |id| Other::Peer(id.to_string().into()));
+        self.listener.carried(client, other, from)
     }
 
     async fn serve<S>(

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use signet_mesh::{Decision, Permit, Request, WorkloadModel};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use signet_mesh::{Decision, Denied, Permit, Request, WorkloadModel};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Authenticated, Port, Reached};
+use super::{Authenticated, Port, Reached, tunnels};
 use crate::{
     admission,
     flow::{Denial, End, Flow, Policy, Shutdown},
@@ -16,13 +18,36 @@ use crate::{
 
 /// A connection that policy permits; only [`Port::authorize`] makes one.
 #[derive(Debug)]
-struct Authorized<S> {
+pub(super) struct Authorized<S> {
     stream: S,
     peer: Peer,
     sources: Sources,
     /// The providers that have permitted it.
     approved: Vec<Arc<str>>,
     permit: Permit,
+}
+
+impl Authorized<OnUpgrade> {
+    /// The same once the bytes are there.
+    ///
+    /// # Errors
+    /// They do not come.
+    pub(super) async fn connected(self) -> Result<Authorized<TokioIo<Upgraded>>, End> {
+        let Self {
+            stream,
+            peer,
+            sources,
+            approved,
+            permit,
+        } = self;
+        Ok(Authorized {
+            stream: tunnels::connected(stream).await?,
+            peer,
+            sources,
+            approved,
+            permit,
+        })
+    }
 }
 
 impl Port {
@@ -34,18 +59,20 @@ impl Port {
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let end = match self.authorize(authenticated, &mut flow).await {
+        let authorized = self.authorize(authenticated, &mut flow, Denied::to_string);
+        let end = match authorized.await {
             Ok(authorized) => self.forward_tcp(authorized, reached, &mut flow).await,
             Err(end) => end,
         };
         flow.end(end);
     }
 
-    /// What policy denies is closed here, and told with its reason.
-    async fn authorize<S>(
+    /// What policy denies is closed here, and told with its reason, in the words of `why`.
+    pub(super) async fn authorize<S>(
         &self,
         authenticated: Authenticated<S>,
         flow: &mut Flow,
+        why: fn(&Denied) -> String,
     ) -> Result<Authorized<S>, End> {
         let Authenticated {
             stream,
@@ -69,7 +96,7 @@ impl Port {
                 permit,
             }),
             Decision::Denied(denied) => {
-                let why = denied.to_string();
+                let why = why(&denied);
                 Err(End::Policy(Policy::Denied(Denial::new(&denied, why))))
             }
         }
@@ -86,7 +113,7 @@ impl Port {
         Ok(approved)
     }
 
-    async fn forward_tcp<S>(
+    pub(super) async fn forward_tcp<S>(
         &self,
         authorized: Authorized<S>,
         reached: &Reached,

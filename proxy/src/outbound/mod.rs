@@ -96,6 +96,8 @@ impl port::Port for Port {
         accept(&self.listener, sockets, limit, handle).await;
     }
 
+    fn meet(&self, _ports: &[Arc<Self>]) {}
+
     fn listener(&self) -> &Arc<Listener> {
         &self.listener
     }

@@ -62,7 +62,7 @@ impl Pool {
 
     async fn connect_http1(self: &Arc<Self>, room: Option<Room>) -> Result<Taken, SendError> {
         let generation = self.lock().generation();
-        let stream = self.dialer.dial(&self.terms).await?;
+        let stream = self.way.dial(&self.terms).await?;
         let stream = TokioIo::new(Patience::new(stream));
         let handshake = http1::Builder::new().handshake(stream).await;
         let (sender, connection) = handshake.map_err(|source| self.broken_by(source, false))?;
@@ -79,7 +79,7 @@ impl Pool {
 
     async fn connect_http2(self: &Arc<Self>, room: Option<Room>) -> Result<Stream, SendError> {
         let generation = self.lock().generation();
-        let stream = TokioIo::new(self.dialer.dial(&self.terms).await?);
+        let stream = TokioIo::new(self.way.dial(&self.terms).await?);
         let handshake = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(self.terms.pings.interval)

@@ -87,6 +87,14 @@ pub(crate) enum DialError {
     Timeout { address: String, within: Duration },
     #[error("the identity of {address} is not accepted: {reason}")]
     Identity { address: String, reason: String },
+    #[error("{address} lets no tunnel through to {called}: {reason}")]
+    Refused {
+        address: String,
+        called: SocketAddr,
+        reason: String,
+    },
+    #[error("{address} has all {streams} streams that one thread may have there")]
+    Full { address: String, streams: usize },
 }
 
 impl Dialer {

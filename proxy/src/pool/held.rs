@@ -1,4 +1,5 @@
-//! A stream that has room in a bulkhead for as long as it lives.
+//! A stream that has room among others for as long as it lives: in a bulkhead, or on a connection
+//! that they share.
 
 use std::{
     io,
@@ -8,22 +9,22 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{bulkhead::Room, dialer::NextHop};
+use super::dialer::NextHop;
 
 /// The stream, and its room.
-pub(super) struct Held {
+pub(super) struct Held<R> {
     stream: NextHop,
-    _room: Room,
+    _room: R,
 }
 
-impl Held {
-    pub(super) fn new(stream: NextHop, room: Room) -> Self {
+impl<R> Held<R> {
+    pub(super) fn new(stream: NextHop, room: R) -> Self {
         let _room = room;
         Self { stream, _room }
     }
 }
 
-impl AsyncRead for Held {
+impl<R: Unpin> AsyncRead for Held<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -33,7 +34,7 @@ impl AsyncRead for Held {
     }
 }
 
-impl AsyncWrite for Held {
+impl<R: Unpin> AsyncWrite for Held<R> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

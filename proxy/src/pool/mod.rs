@@ -12,6 +12,8 @@ mod held;
 mod kept;
 mod probe;
 mod terms;
+mod tunnels;
+mod way;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -28,6 +30,8 @@ pub(crate) use dialer::{Address, DialError, Dialer, NextHop, Secure};
 pub(crate) use error::SendError;
 pub(crate) use probe::Probe;
 pub(crate) use terms::{PINGS, Terms};
+pub(crate) use tunnels::Tunnels;
+pub(crate) use way::Way;
 
 use crate::{body::Body, config::Protocol};
 use bulkhead::{Grant, KeptByOne};
@@ -38,7 +42,7 @@ use kept::{Kept, Stream, Used};
 /// Connections to one endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    dialer: Dialer,
+    way: Way,
     protocol: Protocol,
     terms: Terms,
     tasks: TaskTracker,
@@ -79,18 +83,18 @@ pub(crate) struct Answer {
 impl Pool {
     /// An empty pool; connections run on `tasks`.
     pub(crate) fn new(
-        dialer: Dialer,
+        way: impl Into<Way>,
         protocol: Protocol,
         terms: Terms,
         tasks: TaskTracker,
     ) -> Arc<Self> {
-        Self::within(Bounds::default(), dialer, protocol, terms, tasks)
+        Self::within(Bounds::default(), way, protocol, terms, tasks)
     }
 
     /// The same for a cluster that has a bulkhead.
     pub(crate) fn within(
         bounds: Bounds,
-        dialer: Dialer,
+        way: impl Into<Way>,
         protocol: Protocol,
         terms: Terms,
         tasks: TaskTracker,
@@ -100,7 +104,7 @@ impl Pool {
             bulkhead.add(&kept);
         }
         Arc::new(Self {
-            dialer,
+            way: way.into(),
             protocol,
             terms,
             tasks,
@@ -115,7 +119,7 @@ impl Pool {
     /// It cannot be reached, or is not who is expected, or there are too many.
     pub(crate) async fn dial(&self) -> Result<NextHop, SendError> {
         let Some(bulkhead) = &self.bulkhead else {
-            return Ok(self.dialer.dial(&self.terms).await?);
+            return Ok(self.way.dial(&self.terms).await?);
         };
         let until = Instant::now() + self.terms.connect;
         loop {
@@ -123,7 +127,7 @@ impl Pool {
             let (grant, _pending) = entered.map_err(SendError::Full)?;
             match grant {
                 Grant::Room(room) => {
-                    let stream = self.dialer.dial(&self.terms).await?;
+                    let stream = self.way.dial(&self.terms).await?;
                     return Ok(Box::new(Held::new(stream, room)));
                 }
                 // It is of no use here.
@@ -139,7 +143,7 @@ impl Pool {
 
     /// The next hop, for logs.
     fn address(&self) -> String {
-        self.dialer.address.to_string()
+        self.way.name()
     }
 
     /// Voids what is kept: connections made with an identity or trust that is past.

@@ -13,16 +13,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use signet_mesh::HealthQuestion;
 use tokio::time::timeout;
 
-use super::{
-    dialer::{Dialer, NextHop},
-    terms::Terms,
-};
+use super::{dialer::NextHop, terms::Terms, way::Way};
 use crate::{config::Protocol, flow::whole};
 
 /// A question to one endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Probe {
-    pub(crate) dialer: Dialer,
+    pub(crate) way: Way,
     /// What it speaks, if it is asked a request.
     pub(crate) protocol: Protocol,
     pub(crate) question: HealthQuestion,
@@ -39,6 +36,8 @@ impl Probe {
     /// It is not well: why, for logs.
     pub(crate) async fn ask(&self) -> Result<(), String> {
         let asked = timeout(self.timeout, Box::pin(self.exchange())).await;
+        // The next time it is asked by the identity and the trust of then.
+        self.way.renew();
         let slow = |_elapsed| format!("it did not answer within {:?}", self.timeout);
         asked.map_err(slow)?
     }
@@ -48,7 +47,7 @@ impl Probe {
             connect: self.timeout,
             ..Terms::default()
         };
-        let dialled = self.dialer.dial(&terms).await;
+        let dialled = self.way.dial(&terms).await;
         let stream = dialled.map_err(|error| whole(&error).to_string())?;
         match &self.question {
             HealthQuestion::Tcp => Ok(()),

@@ -2,6 +2,7 @@
 
 mod keys;
 mod near;
+mod peak_ewma;
 mod picks;
 mod tables;
 mod warm;

@@ -70,6 +70,10 @@ impl Candidates for Well<'_> {
     fn active(&self, _: usize) -> usize {
         0
     }
+
+    fn latency(&self, _place: usize) -> Option<std::time::Duration> {
+        None
+    }
 }
 
 fn of_groups(groups: &Groups, well: &[bool]) -> Vec<usize> {

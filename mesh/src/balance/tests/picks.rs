@@ -16,6 +16,10 @@ impl Candidates for Endpoints {
     fn active(&self, place: usize) -> usize {
         self.0[place].1
     }
+
+    fn latency(&self, _place: usize) -> Option<std::time::Duration> {
+        None
+    }
 }
 
 const ALL: [Balancing; 3] = [

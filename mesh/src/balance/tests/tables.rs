@@ -92,6 +92,10 @@ impl Candidates for Some3 {
     fn active(&self, _: usize) -> usize {
         0
     }
+
+    fn latency(&self, _place: usize) -> Option<std::time::Duration> {
+        None
+    }
 }
 
 #[test]

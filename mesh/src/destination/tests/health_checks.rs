@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use proptest::prelude::*;
 
 use crate::{
-    CheckedHealth, HealthCheck, HealthQuestion, Model, Source, Workload, problem::DocumentError,
+    Balancing, CheckedHealth, HealthCheck, HealthQuestion, Model, Source, Workload,
+    problem::DocumentError,
 };
 
 fn parse(annotation: &str, spec: &str) -> Result<Model, Vec<DocumentError>> {
@@ -112,6 +113,39 @@ fn an_object_of_another_kind_has_none() {
         errors[0].what.contains("signet.io/health-check"),
         "{errors:?}"
     );
+}
+
+#[test]
+fn an_annotation_has_endpoints_chosen_by_how_long_they_take() {
+    let parse = |value: &str, policy: &str| {
+        let text = format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+             metadata: {{ name: r, annotations: {{ signet.io/load-balancer: {value} }} }}\n\
+             spec: {{ host: a.test{policy} }}\n"
+        );
+        let name = "rule.yaml".to_owned();
+        Model::parse(&[Source { name, text }])
+    };
+    let own = ", subsets: [{ name: v1, labels: { a: b }, \
+               trafficPolicy: { loadBalancer: { simple: RANDOM } } }]";
+    let model = parse("PEAK_EWMA", own).unwrap();
+    let rule = model.destination_rules().iter().next().unwrap();
+    let balancing = rule
+        .policies()
+        .map(|policy| policy.load_balancer.balancing.clone());
+    assert_eq!(
+        balancing.collect::<Vec<_>>(),
+        [Balancing::PeakEwma, Balancing::Random]
+    );
+    assert!(model.not_carried().is_empty());
+    let beside = ", trafficPolicy: { loadBalancer: { simple: RANDOM } }";
+    for (value, policy) in [("PEAK_EWMA", beside), ("EWMA", ""), ("true", "")] {
+        let errors = parse(value, policy).unwrap_err();
+        assert!(
+            errors[0].what.starts_with("signet.io/load-balancer"),
+            "{errors:?}"
+        );
+    }
 }
 
 #[test]

@@ -283,6 +283,26 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
 }
 
 #[test]
+fn what_is_where_its_client_called_is_passed_through_and_nothing_else() {
+    let refused = |entry: &str| {
+        let text = format!(
+            "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+             metadata: {{ name: s, namespace: shop }}\nspec: {{ hosts: [a.org], \
+             ports: [{{ number: 80, name: tcp, protocol: TCP }}], {entry} }}\n{}",
+            rule(
+                "r",
+                "host: a.org, trafficPolicy: { loadBalancer: { simple: PASSTHROUGH } }"
+            )
+        );
+        let model = parse(&text).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        model.not_carried().len()
+    };
+    assert_eq!(refused("resolution: NONE, addresses: [10.0.0.0/8]"), 0);
+    let listed = "resolution: STATIC, endpoints: [{ address: 10.0.0.1 }]";
+    assert_eq!(refused(listed), 1);
+}
+
+#[test]
 fn repetitions_elsewhere_are_not_carried_and_refused() {
     let routes = |retries: &str| {
         let text = format!(

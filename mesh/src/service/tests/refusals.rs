@@ -316,3 +316,34 @@ fn a_selector_outside_of_the_mesh_is_warned_of() {
         "{warnings:?}"
     );
 }
+
+#[test]
+fn a_tunnel_is_of_http_and_to_an_address() {
+    let entry = |endpoint: &str| {
+        service(
+            "a",
+            &format!(
+                "{{ hosts: [a.org], resolution: DNS, ports: [{{ number: 80, name: http, \
+                 protocol: HTTP }}], endpoints: [{endpoint}] }}"
+            ),
+        )
+    };
+    for (endpoint, refused) in [
+        (
+            "{ address: 10.0.0.1, labels: { networking.istio.io/tunnel: tcp } }",
+            "the label networking.istio.io/tunnel is \"tcp\"",
+        ),
+        (
+            "{ address: b.org, labels: { networking.istio.io/tunnel: http } }",
+            "is for an IP address, and it is at b.org",
+        ),
+    ] {
+        let errors = errors(&entry(endpoint));
+        assert!(
+            errors.iter().any(|error| error.what.contains(refused)),
+            "{errors:#?}"
+        );
+    }
+    let text = "{ address: 10.0.0.1, labels: { networking.istio.io/tunnel: http } }";
+    model(&entry(text));
+}

@@ -43,6 +43,7 @@ fn to_check(addresses: &[SocketAddr]) -> Vec<ToCheck> {
         of: CheckedAs {
             check: check(),
             tls: None,
+            is_tunnelled: false,
         },
         secured: None,
         protocol: Protocol::Http,

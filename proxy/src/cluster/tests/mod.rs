@@ -5,6 +5,7 @@ mod hashing;
 mod load;
 mod near;
 mod outliers;
+mod timed;
 
 use tokio_util::task::TaskTracker;
 
@@ -52,7 +53,7 @@ fn of_two_the_one_with_less_to_do_is_picked() {
         .load()
         .request(&cluster.policy, std::time::Duration::ZERO)
         .unwrap();
-    let busy = first.begin(request);
+    let busy = first.begin(request, None);
     for random in 0..100 {
         let picked = picked(&cluster, &[], random << 20);
         assert!(Arc::ptr_eq(&picked, second));

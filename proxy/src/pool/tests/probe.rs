@@ -15,7 +15,7 @@ use super::*;
 
 fn probe(address: SocketAddr, question: HealthQuestion) -> Probe {
     Probe {
-        dialer: dialer(address),
+        way: dialer(address).into(),
         protocol: Protocol::Http,
         question,
         host: "shop.test".to_owned(),
