@@ -15,7 +15,7 @@ use super::{
     within,
 };
 
-/// Shows the trace of a request that was tried twice.
+/// Shows the trace of a request that was sent again.
 pub(super) async fn show(
     directory: &DemoDirectory,
     collector: &Collector,
@@ -51,10 +51,15 @@ pub(super) async fn show(
     Ok(())
 }
 
-/// One call, and both of its tries.
+/// One call that was sent again, and all of its tries.
 fn is_retried(spans: &[Span]) -> bool {
-    let calls = spans.iter().filter(|span| span.is_client).count();
-    calls == 1 && spans.len() == 3
+    let mut calls = spans.iter().filter(|span| span.is_client);
+    let (Some(call), None) = (calls.next(), calls.next()) else {
+        return false;
+    };
+    let again = call.attribute("http.request.resend_count");
+    let again = again.and_then(|count| count.parse::<usize>().ok());
+    again.is_some_and(|again| spans.len() == again + 2)
 }
 
 /// Parents before their children, and these in the order of time.
