@@ -31,7 +31,7 @@ fn the_demo_shows_the_main_job_and_leaves_nothing_behind() {
         "0 failed",
         "client (client) GET retries",
         "└ shop (server) GET",
-        ", sent again 1×",
+        ", sent again ",
         "client → shop      source",
         "client → shop      destination",
         "Done: every step happened",

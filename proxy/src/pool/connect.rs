@@ -1,6 +1,6 @@
 //! Makes connections, as far as there is room for them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -73,6 +73,7 @@ impl Pool {
                 sender,
                 requests: 1,
                 made: Instant::now(),
+                rested: Duration::ZERO,
             },
         })
     }

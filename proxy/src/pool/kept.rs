@@ -1,6 +1,6 @@
 //! Connections that are kept for the next request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hyper::client::conn::{http1, http2};
 use tokio::{
@@ -31,6 +31,8 @@ pub(super) struct Used {
     pub(super) sender: http1::SendRequest<Body>,
     pub(super) requests: u32,
     pub(super) made: Instant,
+    /// For how long nobody used it.
+    pub(super) rested: Duration,
 }
 
 /// A connection of HTTP/2, for one request.
@@ -87,8 +89,9 @@ impl Kept {
     /// The HTTP/1.1 connection that was used last, if it is still good.
     pub(super) fn take_idle(&mut self) -> Option<Used> {
         let now = Instant::now();
-        while let Some(idle) = self.idle.pop() {
+        while let Some(mut idle) = self.idle.pop() {
             if idle.used.sender.is_ready() && idle.ends(self.terms) > now {
+                idle.used.rested = now.duration_since(idle.since);
                 return Some(idle.used);
             }
         }

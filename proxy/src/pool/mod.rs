@@ -2,7 +2,8 @@
 //!
 //! HTTP/1.1 connections are taken by one request at a time and come back when the
 //! response body has ended; an HTTP/2 connection is shared. A request that found its kept
-//! connection closed under it, and was not sent, goes out once more on a new one.
+//! connection closed under it, and was not sent, goes out once more on another; one that was sent,
+//! if it may be, on a new one.
 
 mod bulkhead;
 mod connect;
@@ -10,6 +11,7 @@ mod dialer;
 mod error;
 mod held;
 mod kept;
+mod once_more;
 mod probe;
 mod terms;
 mod tunnels;
@@ -38,6 +40,7 @@ use bulkhead::{Grant, KeptByOne};
 use error::RESPONSE;
 use held::Held;
 use kept::{Kept, Stream, Used};
+use once_more::OnceMore;
 
 /// Connections to one endpoint.
 #[derive(Debug)]
@@ -174,22 +177,31 @@ impl Pool {
     }
 
     async fn send_http1(self: &Arc<Self>, mut request: Request<Body>) -> Result<Answer, SendError> {
+        let mut is_repeated = false;
         loop {
-            let mut taken = match self.take_free() {
+            let free = (!is_repeated).then(|| self.take_free()).flatten();
+            let mut taken = match free {
                 Some(taken) => taken,
                 // Apart, as all that becomes of a new one needs much room.
                 None => Box::pin(self.connection()).await?,
             };
             let is_new = taken.used.requests == 1;
-            match taken.used.sender.try_send_request(request).await {
+            let mut once_more = None;
+            if !is_new && !is_repeated {
+                once_more = OnceMore::of(&request, taken.used.rested).map(Box::new);
+            }
+            let mut failure = match taken.used.sender.try_send_request(request).await {
                 Ok(response) => return Ok(Answer::leased(response, self.lease(taken))),
                 Err(failure) if is_new => return Err(self.broken(failure)),
-                Err(mut failure) => {
-                    request = self
-                        .unsent(&mut failure)
-                        .ok_or_else(|| self.broken(failure))?
-                }
-            }
+                Err(failure) => failure,
+            };
+            request = if let Some(unsent) = self.unsent(&mut failure) {
+                unsent
+            } else {
+                is_repeated = true;
+                let again = once_more.and_then(|it| it.after(failure.error()));
+                again.ok_or_else(|| self.broken(failure))?
+            };
         }
     }
 

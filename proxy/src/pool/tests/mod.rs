@@ -240,6 +240,60 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_request() {
     assert_eq!(application.met(), 3);
 }
 
+/// An application that answers the first request of each connection, and ends the connection when
+/// another one comes; the pool has such a connection, which is at rest.
+async fn ends_what_is_at_rest(tasks: &TaskTracker) -> (Application, Arc<Pool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let met = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&met);
+    tasks.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+            stream.write_all(answer).await.unwrap();
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+        }
+    });
+    let application = Application { address, met };
+    let pool = application.pool(tasks);
+    ask(&pool).await;
+    pause();
+    (application, pool)
+}
+
+#[tokio::test]
+async fn a_connection_at_rest_that_ends_as_it_is_used_costs_no_request_that_may_be_repeated() {
+    let tasks = TaskTracker::new();
+    let (application, pool) = ends_what_is_at_rest(&tasks).await;
+    advance(Duration::from_secs(1)).await;
+    ask(&pool).await;
+    assert_eq!(application.met(), 2);
+}
+
+#[tokio::test]
+async fn what_may_not_be_repeated_fails_with_the_connection_that_it_was_sent_on() {
+    let post = || Request::post("http://a/").header("host", "a");
+    let whole = |text: &'static str| Body::Whole(Full::from(text));
+    let put = Request::put("http://a/").header("host", "a");
+    for (request, rest) in [
+        (post().body(Body::empty()), 1),
+        (put.body(whole("much")), 1),
+        // Its connection was in use just now: whoever ended it did so because of the request.
+        (Ok(request()), 0),
+    ] {
+        let tasks = TaskTracker::new();
+        let (application, pool) = ends_what_is_at_rest(&tasks).await;
+        advance(Duration::from_secs(rest)).await;
+        let failed = pool.send(request.unwrap()).await;
+        let is_broken = matches!(failed, Err(SendError::Broken { sent: true, .. }));
+        assert!(is_broken && application.met() == 1, "{failed:?}");
+        tokio::time::resume();
+    }
+}
+
 #[tokio::test]
 async fn what_was_kept_before_a_renewal_is_not_used_after_it() {
     let tasks = TaskTracker::new();
