@@ -104,8 +104,8 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Virtua
     if ["http", "tls", "tcp"].iter().all(|key| !table.has(key)) {
         problems.error(table.line, "spec routes nothing", "write http, tls or tcp");
     }
-    refuse_dead(&dead_ends(&http), "http", problems);
-    refuse_dead(&tcp_dead_ends(&tcp), "tcp", problems);
+    warn_of_dead(&dead_ends(&http), "http", problems);
+    warn_of_dead(&tcp_dead_ends(&tcp), "tcp", problems);
     warn_of_repetition(&http, problems);
     Some(VirtualService {
         in_mesh,
@@ -213,8 +213,9 @@ fn tcp_dead_ends(routes: &[Arc<TcpRoute>]) -> Vec<End> {
         .collect()
 }
 
-/// What stands behind something that takes everything is never reached.
-fn refuse_dead(ends: &[End], of: &str, problems: &mut Problems) {
+/// What stands behind something that takes everything is never reached. Istio takes that, too, and
+/// samples of its own have it.
+fn warn_of_dead(ends: &[End], of: &str, problems: &mut Problems) {
     let mut rest = ends.iter().skip_while(|end| !end.takes_all);
     let Some(last) = rest.next() else {
         return;
@@ -224,7 +225,7 @@ fn refuse_dead(ends: &[End], of: &str, problems: &mut Problems) {
             "what stands here in spec.{of} is never reached, as everything is taken on line {}",
             last.line
         );
-        problems.error(dead.line, what, "move it before that, or remove it");
+        problems.warn(dead.line, what, "move it before that, or remove it");
     }
 }
 
