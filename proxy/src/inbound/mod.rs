@@ -249,12 +249,15 @@ impl Port {
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        // Each has as much room as it needs, and not as much as the other.
         match reached.protocol {
             Protocol::Tcp => {
                 let flow = Flow::tcp(who, started, None);
-                self.carry_tcp(authenticated, &reached, flow).await;
+                Box::pin(self.carry_tcp(authenticated, &reached, flow)).await;
             }
-            Protocol::Http | Protocol::Http2 => self.carry_http(authenticated, reached, who).await,
+            Protocol::Http | Protocol::Http2 => {
+                Box::pin(self.carry_http(authenticated, reached, who)).await;
+            }
         }
     }
 }

@@ -115,11 +115,14 @@ impl Port {
         let between = || Between::to(Party::default(), Service::default());
         let who = self.listener.carried(peer, destination, between);
         let started = Instant::now();
-        match self.arrive(stream).await {
-            Ok(Arrived::Requests(stream, port)) => self.carry_http(stream, port, who).await,
+        // Each has as much room as it needs, and not as much as the other.
+        match Box::pin(self.arrive(stream)).await {
+            Ok(Arrived::Requests(stream, port)) => {
+                Box::pin(self.carry_http(stream, port, who)).await;
+            }
             Ok(Arrived::Bytes(stream, called)) => {
                 let flow = Flow::connection(who, started);
-                self.carry_tcp(stream, called, flow).await;
+                Box::pin(self.carry_tcp(stream, called, flow)).await;
             }
             Err(end) => Flow::connection(who, started).end(end),
         }
