@@ -18,6 +18,8 @@ mod config;
 mod dns;
 mod flow;
 mod forward;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod hand_over;
 mod headers;
 mod http;

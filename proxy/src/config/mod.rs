@@ -96,7 +96,12 @@ impl Config {
             .with_context(|| format!("configuration {}", path.display()))
     }
 
-    fn parse(text: &str, flags: &RunFlags, variable: Option<String>) -> anyhow::Result<Self> {
+    /// Reads the text of the file; `variable` is what the environment says of the Workload API.
+    pub(crate) fn parse(
+        text: &str,
+        flags: &RunFlags,
+        variable: Option<String>,
+    ) -> anyhow::Result<Self> {
         let settings = settings::settings(&serde_saphyr::from_str(text)?, flags);
         let file = serde_saphyr::from_str::<File>(text)?.with(flags);
         let base = flags.config.parent().unwrap_or_else(|| Path::new(""));

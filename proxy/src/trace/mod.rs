@@ -203,6 +203,24 @@ impl fmt::Debug for Begun {
     }
 }
 
+/// The trace and the span that headers name, and those that they name after they were handed on.
+#[cfg(feature = "fuzz")]
+pub(crate) fn handed_on(headers: &mut HeaderMap) -> Option<[(u128, u64); 2]> {
+    let name = |headers: &HeaderMap| match propagators::read(headers) {
+        Incoming::Trace(parent) => Some(parent),
+        Incoming::Nothing | Incoming::Invalid | Incoming::Decided(_) => None,
+    };
+    let parent = name(headers)?;
+    let every = Propagators {
+        w3c: true,
+        b3: true,
+        b3_multi: true,
+    };
+    every.write(headers, &parent, Some(parent.span_id));
+    let again = name(headers)?;
+    Some([parent, again].map(|it| (it.trace_id, it.span_id)))
+}
+
 /// As much of a text as a span has room for; Envoy's figure.
 pub(crate) fn cut(text: &str) -> &str {
     let end = text.floor_char_boundary(LONGEST);

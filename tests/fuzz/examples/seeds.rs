@@ -49,6 +49,7 @@ fn main() {
     seed("entry", "full", &entry().encode_to_vec());
     names();
     texts();
+    requests();
     wire();
     workload_api();
 }
@@ -238,6 +239,24 @@ fn texts() {
         let name = policy.file_name().into_string().unwrap();
         seed("policy", &name, &fs::read(policy.path()).unwrap());
     }
+    let proxy = fs::read(root.join("deploy/examples/proxy.yaml")).unwrap();
+    seed("proxy_config", "proxy.yaml", &proxy);
+}
+
+fn requests() {
+    seed("first_bytes", "tls", b"\x16\x03\x01\x02\x00\x01");
+    seed("first_bytes", "http1", b"GET /items HTTP/1.1\r\n");
+    seed("first_bytes", "http2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let trace = "traceparent:00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    seed(
+        "trace",
+        "w3c",
+        format!("{trace}\ntracestate:a=b").as_bytes(),
+    );
+    let trace = "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90";
+    seed("trace", "b3", format!("b3:{trace}").as_bytes());
+    let trace = "X-B3-TraceId:80f198ee56343ba864fe8b2a57d3eff7\nX-B3-SpanId:e457b5a2e4d86bd1";
+    seed("trace", "b3-several", trace.as_bytes());
 }
 
 fn time(seconds: i64) -> SystemTime {

@@ -14,6 +14,7 @@
 
 mod chains;
 mod names;
+mod requests;
 mod texts;
 mod tokens;
 mod wire;
@@ -23,7 +24,7 @@ mod world;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("spiffe_id", names::spiffe_id),
     ("entry", names::entry),
     ("http_path", names::http_path),
@@ -36,6 +37,9 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("hcl", texts::hcl),
     ("policy", texts::policy),
     ("model", texts::model),
+    ("proxy_config", texts::proxy_config),
+    ("first_bytes", requests::first_bytes),
+    ("trace", requests::trace),
     ("authority", wire::authority),
     ("workload_api", wire::workload_api),
 ];

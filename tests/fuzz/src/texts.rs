@@ -30,6 +30,16 @@ pub(crate) fn hcl(data: &[u8]) {
     }
 }
 
+/// A proxy's configuration is read, or refused with a reason.
+pub(crate) fn proxy_config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Err(error) = signet_proxy::fuzz::config(text) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
 /// A policy is refused whole or decides every request, the same each time.
 pub(crate) fn policy(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
