@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::hops::Hops;
-use crate::testbed::{Bed, Process, Server, eventually};
+use crate::testbed::{Bed, Hops, Process, Server, eventually};
 
 /// What nobody may ask of a service.
 const DENIED: &str = "apiVersion: security.istio.io/v1

@@ -2,5 +2,4 @@
 
 mod access_log;
 mod collectors;
-mod hops;
 mod traces;

@@ -7,11 +7,8 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use super::{
-    collectors::{Collector, Span},
-    hops::Hops,
-};
-use crate::testbed::{Bed, Server, eventually};
+use super::collectors::{Collector, Span};
+use crate::testbed::{Bed, Hops, Server, eventually};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";

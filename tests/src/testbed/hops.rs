@@ -9,23 +9,29 @@ use std::{
     time::Duration,
 };
 
-use crate::testbed::{Agent, Proxy, Server, free_port};
+use super::{Agent, Proxy, Server, free_port};
 
-pub(super) struct Hops<'a> {
+/// The three and their proxies.
+pub struct Hops<'a> {
     _server: Server<'a>,
     _agent: Agent<'a>,
-    pub(super) client: Proxy,
-    pub(super) middle: Proxy,
+    pub client: Proxy,
+    pub middle: Proxy,
     _end: Proxy,
     /// Where the client calls.
     port: u16,
     /// The heads of requests as the service at the end saw them.
-    pub(super) asked: Arc<Mutex<Vec<String>>>,
+    pub asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl<'a> Hops<'a> {
     /// The settings are among those of every proxy, whose name stands for `NAME`.
-    pub(super) fn start(server: Server<'a>, settings: &str) -> Self {
+    pub fn start(server: Server<'a>, settings: &str) -> Self {
+        Self::with(server, |name| settings.replace("NAME", name))
+    }
+
+    /// The same with settings of each proxy, by its name: `client`, `middle` or `end`.
+    pub fn with(server: Server<'a>, settings: impl Fn(&str) -> String) -> Self {
         let agent = Agent::join(&server);
         let [client_out, middle_in, middle_out, end_in] = [(); 4].map(|()| free_port());
         let asked = Arc::default();
@@ -44,8 +50,7 @@ impl<'a> Hops<'a> {
             )
         };
         let start = |name: &str, ports: String| {
-            let settings = settings.replace("NAME", name);
-            Proxy::start(&server, &agent, name, &format!("{ports}{settings}"))
+            Proxy::start(&server, &agent, name, &(ports + &settings(name)))
         };
         let middles = inbound(middle_in, middle) + &outbound(middle_out, end_in, "end");
         Self {
@@ -60,7 +65,7 @@ impl<'a> Hops<'a> {
     }
 
     /// The answer to a request with these headers, each ended by a line end.
-    pub(super) fn get(&self, path: &str, headers: &str) -> String {
+    pub fn get(&self, path: &str, headers: &str) -> String {
         call(self.port, path, headers)
     }
 }

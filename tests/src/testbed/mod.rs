@@ -2,6 +2,7 @@
 
 mod agent;
 pub mod grpc;
+mod hops;
 pub mod operator;
 pub mod pki;
 mod process;
@@ -28,6 +29,7 @@ use tempfile::TempDir;
 
 pub use self::{
     agent::{Agent, JOIN_TOKEN, Node, my_user},
+    hops::Hops,
     process::{Process, output},
     program::Program,
     proxy::Proxy,
