@@ -118,36 +118,35 @@ impl<'n> Table<'n> {
     }
 
     fn admits(&self, entry: &Entry, schema: Schema, problems: &mut Problems) -> bool {
-        let name = self.name(&entry.key);
         if schema.bookkeeping.contains(&entry.key.as_str()) {
             return false;
         }
+        let refusal = self.refusal(entry, schema);
+        let is_admitted = refusal.is_none();
+        if let Some((what, remedy)) = refusal {
+            let name = self.name(&entry.key);
+            problems.error(entry.line, format!("{name} {what}"), remedy);
+        }
+        is_admitted
+    }
+
+    /// What is wrong with an entry, and what to do about it.
+    fn refusal(&self, entry: &Entry, schema: Schema) -> Option<(String, String)> {
+        let refused = |what: &str, remedy: String| Some((what.to_owned(), remedy));
         if let Some((_, remedy)) = schema.not_yet.iter().find(|(key, _)| *key == entry.key) {
-            problems.error(entry.line, format!("{name} is not supported yet"), *remedy);
-            return false;
+            return refused("is not supported yet", (*remedy).to_owned());
         }
         if !schema.read.contains(&entry.key.as_str()) {
-            problems.error(
-                entry.line,
-                format!("{name} is not a known field"),
-                nearest(&entry.key, schema.read),
-            );
-            return false;
+            return refused("is not a known field", nearest(&entry.key, schema.read));
         }
         if let Some(first) = self.entries.iter().find(|other| other.key == entry.key) {
-            let what = format!("{name} is given twice, first on line {}", first.line);
-            problems.error(entry.line, what, "keep one of them");
-            return false;
+            let what = format!("is given twice, first on line {}", first.line);
+            return refused(&what, "keep one of them".to_owned());
         }
         if entry.node.value == Value::Null {
-            problems.error(
-                entry.line,
-                format!("{name} has no value"),
-                "give it one, or remove the key",
-            );
-            return false;
+            return refused("has no value", "give it one, or remove the key".to_owned());
         }
-        true
+        None
     }
 }
 
