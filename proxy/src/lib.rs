@@ -68,7 +68,8 @@ use tracing::info;
 
 pub use self::config::{
     AccessLogConfig, AccessLogFormat, Config, Connect, Dns, ExtensionProvider, Forward, Inbound,
-    LocalRateLimit, Outbound, PortProtocol, Protocol, RunFlags, Target, TracingConfig,
+    InterceptionMode, LocalRateLimit, Outbound, OutboundTrafficPolicy, PortProtocol, Protocol,
+    RunFlags, Target, TracingConfig,
 };
 use self::{
     admission::Admission,

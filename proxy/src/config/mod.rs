@@ -7,8 +7,11 @@
 mod dns;
 mod file;
 mod flags;
+mod inbound;
 mod limits;
+mod outbound;
 mod ports;
+mod protocol;
 mod providers;
 mod settings;
 mod telling;
@@ -26,8 +29,10 @@ use signet_mesh::{Locality, TrustedProxies, Workload};
 
 pub use dns::Dns;
 pub use flags::RunFlags;
+pub use inbound::{Forward, Inbound, InterceptionMode, Target};
 pub use limits::LocalRateLimit;
-pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
+pub use outbound::{Connect, Outbound, OutboundTrafficPolicy};
+pub use protocol::{PortProtocol, Protocol};
 pub use providers::ExtensionProvider;
 pub use telling::{AccessLogConfig, AccessLogFormat, TracingConfig};
 
@@ -120,12 +125,12 @@ impl Config {
             inbound: file
                 .inbound
                 .into_iter()
-                .map(ports::inbound)
+                .map(inbound::inbound)
                 .collect::<Result<_, _>>()?,
             outbound: file
                 .outbound
                 .into_iter()
-                .map(ports::outbound)
+                .map(outbound::outbound)
                 .collect::<Result<_, _>>()?,
             trusted_proxies: TrustedProxies::parse(&file.trusted_proxies)
                 .context("trustedProxies")?,
@@ -144,7 +149,11 @@ impl Config {
             take_over: flags.take_over,
         };
         ports::check_together(&config.inbound, &config.outbound)?;
-        ports::keep_own_apart(&mut config.inbound, &config.outbound);
+        let own = ports::own(&config.inbound, &config.outbound);
+        ports::keep_apart(&mut config.inbound, &own);
+        if let Some(policy) = &file.outbound_traffic_policy {
+            outbound::apply(policy, &mut config.outbound, &own)?;
+        }
         ensure!(
             config.max_connections > 0,
             "maxConnections: must be at least 1"

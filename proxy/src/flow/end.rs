@@ -74,6 +74,8 @@ pub(crate) struct Denial {
 pub(crate) enum Routing {
     /// No service of the mesh has its host.
     NoService(Arc<str>),
+    /// No document names what it calls, and it is not passed on: Istio's `BlackHoleCluster`.
+    BlackHole(Arc<str>),
     /// None of the routes of its host takes it.
     NoRoute(Arc<str>),
     /// Where its route leads cannot be called.
@@ -112,6 +114,8 @@ impl End {
         match self {
             Self::Policy(Policy::RateLimited) => "RL",
             Self::Policy(Policy::Denied(denial)) => denial.flag,
+            // Of a request. That of a connection is another.
+            Self::Routing(Routing::BlackHole(_)) => "-",
             Self::Complete | Self::Policy(_) => "-",
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "DC",
             Self::Downstream(
@@ -168,6 +172,7 @@ impl End {
             ) => why,
             Self::Routing(
                 Routing::NoService(why)
+                | Routing::BlackHole(why)
                 | Routing::NoRoute(why)
                 | Routing::NoCluster(why)
                 | Routing::NoEndpoint(why)

@@ -66,8 +66,9 @@ fn status(end: &End) -> (StatusCode, &'static str) {
         End::Policy(Policy::RateLimited) => (StatusCode::TOO_MANY_REQUESTS, "8"),
         End::Policy(Policy::BadToken(_)) => (StatusCode::UNAUTHORIZED, "16"),
         End::Policy(_) => (StatusCode::FORBIDDEN, "7"),
-        // Istio's BlackHoleCluster.
-        End::Routing(Routing::NoService(_)) => (StatusCode::BAD_GATEWAY, "14"),
+        End::Routing(Routing::NoService(_) | Routing::BlackHole(_)) => {
+            (StatusCode::BAD_GATEWAY, "14")
+        }
         End::Routing(Routing::NoRoute(_)) => (StatusCode::NOT_FOUND, "12"),
         End::Upstream(Upstream::Timeout(_)) => (StatusCode::GATEWAY_TIMEOUT, "4"),
         End::Routing(_) | End::Upstream(_) | End::Shutdown(_) | End::Complete => {
