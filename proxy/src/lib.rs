@@ -30,6 +30,7 @@ mod metrics;
 mod original;
 mod outbound;
 mod outside;
+mod overload;
 mod patience;
 mod peeked;
 mod peer;
@@ -68,8 +69,8 @@ use tracing::info;
 
 pub use self::config::{
     AccessLogConfig, AccessLogFormat, Config, Connect, Dns, ExtensionProvider, Forward, Inbound,
-    InterceptionMode, LocalRateLimit, Outbound, OutboundTrafficPolicy, PortProtocol, Protocol,
-    RunFlags, Target, TracingConfig,
+    InterceptionMode, LocalRateLimit, Outbound, OutboundTrafficPolicy, OverloadLimits,
+    PortProtocol, Protocol, RunFlags, Target, TracingConfig,
 };
 use self::{
     admission::Admission,
@@ -78,6 +79,7 @@ use self::{
     flow::{Connections, Telling, Tracers, Watching},
     hand_over::{Giver, Offer},
     metrics::{Metrics, Party},
+    overload::Overload,
     ports::SharedPorts,
     reauthorize::Sources,
     source::SharedStatus,
@@ -95,6 +97,8 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     // The admin endpoint can cancel it, too, and who hands the ports over.
     let shutdown = shutdown.child_token();
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
+    let overload = Overload::new(config.overload).context("overload.maxMemory")?;
+    let overload = Arc::new(overload);
     let (admission, tokens) = admission::start(&config)?;
     let registry = Registry::new();
     // Nobody could ask for what is known of calls, if there is no admin endpoint.
@@ -130,6 +134,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
         clusters,
         sources,
         admission: Arc::new(admission),
+        overload: Arc::clone(&overload),
         drain: tasks.stop_token().child_token(),
         leave: CancellationToken::new(),
         quit: shutdown,
@@ -141,6 +146,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("dns", |stop| names.run(stop));
+    tasks.spawn("overload", |stop| overload.watch(stop));
     if let Some(tokens) = tokens {
         tasks.spawn("tokens", |stop| tokens.run(stop));
     }
@@ -195,6 +201,7 @@ struct Start {
     status: SharedStatus,
     sources: Sources,
     admission: Arc<Admission>,
+    overload: Arc<Overload>,
     clusters: SharedClusters,
     watching: Option<Watching>,
     telling: Telling,
@@ -301,6 +308,7 @@ impl Start {
             status: self.status.clone(),
             ports: ports.clone(),
             clusters: self.clusters.clone(),
+            overload: Arc::clone(&self.overload),
             connections: watching.map_or_else(Connections::default, |it| it.connections.clone()),
             drain: self.drain.clone(),
             quit: self.quit.clone(),
@@ -324,6 +332,7 @@ impl Start {
                 ports: ports.clone(),
                 sources: self.sources.clone(),
                 admission: Arc::clone(&self.admission),
+                overload: Arc::clone(&self.overload),
                 clusters: self.clusters.clone(),
                 max_connections: config.max_connections,
                 drain_timeout: config.drain_timeout,

@@ -38,6 +38,7 @@ pub(super) struct File {
     pub(super) tracing: Option<Tracing>,
     pub(super) admin: Option<Admin>,
     pub(super) hand_over: Option<HandOver>,
+    pub(super) overload: Overload,
     pub(super) dns: DnsFile,
 }
 
@@ -86,6 +87,15 @@ pub(super) struct Tracing {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Collector {
     pub(super) endpoint: String,
+}
+
+/// What the proxy may have before it refuses what is new.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Overload {
+    pub(super) max_connections: Option<usize>,
+    /// As Kubernetes writes it: `256Mi`.
+    pub(super) max_memory: Option<String>,
 }
 
 /// Which tokens of requests are good.

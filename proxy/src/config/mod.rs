@@ -30,7 +30,7 @@ use signet_mesh::{Locality, TrustedProxies, Workload};
 pub use dns::Dns;
 pub use flags::RunFlags;
 pub use inbound::{Forward, Inbound, InterceptionMode, Target};
-pub use limits::LocalRateLimit;
+pub use limits::{LocalRateLimit, OverloadLimits};
 pub use outbound::{Connect, Outbound, OutboundTrafficPolicy};
 pub use protocol::{PortProtocol, Protocol};
 pub use providers::ExtensionProvider;
@@ -67,6 +67,8 @@ pub struct Config {
     pub extension_providers: Vec<ExtensionProvider>,
     /// How much each identity may ask on inbound ports, if that is limited.
     pub local_rate_limit: Option<LocalRateLimit>,
+    /// What the proxy may have before it refuses what is new.
+    pub overload: OverloadLimits,
     /// Threads that carry connections.
     pub threads: usize,
     /// Most connections that a listener carries at once, per thread; on an inbound port, one
@@ -137,6 +139,7 @@ impl Config {
             jwt_audiences: file.jwt.map(jwt_audiences).transpose()?,
             extension_providers: providers::providers(file.extension_providers)?,
             local_rate_limit: file.local_rate_limit.map(limits::rate).transpose()?,
+            overload: limits::overload(&file.overload)?,
             threads: threads(file.threads)?,
             max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),
             dns: dns::dns(file.dns)?,

@@ -86,6 +86,8 @@ pub(crate) enum Routing {
     Overloaded(Arc<str>),
     /// A fault of its route answered in the place of its service.
     Fault,
+    /// The proxy holds as much memory as it may.
+    OutOfMemory,
 }
 
 /// What the next hop did, or did not do.
@@ -130,6 +132,7 @@ impl End {
             Self::Routing(Routing::NoEndpoint(_)) => "UH",
             Self::Routing(Routing::Overloaded(_)) => "UO",
             Self::Routing(Routing::Fault) => "FI",
+            Self::Routing(Routing::OutOfMemory) => "OM",
             Self::Upstream(Upstream::Unreachable(_)) => "UF",
             Self::Upstream(Upstream::Broken(_)) => "UC",
             Self::Upstream(Upstream::Timeout(_)) => "UT",
@@ -179,6 +182,7 @@ impl End {
                 | Routing::Overloaded(why),
             ) => why,
             Self::Routing(Routing::Fault) => "a fault that its route asks for",
+            Self::Routing(Routing::OutOfMemory) => "the proxy holds as much memory as it may",
             Self::Shutdown(Shutdown::Stopping) => "the proxy is stopping",
             Self::Shutdown(Shutdown::Identity) => "the proxy's own identity is withdrawn",
         }

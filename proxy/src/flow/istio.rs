@@ -191,6 +191,7 @@ fn details(end: &End, is_answered: bool) -> String {
         End::Routing(Routing::NoEndpoint(_)) => "no_healthy_upstream",
         End::Routing(Routing::Overloaded(_)) => "upstream_reset_before_response_started{overflow}",
         End::Routing(Routing::Fault) => "fault_filter_abort",
+        End::Routing(Routing::OutOfMemory) => "overload",
         End::Upstream(Upstream::Unreachable(_)) => {
             "upstream_reset_before_response_started{remote_connection_failure}"
         }

@@ -108,7 +108,8 @@ impl port::Port for Port {
         let (name, listen) = (&config.name, config.listen);
         let recorder = Recorder::new(name, Side::Server, listen, &thread.telling);
         let listener = Listener::new(recorder, sources, thread.tasks.clone(), ends)
-            .observed(thread.observer.clone());
+            .observed(thread.observer.clone())
+            .within(&thread.overload);
         let leads = match &config.forward {
             Forward::To {
                 target,

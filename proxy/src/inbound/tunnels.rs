@@ -132,7 +132,11 @@ impl Outer {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Outgoing>, Infallible> {
-        let inner = match self.inner(&request, Instant::now()) {
+        let inner = match self.port.listener.overload.objection() {
+            None => self.inner(&request, Instant::now()),
+            Some(end) => Err(end),
+        };
+        let inner = match inner {
             Ok(inner) => inner,
             Err(end) => return Ok(self.refused(end)),
         };

@@ -49,6 +49,9 @@ impl Port {
         match read {
             Ok(request) => {
                 let kind = request.kind();
+                if let Some(end) = self.listener.overload.objection() {
+                    return refuse(end, kind, flow);
+                }
                 match self.router().route(request, called, &mut flow) {
                     Ok(Route::Forward(routed)) => forward(*routed, Right::Outbound, flow).await,
                     Ok(Route::Answer(answer)) => answer.give(flow).await,

@@ -61,8 +61,9 @@ impl port::Port for Port {
         let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
         let (name, listen) = (&config.name, config.listen);
         let recorder = Recorder::new(name, Side::Client, listen, &thread.telling);
-        let listener =
-            Listener::new(recorder, sources, tasks, ends).observed(thread.observer.clone());
+        let listener = Listener::new(recorder, sources, tasks, ends)
+            .observed(thread.observer.clone())
+            .within(&thread.overload);
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             listen: config.listen,
