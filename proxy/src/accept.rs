@@ -23,6 +23,16 @@ pub(crate) async fn accept<F>(
     if drain.run_until_cancelled(waiting).await.is_none() {
         return;
     }
+    // One that is refused is closed when it is dropped.
+    let handle = |connection, slot| {
+        let place = listener.overload.enter(&listener.name);
+        let handled = place.map(|place| (place, handle(connection, slot)));
+        async move {
+            if let Some((_place, handled)) = handled {
+                handled.await;
+            }
+        }
+    };
     let sockets = TcpListeners::new(sockets);
     let listen = sockets.local_addr().map(display);
     info!(port = &*listener.name, listen, "accepting connections");

@@ -32,6 +32,7 @@ mod metrics;
 mod original;
 mod outbound;
 mod outside;
+mod overload;
 mod patience;
 mod peeked;
 mod peer;
@@ -70,7 +71,8 @@ use tracing::info;
 
 pub use self::config::{
     AccessLogConfig, AccessLogFormat, Config, Connect, Dns, ExtensionProvider, Forward, Inbound,
-    LocalRateLimit, Outbound, PortProtocol, Protocol, RunFlags, Target, TracingConfig,
+    InterceptionMode, LocalRateLimit, Outbound, OutboundTrafficPolicy, OverloadLimits,
+    PortProtocol, Protocol, RunFlags, Target, TracingConfig,
 };
 use self::{
     admission::Admission,
@@ -79,6 +81,7 @@ use self::{
     flow::{Connections, Telling, Tracers, Watching},
     hand_over::{Giver, Offer},
     metrics::{Metrics, Party},
+    overload::Overload,
     ports::SharedPorts,
     reauthorize::Sources,
     source::SharedStatus,
@@ -96,6 +99,8 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     // The admin endpoint can cancel it, too, and who hands the ports over.
     let shutdown = shutdown.child_token();
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
+    let overload = Overload::new(config.overload).context("overload.maxMemory")?;
+    let overload = Arc::new(overload);
     let (admission, tokens) = admission::start(&config)?;
     let registry = Registry::new();
     // Nobody could ask for what is known of calls, if there is no admin endpoint.
@@ -131,6 +136,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
         clusters,
         sources,
         admission: Arc::new(admission),
+        overload: Arc::clone(&overload),
         drain: tasks.stop_token().child_token(),
         leave: CancellationToken::new(),
         quit: shutdown,
@@ -142,6 +148,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("dns", |stop| names.run(stop));
+    tasks.spawn("overload", |stop| overload.watch(stop));
     if let Some(tokens) = tokens {
         tasks.spawn("tokens", |stop| tokens.run(stop));
     }
@@ -196,6 +203,7 @@ struct Start {
     status: SharedStatus,
     sources: Sources,
     admission: Arc<Admission>,
+    overload: Arc<Overload>,
     clusters: SharedClusters,
     watching: Option<Watching>,
     telling: Telling,
@@ -302,6 +310,7 @@ impl Start {
             status: self.status.clone(),
             ports: ports.clone(),
             clusters: self.clusters.clone(),
+            overload: Arc::clone(&self.overload),
             connections: watching.map_or_else(Connections::default, |it| it.connections.clone()),
             drain: self.drain.clone(),
             quit: self.quit.clone(),
@@ -325,6 +334,7 @@ impl Start {
                 ports: ports.clone(),
                 sources: self.sources.clone(),
                 admission: Arc::clone(&self.admission),
+                overload: Arc::clone(&self.overload),
                 clusters: self.clusters.clone(),
                 max_connections: config.max_connections,
                 drain_timeout: config.drain_timeout,

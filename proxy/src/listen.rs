@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use anyhow::Context as _;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::config::InterceptionMode;
+
 /// `count` sockets that listen on `address` together.
 ///
 /// # Errors
@@ -43,6 +45,40 @@ pub(crate) fn go_on(
         sockets.push(shared(address).with_context(context)?);
     }
     Ok(sockets)
+}
+
+/// Has the sockets take connections as they come: those that are brought with TPROXY are addressed
+/// to others.
+///
+/// # Errors
+/// This user may not take them.
+pub(crate) fn intercept(sockets: &[TcpListener], mode: InterceptionMode) -> anyhow::Result<()> {
+    let transparent = match mode {
+        InterceptionMode::Redirect => false,
+        InterceptionMode::Tproxy => true,
+    };
+    for socket in sockets {
+        let address = socket.local_addr()?;
+        let socket = SockRef::from(socket);
+        let is_transparent = match address {
+            SocketAddr::V4(_) => socket.ip_transparent_v4()?,
+            SocketAddr::V6(_) => socket.ip_transparent_v6()?,
+        };
+        if is_transparent == transparent {
+            continue;
+        }
+        let set = match address {
+            SocketAddr::V4(_) => socket.set_ip_transparent_v4(transparent),
+            SocketAddr::V6(_) => socket.set_ip_transparent_v6(transparent),
+        };
+        set.with_context(|| {
+            format!(
+                "{address} cannot take connections that are brought with TPROXY; grant the proxy \
+                 CAP_NET_ADMIN, or write `interceptionMode: REDIRECT`"
+            )
+        })?;
+    }
+    Ok(())
 }
 
 fn not_listened(address: SocketAddr) -> String {

@@ -8,6 +8,7 @@ use crate::{
     flow::{Cut, Observer, Other, Recorder, Who},
     latest::change,
     metrics::Between,
+    overload::Overload,
     reauthorize::Sources,
 };
 
@@ -23,6 +24,8 @@ pub(crate) struct Listener {
     pub(crate) ends: Ends,
     /// Who wants to know of connections, if anybody does.
     pub(crate) observer: Option<Observer>,
+    /// What the proxy has of what it may have.
+    pub(crate) overload: Arc<Overload>,
 }
 
 /// How a port ends.
@@ -51,7 +54,14 @@ impl Listener {
             tasks,
             ends,
             observer: None,
+            overload: Arc::default(),
         }
+    }
+
+    /// Connections are among those that the proxy may have.
+    pub(crate) fn within(mut self, overload: &Arc<Overload>) -> Self {
+        self.overload = Arc::clone(overload);
+        self
     }
 
     /// Connections are observed, if anybody wants to know of them.

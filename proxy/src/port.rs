@@ -10,6 +10,7 @@ use crate::{
     cluster::{Clusters, Copies},
     flow::{Observer, Telling},
     listener::{Ends, Listener},
+    overload::Overload,
     ports::{Open, PortConfig},
     reauthorize::Sources,
 };
@@ -28,6 +29,8 @@ pub(crate) struct Thread {
     pub(crate) observer: Option<Observer>,
     /// What is to be told of connections and requests.
     pub(crate) telling: Telling,
+    /// What the proxy has of what it may have.
+    pub(crate) overload: Arc<Overload>,
     /// The port of loopback on which the admin endpoint listens, if it does.
     pub(crate) admin_port: Option<u16>,
 }

@@ -16,7 +16,7 @@ use tracing::{debug, error, info};
 
 use crate::{
     cluster::Health,
-    config::{Config, Inbound, Outbound},
+    config::{Config, Forward, Inbound, InterceptionMode, Outbound},
     latest::change,
     listen,
 };
@@ -51,6 +51,9 @@ pub(crate) trait PortConfig: fmt::Debug + Clone + PartialEq {
 
     /// Where it listens.
     fn listen(&self) -> SocketAddr;
+
+    /// How connections come there that were to go elsewhere.
+    fn interception(&self) -> InterceptionMode;
 }
 
 /// Brings the ports in line with the configuration.
@@ -229,6 +232,8 @@ fn open<C: PortConfig>(
             None => sockets(config.listen())
                 .with_context(|| format!("{} `{}`", C::DIRECTION, config.name()))?,
         };
+        listen::intercept(&sockets, config.interception())
+            .with_context(|| format!("{} `{}`", C::DIRECTION, config.name()))?;
         Ok(Open {
             config: config.clone(),
             sockets,
@@ -267,6 +272,13 @@ impl PortConfig for Inbound {
         &self.name
     }
 
+    fn interception(&self) -> InterceptionMode {
+        match &self.forward {
+            Forward::Original { mode, .. } => *mode,
+            Forward::To { .. } | Forward::Tunnels => InterceptionMode::Redirect,
+        }
+    }
+
     fn listen(&self) -> SocketAddr {
         self.listen
     }
@@ -279,6 +291,10 @@ impl PortConfig for Outbound {
         &self.name
     }
 
+    fn interception(&self) -> InterceptionMode {
+        InterceptionMode::Redirect
+    }
+
     fn listen(&self) -> SocketAddr {
         self.listen
     }
@@ -287,7 +303,7 @@ impl PortConfig for Outbound {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Forward, PortProtocol, Protocol, RunFlags, Target};
+    use crate::config::{PortProtocol, Protocol, RunFlags, Target};
 
     /// A configuration with these ports, each `name=address`.
     fn config(ports: &[(&str, SocketAddr)]) -> Arc<Config> {

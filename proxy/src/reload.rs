@@ -6,7 +6,13 @@ use signet_daemon::{config::Settings, log::LogConfig, reload::Reloadable};
 use crate::{config::Config, source};
 
 impl Reloadable for Config {
-    const LIVE: &'static [&'static str] = &["logLevel", "mesh", "inbound", "outbound"];
+    const LIVE: &'static [&'static str] = &[
+        "logLevel",
+        "mesh",
+        "inbound",
+        "outbound",
+        "outboundTrafficPolicy",
+    ];
 
     fn settings(&self) -> &Settings {
         &self.settings

@@ -21,6 +21,7 @@ use crate::{
     inbound,
     listener::Ends,
     outbound,
+    overload::Overload,
     port::{Port, Thread},
     ports::{Open, PortConfig, Ports, SharedPorts},
     reauthorize::Sources,
@@ -47,6 +48,8 @@ pub(crate) struct Worker {
     pub(crate) watching: Option<Watching>,
     /// What is to be told of connections and requests.
     pub(crate) telling: Telling,
+    /// What the proxy has of what it may have.
+    pub(crate) overload: Arc<Overload>,
     /// The port of loopback on which the admin endpoint listens, if it does.
     pub(crate) admin_port: Option<u16>,
     /// Connections of one port at a time.
@@ -95,6 +98,7 @@ impl Worker {
             observer,
             telling: self.telling.clone(),
             admin_port: self.admin_port,
+            overload: Arc::clone(&self.overload),
             copies: Copies::new(tasks.clone()),
             sources,
             admission: Arc::clone(&self.admission),

@@ -23,6 +23,10 @@ fn every_example_configuration_is_valid() {
         bed.signet(&["mesh", "check", &file("policies/web.yaml")])
             .ok();
     }
+    let intercepted = deploy("examples").join("intercepted.yaml");
+    let intercepted = intercepted.to_str().unwrap();
+    bed.signet(&["proxy", "validate", "--config", intercepted])
+        .ok();
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod join_token;
 mod jwt;
 mod operator;
 mod outage;
+mod overload;
 mod plaintext;
 mod policy;
 mod quickstart;

@@ -49,7 +49,7 @@ const FLOORS: [Floors; 4] = [
             &["cluster"],
             &["pool", "reauthorize"],
             &["admission", "source", "identity", "dns"],
-            &["body"],
+            &["body", "overload"],
             &["config", "flow", "outside"],
             &["metrics", "trace"],
         ],

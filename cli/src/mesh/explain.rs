@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_mesh::{
-    Http, HttpCall, HttpPath, MtlsMode, Request, Token, Workload, WorkloadModel, WorkloadPolicy,
-    host_and_port,
+    Course, Http, HttpCall, HttpPath, MtlsMode, NotCalled, Request, Token, Workload, WorkloadModel,
+    WorkloadPolicy, host_and_port,
 };
 
 use super::{destination::Destination, model, refused, sources, warnings};
@@ -100,6 +100,24 @@ struct Client {
         requires = "client_namespace"
     )]
     client_labels: Vec<String>,
+
+    /// What its proxy makes of calls of what no document names: the mode of outboundTrafficPolicy
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "REGISTRY_ONLY",
+        requires = "client_namespace"
+    )]
+    outbound_traffic_policy: OutboundTrafficPolicy,
+}
+
+/// What becomes of calls of what no document names.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum OutboundTrafficPolicy {
+    #[value(name = "REGISTRY_ONLY")]
+    RegistryOnly,
+    #[value(name = "ALLOW_ANY")]
+    AllowAny,
 }
 
 /// A request, as far as it is asked about.
@@ -191,6 +209,10 @@ impl Explain {
         };
         let explanation = client.explain(&call, from.trust_domain());
         let mut text = explanation.to_string();
+        if let Course::Unrouted(Err(why)) = &explanation.course {
+            let told = self.client.outbound_traffic_policy.told(why);
+            text.extend(told.into_iter().flat_map(|told| [told, "\n"]));
+        }
         for arrival in explanation.arrivals(&call) {
             let http = Http {
                 path: &arrival.path,
@@ -229,6 +251,24 @@ impl Explain {
             sni: None,
             http: asked.http,
         }
+    }
+}
+
+impl OutboundTrafficPolicy {
+    /// What it makes of a request that goes nowhere, if that is its matter.
+    fn told(self, why: &NotCalled) -> Option<&'static str> {
+        let told = match self {
+            Self::RegistryOnly => {
+                "  outboundTrafficPolicy REGISTRY_ONLY: it is refused (BlackHoleCluster)"
+            }
+            Self::AllowAny => {
+                "  outboundTrafficPolicy ALLOW_ANY: it goes on to where its connection was to go \
+                 before it was redirected to the proxy (PassthroughCluster), unless documents name \
+                 what is there, or it is the proxy itself; at a port that takes no redirected \
+                 connections it is refused (BlackHoleCluster)"
+            }
+        };
+        why.is_unknown().then_some(told)
     }
 }
 
@@ -308,6 +348,7 @@ mod tests {
         let client = Client {
             client_namespace: None,
             client_labels: Vec::new(),
+            outbound_traffic_policy: OutboundTrafficPolicy::RegistryOnly,
         };
         explained_for(POLICY, client, from, to)
     }
@@ -360,6 +401,7 @@ mod tests {
         let client = Client {
             client_namespace: None,
             client_labels: Vec::new(),
+            outbound_traffic_policy: OutboundTrafficPolicy::RegistryOnly,
         };
         let plain = explained_for(&text, client, None, "http://orders:8080/cart").1;
         let by = "port 8080 is PERMISSIVE by PeerAuthentication shop/all (";
@@ -404,6 +446,7 @@ mod tests {
             let client = Client {
                 client_namespace: Some("shop".to_owned()),
                 client_labels: labels.iter().map(|it| (*it).to_owned()).collect(),
+                outbound_traffic_policy: OutboundTrafficPolicy::RegistryOnly,
             };
             let from = Some("spiffe://example.org/web");
             explained_for(&documents, client, from, "http://orders/old/1?a=b")
@@ -442,6 +485,7 @@ mod tests {
             let client = Client {
                 client_namespace: Some("shop".to_owned()),
                 client_labels: vec!["app=web".to_owned()],
+                outbound_traffic_policy: OutboundTrafficPolicy::RegistryOnly,
             };
             let (good, out, err) =
                 explained_for(&documents, client, Some("spiffe://example.org/web"), to);
@@ -465,9 +509,35 @@ mod tests {
         let client = Client {
             client_namespace: Some("shop".to_owned()),
             client_labels: Vec::new(),
+            outbound_traffic_policy: OutboundTrafficPolicy::RegistryOnly,
         };
         let from = Some("spiffe://example.org/web");
         let (good, _, err) = explained_for(POLICY, client, from, "tcp://10.0.0.7:5432");
         assert!(!good && err.contains("only requests of HTTP"), "{err}");
+    }
+
+    #[test]
+    fn what_no_document_names_goes_where_the_outbound_traffic_policy_says() {
+        let ask = |policy, to| {
+            let client = Client {
+                client_namespace: Some("shop".to_owned()),
+                client_labels: Vec::new(),
+                outbound_traffic_policy: policy,
+            };
+            let from = Some("spiffe://example.org/web");
+            explained_for(&format!("{POLICY}{ROUTES}"), client, from, to).1
+        };
+        let told = ask(
+            OutboundTrafficPolicy::RegistryOnly,
+            "http://elsewhere.test/",
+        );
+        assert!(
+            told.contains("REGISTRY_ONLY: it is refused (BlackHoleCluster)"),
+            "{told}"
+        );
+        let told = ask(OutboundTrafficPolicy::AllowAny, "http://elsewhere.test/");
+        assert!(told.contains("ALLOW_ANY: it goes on to where"), "{told}");
+        let told = ask(OutboundTrafficPolicy::AllowAny, "http://orders/old/1");
+        assert!(!told.contains("outboundTrafficPolicy"), "{told}");
     }
 }

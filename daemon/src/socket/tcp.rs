@@ -28,7 +28,7 @@ pub fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
 pub struct TcpConnection {
     /// The connection itself.
     pub stream: TcpStream,
-    /// Who is at its other end.
+    /// Who is at its other end; by IPv4, if it came so to a socket of IPv6.
     pub peer: SocketAddr,
 }
 
@@ -116,6 +116,13 @@ impl TcpConnection {
     fn accepted(stream: TcpStream, peer: SocketAddr) -> Self {
         let _ = stream.set_nodelay(true);
         let _ = notice_dead_peer(&stream);
+        let peer = match peer {
+            SocketAddr::V6(of_v6) => match of_v6.ip().to_ipv4_mapped() {
+                Some(mapped) => SocketAddr::from((mapped, of_v6.port())),
+                None => peer,
+            },
+            SocketAddr::V4(_) => peer,
+        };
         Self { stream, peer }
     }
 }

@@ -90,6 +90,21 @@ pub enum NotCalled {
     NobodyExpected(HostName, Address),
 }
 
+impl NotCalled {
+    /// Whether no document names what is called; otherwise one names it, and it cannot be called as
+    /// that says.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            Self::NoService(_) | Self::NothingAt(..) | Self::NoPort(..) => true,
+            Self::NotHttp(..)
+            | Self::IsHttp(..)
+            | Self::Anywhere(_)
+            | Self::NoSubset(..)
+            | Self::NobodyExpected(..) => false,
+        }
+    }
+}
+
 impl WorkloadModel {
     /// The port that is called by a request to `host`: the one that is `named` with it, or else the
     /// `usual` one, or else the only one of the service, or else that of HTTP.

@@ -41,6 +41,12 @@ impl WorkloadModel {
         services.find_map(|service| service.port(port).map(|port| port.protocol))
     }
 
+    /// Whether documents say what is at an address and port, even if a client does not say which of
+    /// several services it means.
+    pub fn names(&self, address: IpAddr, port: u16) -> bool {
+        !self.services.at(address, port).is_empty()
+    }
+
     /// Where a connection goes. `random` is any number, each as likely as any other.
     ///
     /// # Errors

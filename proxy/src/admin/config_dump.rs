@@ -7,7 +7,7 @@ use signet_daemon::http::{Answer, json};
 use super::{Format, Seen, application, certs};
 use crate::{
     clock,
-    config::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol},
+    config::{Connect, Forward, Inbound, Outbound, OutboundTrafficPolicy, PortProtocol, Protocol},
     source::{ModelStatus, Refusal},
 };
 
@@ -100,7 +100,13 @@ fn outbound(port: &Outbound) -> Port {
             address.clone(),
             expect.iter().map(ToString::to_string).collect(),
         ),
-        Connect::Mesh { .. } => ("mesh".to_owned(), Vec::new()),
+        Connect::Mesh { unknown, .. } => {
+            let leads_to = match unknown {
+                OutboundTrafficPolicy::RegistryOnly => "mesh",
+                OutboundTrafficPolicy::AllowAny { .. } => "mesh, or the original destination",
+            };
+            (leads_to.to_owned(), Vec::new())
+        }
     };
     Port {
         name: port.name.clone(),

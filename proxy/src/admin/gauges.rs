@@ -1,12 +1,19 @@
 //! Metrics that are read where they stand, at each scrape.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use signet_daemon::metrics::{Labels, Registry, Sample};
 use tokio::time::Instant;
 
 use super::Seen;
-use crate::{cluster::ClusterState, source::SharedStatus};
+use crate::{
+    cluster::ClusterState,
+    overload::{Overload, Shortage, resident},
+    source::SharedStatus,
+};
 
 /// Tells of everything that is not counted as calls end.
 pub(super) fn register(seen: &Seen) {
@@ -14,6 +21,7 @@ pub(super) fn register(seen: &Seen) {
     let connections = seen.connections.clone();
     registry.before_scrape(move || connections.count());
     of_proxy(registry, seen);
+    of_overload(registry, &seen.overload);
     of_model(registry, &seen.status);
     of_clusters(registry, seen);
 }
@@ -43,6 +51,45 @@ fn of_proxy(registry: &Registry, seen: &Seen) {
             let open = connections.list().len();
             vec![Sample::of(u64::try_from(open).unwrap_or(u64::MAX))]
         },
+    );
+}
+
+fn of_overload(registry: &Registry, overload: &Arc<Overload>) {
+    registry.gauge(
+        "process_resident_memory_bytes",
+        "How much memory of the process is resident",
+        || resident().map_or_else(|_| Vec::new(), |bytes| vec![Sample::of(bytes)]),
+    );
+    let reason = |shortage: Shortage| Labels::one("reason", shortage.as_str().to_owned());
+    let now = Arc::clone(overload);
+    registry.gauge(
+        "signet_proxy_overloaded",
+        "1 while what is new is refused, as the proxy has all that it may have of this",
+        move || {
+            let sample = |shortage| Sample {
+                labels: reason(shortage),
+                value: u64::from(now.lacks(shortage)),
+            };
+            Shortage::ALL.map(sample).into()
+        },
+    );
+    let now = Arc::clone(overload);
+    registry.counted(
+        "signet_proxy_overload_refused_connections",
+        "Connections that were refused, as the proxy had all that it may have of this",
+        move || {
+            let sample = |shortage| Sample {
+                labels: reason(shortage),
+                value: now.refused_connections(shortage),
+            };
+            Shortage::ALL.map(sample).into()
+        },
+    );
+    let now = Arc::clone(overload);
+    registry.counted(
+        "signet_proxy_overload_refused_requests",
+        "Requests that were refused, as the proxy held as much memory as it may",
+        move || vec![Sample::of(now.refused_requests())],
     );
 }
 

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    cluster::SharedClusters, config::Target, flow::Connections, ports::SharedPorts,
-    reauthorize::Sources, source::SharedStatus,
+    cluster::SharedClusters, config::Target, flow::Connections, overload::Overload,
+    ports::SharedPorts, reauthorize::Sources, source::SharedStatus,
 };
 
 /// What the admin endpoint tells of.
@@ -35,6 +35,7 @@ pub(crate) struct Seen {
     pub(crate) ports: SharedPorts,
     pub(crate) clusters: SharedClusters,
     pub(crate) connections: Connections,
+    pub(crate) overload: Arc<Overload>,
     /// Cancelled when nothing new is to be accepted.
     pub(crate) drain: CancellationToken,
     /// Cancelled when the proxy is to stop.

@@ -24,7 +24,7 @@ use crate::{
     flow::{End, Observer, Routing, Shutdown},
     metrics::Party,
     outside::Outside,
-    pool::{Address, Bounds, Dialer, Pool, Secure, Terms, Way},
+    pool::{Address, Bounds, Dialer, OwnConnections, Pool, Secure, Terms, Way},
     reauthorize::Sources,
 };
 
@@ -141,10 +141,7 @@ impl Clusters {
         let secured = Secured::of(peer, called, of_policy, protocol, self.outside())?;
         let mut made = self.lock();
         made.follow(model);
-        let dialer = Dialer {
-            address: Address::Tcp(address),
-            tls: self.secure(secured.as_ref(), &mut made)?,
-        };
+        let dialer = Dialer::new(address, self.secure(secured.as_ref(), &mut made)?);
         drop(made);
         let health = self.shared.health(&dialer.address);
         let tasks = self.tasks.clone();
@@ -179,6 +176,11 @@ impl Clusters {
     /// Where names are.
     pub(crate) fn names(&self) -> &Names {
         self.shared.names()
+    }
+
+    /// Those that the proxy makes itself to what no document names.
+    pub(crate) fn own_connections(&self) -> &OwnConnections {
+        self.shared.own_connections()
     }
 
     fn make(
@@ -261,10 +263,7 @@ impl Clusters {
             let inner = Inner::of(&key.address, secured, secure)?;
             return Ok(made.tunnelled.way(inner, &self.tasks));
         }
-        Ok(Way::Direct(Dialer {
-            address: key.address.clone(),
-            tls: secure,
-        }))
+        Ok(Way::Direct(Dialer::new(key.address.clone(), secure)))
     }
 
     fn secure(&self, secured: Option<&Secured>, made: &mut Made) -> Result<Option<Secure>, End> {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use signet_mesh::Home;
 use tokio::runtime::Handle;
 
-use crate::{dns::Names, outside::Outside, reauthorize::Sources};
+use crate::{dns::Names, outside::Outside, pool::OwnConnections, reauthorize::Sources};
 
 /// What the clusters of all threads stand on.
 #[derive(Debug)]
@@ -19,4 +19,6 @@ pub(super) struct Ground {
     pub(super) runtime: Handle,
     /// By what they are checked; nothing is, without it.
     pub(super) sources: OnceLock<Sources>,
+    /// Those that the proxy makes itself to what no document names.
+    pub(super) own_connections: OwnConnections,
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     dns::{Lookup, Names},
     outside::Outside,
-    pool::{Address, Bounds, Bulkhead, Limits},
+    pool::{Address, Bounds, Bulkhead, Limits, OwnConnections},
     reauthorize::Sources,
     source::SharedModel,
 };
@@ -112,6 +112,7 @@ impl SharedClusters {
                 home,
                 runtime: Handle::current(),
                 sources: OnceLock::new(),
+                own_connections: OwnConnections::default(),
             },
             start: Instant::now(),
             known: Mutex::default(),
@@ -137,6 +138,11 @@ impl SharedClusters {
     /// Where names are.
     pub(super) fn names(&self) -> &Names {
         &self.0.ground.names
+    }
+
+    /// Those that the proxy makes itself to what no document names.
+    pub(super) fn own_connections(&self) -> &OwnConnections {
+        &self.0.ground.own_connections
     }
 
     /// The state of a cluster. One that the model in force does not have, as whoever asks has an

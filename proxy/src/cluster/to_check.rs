@@ -97,10 +97,7 @@ impl ToCheck {
             let inner = Inner::of(&self.address, self.secured.as_ref(), secure)?;
             return Ok(Tunnelled::default().way(inner, &TaskTracker::new()));
         }
-        Ok(Way::Direct(Dialer {
-            address: self.address.clone(),
-            tls: secure,
-        }))
+        Ok(Way::Direct(Dialer::new(self.address.clone(), secure)))
     }
 }
 

@@ -52,10 +52,7 @@ impl Tunnelled {
         };
         let there = self.0.get(&tunnel).and_then(Weak::upgrade);
         let tunnels = there.unwrap_or_else(|| {
-            let dialer = Dialer {
-                address: Address::Tcp(tunnel.address),
-                tls: Some(secure),
-            };
+            let dialer = Dialer::new(tunnel.address, Some(secure));
             let tunnels = Tunnels::new(dialer, tasks.clone());
             self.0.insert(tunnel, Arc::downgrade(&tunnels));
             tunnels

@@ -22,6 +22,7 @@ pub(super) struct File {
     pub(super) mesh: Option<Vec<PathBuf>>,
     pub(super) inbound: Vec<InboundPort>,
     pub(super) outbound: Vec<OutboundPort>,
+    pub(super) outbound_traffic_policy: Option<TrafficPolicy>,
     /// Whose `X-Forwarded-For` is believed: addresses, blocks, SPIFFE IDs.
     pub(super) trusted_proxies: Vec<String>,
     pub(super) jwt: Option<Jwt>,
@@ -37,6 +38,7 @@ pub(super) struct File {
     pub(super) tracing: Option<Tracing>,
     pub(super) admin: Option<Admin>,
     pub(super) hand_over: Option<HandOver>,
+    pub(super) overload: Overload,
     pub(super) dns: DnsFile,
 }
 
@@ -85,6 +87,15 @@ pub(super) struct Tracing {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Collector {
     pub(super) endpoint: String,
+}
+
+/// What the proxy may have before it refuses what is new.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Overload {
+    pub(super) max_connections: Option<usize>,
+    /// As Kubernetes writes it: `256Mi`.
+    pub(super) max_memory: Option<String>,
 }
 
 /// Which tokens of requests are good.
@@ -138,6 +149,9 @@ pub(super) struct InboundPort {
     /// Whether it forwards to where each connection was to go before it was redirected here.
     #[serde(default, alias = "original_destination")]
     pub(super) original_destination: bool,
+    /// `REDIRECT` or `TPROXY`.
+    #[serde(default)]
+    pub(super) interception_mode: Option<String>,
     /// The port that policies know; that of `forward` when absent.
     #[serde(default)]
     pub(super) port: Option<u16>,
@@ -161,6 +175,14 @@ pub(super) struct OutboundPort {
     /// The port that clients of the mesh are taken to call where they name none.
     #[serde(default)]
     pub(super) port: Option<u16>,
+}
+
+/// What becomes of calls of what no document names, in the words of Istio's MeshConfig.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct TrafficPolicy {
+    /// `REGISTRY_ONLY` or `ALLOW_ANY`.
+    pub(super) mode: String,
 }
 
 impl File {

@@ -7,8 +7,11 @@
 mod dns;
 mod file;
 mod flags;
+mod inbound;
 mod limits;
+mod outbound;
 mod ports;
+mod protocol;
 mod providers;
 mod settings;
 mod telling;
@@ -26,8 +29,10 @@ use signet_mesh::{Locality, TrustedProxies, Workload};
 
 pub use dns::Dns;
 pub use flags::RunFlags;
-pub use limits::LocalRateLimit;
-pub use ports::{Connect, Forward, Inbound, Outbound, PortProtocol, Protocol, Target};
+pub use inbound::{Forward, Inbound, InterceptionMode, Target};
+pub use limits::{LocalRateLimit, OverloadLimits};
+pub use outbound::{Connect, Outbound, OutboundTrafficPolicy};
+pub use protocol::{PortProtocol, Protocol};
 pub use providers::ExtensionProvider;
 pub use telling::{AccessLogConfig, AccessLogFormat, TracingConfig};
 
@@ -62,6 +67,8 @@ pub struct Config {
     pub extension_providers: Vec<ExtensionProvider>,
     /// How much each identity may ask on inbound ports, if that is limited.
     pub local_rate_limit: Option<LocalRateLimit>,
+    /// What the proxy may have before it refuses what is new.
+    pub overload: OverloadLimits,
     /// Threads that carry connections.
     pub threads: usize,
     /// Most connections that a listener carries at once, per thread; on an inbound port, one
@@ -125,18 +132,19 @@ impl Config {
             inbound: file
                 .inbound
                 .into_iter()
-                .map(ports::inbound)
+                .map(inbound::inbound)
                 .collect::<Result<_, _>>()?,
             outbound: file
                 .outbound
                 .into_iter()
-                .map(ports::outbound)
+                .map(outbound::outbound)
                 .collect::<Result<_, _>>()?,
             trusted_proxies: TrustedProxies::parse(&file.trusted_proxies)
                 .context("trustedProxies")?,
             jwt_audiences: file.jwt.map(jwt_audiences).transpose()?,
             extension_providers: providers::providers(file.extension_providers)?,
             local_rate_limit: file.local_rate_limit.map(limits::rate).transpose()?,
+            overload: limits::overload(&file.overload)?,
             threads: threads(file.threads)?,
             max_connections: file.max_connections.unwrap_or(MAX_CONNECTIONS),
             dns: dns::dns(file.dns)?,
@@ -149,7 +157,11 @@ impl Config {
             take_over: flags.take_over,
         };
         ports::check_together(&config.inbound, &config.outbound)?;
-        ports::keep_own_apart(&mut config.inbound, &config.outbound);
+        let own = ports::own(&config.inbound, &config.outbound);
+        ports::keep_apart(&mut config.inbound, &own);
+        if let Some(policy) = &file.outbound_traffic_policy {
+            outbound::apply(policy, &mut config.outbound, &own)?;
+        }
         ensure!(
             config.max_connections > 0,
             "maxConnections: must be at least 1"

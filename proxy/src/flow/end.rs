@@ -74,6 +74,8 @@ pub(crate) struct Denial {
 pub(crate) enum Routing {
     /// No service of the mesh has its host.
     NoService(Arc<str>),
+    /// No document names what it calls, and it is not passed on: Istio's `BlackHoleCluster`.
+    BlackHole(Arc<str>),
     /// None of the routes of its host takes it.
     NoRoute(Arc<str>),
     /// Where its route leads cannot be called.
@@ -84,6 +86,8 @@ pub(crate) enum Routing {
     Overloaded(Arc<str>),
     /// A fault of its route answered in the place of its service.
     Fault,
+    /// The proxy holds as much memory as it may.
+    OutOfMemory,
 }
 
 /// What the next hop did, or did not do.
@@ -112,6 +116,8 @@ impl End {
         match self {
             Self::Policy(Policy::RateLimited) => "RL",
             Self::Policy(Policy::Denied(denial)) => denial.flag,
+            // Of a request. That of a connection is another.
+            Self::Routing(Routing::BlackHole(_)) => "-",
             Self::Complete | Self::Policy(_) => "-",
             Self::Downstream(Downstream::Gone | Downstream::Broken(_)) => "DC",
             Self::Downstream(
@@ -126,6 +132,7 @@ impl End {
             Self::Routing(Routing::NoEndpoint(_)) => "UH",
             Self::Routing(Routing::Overloaded(_)) => "UO",
             Self::Routing(Routing::Fault) => "FI",
+            Self::Routing(Routing::OutOfMemory) => "OM",
             Self::Upstream(Upstream::Unreachable(_)) => "UF",
             Self::Upstream(Upstream::Broken(_)) => "UC",
             Self::Upstream(Upstream::Timeout(_)) => "UT",
@@ -168,12 +175,14 @@ impl End {
             ) => why,
             Self::Routing(
                 Routing::NoService(why)
+                | Routing::BlackHole(why)
                 | Routing::NoRoute(why)
                 | Routing::NoCluster(why)
                 | Routing::NoEndpoint(why)
                 | Routing::Overloaded(why),
             ) => why,
             Self::Routing(Routing::Fault) => "a fault that its route asks for",
+            Self::Routing(Routing::OutOfMemory) => "the proxy holds as much memory as it may",
             Self::Shutdown(Shutdown::Stopping) => "the proxy is stopping",
             Self::Shutdown(Shutdown::Identity) => "the proxy's own identity is withdrawn",
         }

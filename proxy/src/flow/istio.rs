@@ -185,10 +185,13 @@ fn details(end: &End, is_answered: bool) -> String {
         End::Policy(Policy::Withdrawn(_)) => "rbac_access_withdrawn",
         End::Policy(Policy::Distrusted(_)) => "trust_withdrawn",
         End::Routing(Routing::NoService(_) | Routing::NoRoute(_)) => "route_not_found",
+        // Istio has a route for it that answers itself.
+        End::Routing(Routing::BlackHole(_)) => "direct_response",
         End::Routing(Routing::NoCluster(_)) => "cluster_not_found",
         End::Routing(Routing::NoEndpoint(_)) => "no_healthy_upstream",
         End::Routing(Routing::Overloaded(_)) => "upstream_reset_before_response_started{overflow}",
         End::Routing(Routing::Fault) => "fault_filter_abort",
+        End::Routing(Routing::OutOfMemory) => "overload",
         End::Upstream(Upstream::Unreachable(_)) => {
             "upstream_reset_before_response_started{remote_connection_failure}"
         }

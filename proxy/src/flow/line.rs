@@ -6,7 +6,7 @@ use signet_mesh::RuleRef;
 use tokio::time::Instant;
 use tracing::{debug, field, info, warn};
 
-use super::{End, Flow, Other, What};
+use super::{End, Flow, Other, Routing, What};
 use crate::{clock, config::AccessLogFormat};
 
 impl Flow {
@@ -94,7 +94,12 @@ impl Flow {
     }
 
     pub(super) fn flags(&self, end: &End) -> &'static str {
-        match (self.delayed, self.overloaded, end.flag()) {
+        let flag = match (&self.what, end) {
+            // A cluster without endpoints, as Istio has it.
+            (What::Connection, End::Routing(Routing::BlackHole(_))) => "UH",
+            (_, end) => end.flag(),
+        };
+        match (self.delayed, self.overloaded, flag) {
             (true, false, "FI") => "DI,FI",
             (true, false, "-") => "DI",
             (true, true, "-") => "DI,UO",

@@ -42,6 +42,11 @@ fn reply(end: &End, kind: Kind, id: Option<&HeaderValue>) -> Response<Full<Bytes
         let overloaded = HeaderValue::from_static("true");
         response.headers_mut().insert(OVERLOADED, overloaded);
     }
+    if matches!(end, End::Routing(Routing::OutOfMemory)) {
+        let headers = response.headers_mut();
+        headers.insert(LOCAL_OVERLOADED, HeaderValue::from_static("true"));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if matches!(end, End::Policy(Policy::RateLimited)) {
         let limited = HeaderValue::from_static("true");
         response.headers_mut().insert(RATE_LIMITED, limited);
@@ -66,8 +71,9 @@ fn status(end: &End) -> (StatusCode, &'static str) {
         End::Policy(Policy::RateLimited) => (StatusCode::TOO_MANY_REQUESTS, "8"),
         End::Policy(Policy::BadToken(_)) => (StatusCode::UNAUTHORIZED, "16"),
         End::Policy(_) => (StatusCode::FORBIDDEN, "7"),
-        // Istio's BlackHoleCluster.
-        End::Routing(Routing::NoService(_)) => (StatusCode::BAD_GATEWAY, "14"),
+        End::Routing(Routing::NoService(_) | Routing::BlackHole(_)) => {
+            (StatusCode::BAD_GATEWAY, "14")
+        }
         End::Routing(Routing::NoRoute(_)) => (StatusCode::NOT_FOUND, "12"),
         End::Upstream(Upstream::Timeout(_)) => (StatusCode::GATEWAY_TIMEOUT, "4"),
         End::Routing(_) | End::Upstream(_) | End::Shutdown(_) | End::Complete => {
@@ -104,6 +110,8 @@ fn grpc(end: &End) -> Response<Full<Bytes>> {
 
 /// Envoy's: the request was not sent, as its caller has sent too many.
 const RATE_LIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
+/// Envoy's: the request was not sent, as the proxy itself has too much to do.
+const LOCAL_OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-local-overloaded");
 /// Envoy's: the request was not sent, as there are too many.
 const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
 
@@ -139,6 +147,17 @@ mod tests {
         }
         let other = reply(&denied(), Kind::Http, Some(&ID));
         assert!(!other.headers().contains_key(OVERLOADED));
+    }
+
+    #[test]
+    fn a_proxy_without_memory_left_says_so_and_when_to_come_again() {
+        let end = End::Routing(Routing::OutOfMemory);
+        for (kind, status) in [(Kind::Http, 503), (Kind::Grpc, 200)] {
+            let response = reply(&end, kind, Some(&ID));
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()[LOCAL_OVERLOADED], "true");
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        }
     }
 
     #[test]

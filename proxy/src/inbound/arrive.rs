@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use signet_daemon::socket::{Source, TcpConnection};
 use signet_identity::tls;
 use signet_mesh::MtlsMode;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use super::{Authenticated, Leads, Port, Reached, Reaches};
@@ -50,7 +50,7 @@ impl Port {
     /// # Errors
     /// It has not done so, or has reached nothing.
     pub(super) async fn arrive(&self, connection: TcpConnection) -> Result<Arrived, End> {
-        let called = self.called(&connection.stream)?;
+        let called = self.called(&connection)?;
         let port = called.local.port();
         match called.sources.model().peer_authentication.mode(port) {
             MtlsMode::Strict => {
@@ -62,7 +62,8 @@ impl Port {
         }
     }
 
-    fn called(&self, stream: &TcpStream) -> Result<Called, End> {
+    fn called(&self, connection: &TcpConnection) -> Result<Called, End> {
+        let TcpConnection { stream, peer } = connection;
         let sources = self.listener.sources.as_of_now();
         let (local, application) = match &self.leads {
             Leads::To(application, policy_port) => {
@@ -74,7 +75,7 @@ impl Port {
                 let called = original::destination(stream).map_err(gone)?;
                 let application = match called.port() == self.listen.port() {
                     true => None,
-                    false => originals.of(called),
+                    false => originals.of(called, *peer),
                 };
                 let application = application.ok_or_else(|| {
                     let why = format!("{called} is a port of the proxy itself, and no application");

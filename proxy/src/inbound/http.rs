@@ -125,6 +125,9 @@ impl Connection {
             Ok(request) => request,
             Err(unreadable) => return refuse(unreadable.end, unreadable.kind, flow),
         };
+        if let Some(end) = self.port.listener.overload.objection() {
+            return refuse(end, request.kind(), flow);
+        }
         match self.admit(&request, &mut flow) {
             Ok(Admitted::Permitted(ticket)) => self.forward(request, ticket, flow).await,
             Ok(Admitted::ToAsk(facts)) => {

@@ -108,7 +108,8 @@ impl port::Port for Port {
         let (name, listen) = (&config.name, config.listen);
         let recorder = Recorder::new(name, Side::Server, listen, &thread.telling);
         let listener = Listener::new(recorder, sources, thread.tasks.clone(), ends)
-            .observed(thread.observer.clone());
+            .observed(thread.observer.clone())
+            .within(&thread.overload);
         let leads = match &config.forward {
             Forward::To {
                 target,
@@ -117,9 +118,10 @@ impl port::Port for Port {
                 let application = Application::new(target, &open.health, &thread.tasks);
                 Leads::To(watch::Sender::new(Arc::new(application)), *policy_port)
             }
-            Forward::Original { never } => {
+            Forward::Original { never, mode } => {
                 let never = never.iter().copied().chain(thread.admin_port).collect();
-                Leads::Originals(Originals::new(&listener.name, never, &thread.tasks))
+                let (name, tasks) = (&listener.name, &thread.tasks);
+                Leads::Originals(Originals::new(name, never, *mode, tasks))
             }
             Forward::Tunnels => Leads::Tunnels(watch::Sender::default()),
         };

@@ -103,25 +103,25 @@ impl Port {
         }
     }
 
-    /// The application at `called` and its port, if tunnels may lead to it.
-    fn behind(&self, called: SocketAddr) -> Option<(Arc<Self>, Reaches)> {
+    /// The application at `called` and its port for this client, if tunnels may lead to it.
+    fn behind(&self, called: SocketAddr, client: SocketAddr) -> Option<(Arc<Self>, Reaches)> {
         let Leads::Tunnels(ports) = &self.leads else {
             return None;
         };
         let ports = ports.borrow();
         ports.iter().find_map(|port| {
-            let application = port.leads_to(called)?;
+            let application = port.leads_to(called, client)?;
             Some((Arc::clone(port), application))
         })
     }
 
-    /// The application at `called`, if this port leads to it.
-    fn leads_to(&self, called: SocketAddr) -> Option<Reaches> {
+    /// The application at `called` for this client, if this port leads to it.
+    fn leads_to(&self, called: SocketAddr, client: SocketAddr) -> Option<Reaches> {
         match &self.leads {
             Leads::To(application, port) if *port == called.port() => {
                 Some(Reaches::OfPort(application.subscribe()))
             }
-            Leads::Originals(originals) => originals.of(called).map(Reaches::Original),
+            Leads::Originals(originals) => originals.of(called, client).map(Reaches::Original),
             Leads::To(..) | Leads::Tunnels(_) => None,
         }
     }
@@ -132,7 +132,11 @@ impl Outer {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Outgoing>, Infallible> {
-        let inner = match self.inner(&request, Instant::now()) {
+        let inner = match self.port.listener.overload.objection() {
+            None => self.inner(&request, Instant::now()),
+            Some(end) => Err(end),
+        };
+        let inner = match inner {
             Ok(inner) => inner,
             Err(end) => return Ok(self.refused(end)),
         };
@@ -173,7 +177,7 @@ impl Outer {
         if called.ip() != self.peer.local.ip() {
             return Err(nobody("is not the address that the tunnel came to"));
         }
-        let Some((port, application)) = self.port.behind(called) else {
+        let Some((port, application)) = self.port.behind(called, self.peer.address) else {
             return Err(nobody("is no application behind this proxy"));
         };
         let mut peer = self.peer.clone();

@@ -17,8 +17,8 @@ use crate::{
 /// What a connection is.
 #[derive(Debug)]
 pub(super) enum Arrived {
-    /// It is spoken HTTP on; and the port that the client called, if that is known.
-    Requests(Peeked, Option<u16>),
+    /// It is spoken HTTP on; and what the client called, if that is known.
+    Requests(Peeked, Option<SocketAddr>),
     /// Only its bytes are known; and what the client called, if that matters.
     Bytes(Peeked, Option<Called>),
 }
@@ -48,7 +48,7 @@ impl Port {
         match reading {
             Reading::Requests => {
                 let called = address.filter(|_| self.original_destination);
-                Ok(Arrived::Requests(peeked, called.map(|it| it.port())))
+                Ok(Arrived::Requests(peeked, called))
             }
             Reading::Bytes => {
                 let called = address.map(|address| Called {
@@ -72,6 +72,10 @@ impl Port {
     /// connection.
     fn called(&self, stream: &TcpStream) -> Result<Option<SocketAddr>, End> {
         if self.original_destination {
+            let client = stream.peer_addr().map_err(broken)?;
+            if self.own_connections.has(client) {
+                return Err(End::Routing(Routing::NoService(COMES_AGAIN.into())));
+            }
             let called = original::destination(stream).map_err(broken)?;
             let local = original::local(stream).map_err(broken)?;
             // Nobody redirected it: what it calls would come here again.
@@ -130,3 +134,7 @@ impl Port {
 fn broken(error: io::Error) -> End {
     End::Downstream(Downstream::Broken(error.to_string().into()))
 }
+
+const COMES_AGAIN: &str = "what the proxy itself sends is redirected to it and would come again \
+                           for ever; exempt the user that it runs as, with `signet proxy intercept \
+                           apply --exempt-uid`";

@@ -1,6 +1,6 @@
 //! Outbound HTTP: requests of a local application to the destination.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -18,10 +18,15 @@ use crate::{
 };
 
 impl Port {
-    /// `port` is the one that clients called, if that is known.
-    pub(super) async fn carry_http(self: Arc<Self>, stream: Peeked, port: Option<u16>, who: Who) {
+    /// `called` is what the client called, if that is known.
+    pub(super) async fn carry_http(
+        self: Arc<Self>,
+        stream: Peeked,
+        called: Option<SocketAddr>,
+        who: Who,
+    ) {
         let started = Instant::now();
-        let answer = |request| Arc::clone(&self).answer(request, port, who.clone());
+        let answer = |request| Arc::clone(&self).answer(request, called, who.clone());
         let lost = async {
             let end = tokio::select! {
                 () = self.listener.withdrawn() => Shutdown::Identity,
@@ -37,14 +42,17 @@ impl Port {
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        port: Option<u16>,
+        called: Option<SocketAddr>,
         who: Who,
     ) -> Response<Outgoing> {
-        let (flow, read) = HttpRequest::read(request, who);
+        let (mut flow, read) = HttpRequest::read(request, who);
         match read {
             Ok(request) => {
                 let kind = request.kind();
-                match self.router().route(request, port) {
+                if let Some(end) = self.listener.overload.objection() {
+                    return refuse(end, kind, flow);
+                }
+                match self.router().route(request, called, &mut flow) {
                     Ok(Route::Forward(routed)) => forward(*routed, Right::Outbound, flow).await,
                     Ok(Route::Answer(answer)) => answer.give(flow).await,
                     Err(end) => refuse(end, kind, flow),

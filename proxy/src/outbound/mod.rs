@@ -23,10 +23,10 @@ use crate::{
     flow::{Flow, Observer, Other, Recorder},
     listener::{Ends, Listener},
     metrics::{Between, Party, Service},
-    pool::{Address, Dialer, Terms},
+    pool::{Address, Dialer, OwnConnections, Terms},
     port::{self, Thread},
     ports::Open,
-    route::{Mesh, Router},
+    route::{Mesh, Router, Unknown},
 };
 use arrive::Arrived;
 
@@ -38,6 +38,8 @@ pub(crate) struct Port {
     protocol: PortProtocol,
     /// Whether clients called where their connections were to go before they were redirected.
     original_destination: bool,
+    /// Those that the proxy makes itself, and which are not to come here.
+    own_connections: OwnConnections,
     /// The port that is called by who names none.
     usual_port: Option<u16>,
     router: watch::Sender<Arc<Router>>,
@@ -59,13 +61,15 @@ impl port::Port for Port {
         let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
         let (name, listen) = (&config.name, config.listen);
         let recorder = Recorder::new(name, Side::Client, listen, &thread.telling);
-        let listener =
-            Listener::new(recorder, sources, tasks, ends).observed(thread.observer.clone());
+        let listener = Listener::new(recorder, sources, tasks, ends)
+            .observed(thread.observer.clone())
+            .within(&thread.overload);
         Ok(Arc::new(Self {
             listener: Arc::new(listener),
             listen: config.listen,
             protocol: config.protocol,
             original_destination: config.original_destination,
+            own_connections: thread.clusters.own_connections().clone(),
             usual_port: config.connect.usual_port(),
             router: watch::Sender::new(Arc::new(router)),
         }))
@@ -117,8 +121,8 @@ impl Port {
         let started = Instant::now();
         // Each has as much room as it needs, and not as much as the other.
         match Box::pin(self.arrive(stream)).await {
-            Ok(Arrived::Requests(stream, port)) => {
-                Box::pin(self.carry_http(stream, port, who)).await;
+            Ok(Arrived::Requests(stream, called)) => {
+                Box::pin(self.carry_http(stream, called, who)).await;
             }
             Ok(Arrived::Bytes(stream, called)) => {
                 let flow = Flow::connection(who, started);
@@ -134,8 +138,13 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     let (sources, tasks) = (thread.sources.clone(), thread.tasks.clone());
     let (address, expected) = match &config.connect {
         Connect::Fixed { address, expect } => (address, expect),
-        Connect::Mesh { port } => {
-            return Ok(Router::Mesh(Mesh::new(thread, *port)));
+        Connect::Mesh { port, unknown } => {
+            let unknown = match config.original_destination {
+                true => Unknown::of_redirected(unknown, thread),
+                false => Unknown::of_others(unknown, thread),
+            };
+            let mesh = Mesh::new(thread, *port, unknown);
+            return Ok(Router::Mesh(Box::new(mesh)));
         }
     };
     let expect = Expect::Exactly(expected.clone());
@@ -145,10 +154,7 @@ fn router(open: &Open<Outbound>, thread: &Thread) -> anyhow::Result<Router> {
     };
     let alpn = protocol.alpn();
     let tls = tls::client_config(Some(sources.identity), sources.trust, expect, alpn)?;
-    let dialer = Dialer {
-        address: destination(address, thread)?,
-        tls: Some(tls.into()),
-    };
+    let dialer = Dialer::new(destination(address, thread)?, Some(tls.into()));
     let health = Arc::clone(&open.health);
     let terms = Terms::default();
     let endpoint = Endpoint::new(dialer, protocol, terms, health, tasks).expecting(expected);

@@ -37,11 +37,8 @@ impl Port {
                     port: address.port(),
                     server_name: server_name.as_deref(),
                 };
-                match mesh.connection(&call) {
-                    Ok(routed) => {
-                        flow.routed(&routed.route, routed.cluster.name());
-                        routed.cluster
-                    }
+                match mesh.connection(&call, flow) {
+                    Ok(cluster) => cluster,
                     Err(end) => {
                         flow.carries(None);
                         return end;

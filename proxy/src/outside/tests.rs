@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::pool::{Address, Dialer, Secure, Terms};
+use crate::pool::{Dialer, Secure, Terms};
 
 /// An authority, and the files of what it signed.
 struct Authority {
@@ -163,13 +163,11 @@ async fn call(
     server: ServerConfig,
 ) -> (Option<String>, Seen) {
     let (address, serving) = serve(server).await;
-    let dialer = Dialer {
-        address: Address::Tcp(address),
-        tls: Some(Secure {
-            config: material.config(names, &[]).unwrap(),
-            server_name: Some(ServerName::try_from("api.test").unwrap()),
-        }),
+    let secure = Secure {
+        config: material.config(names, &[]).unwrap(),
+        server_name: Some(ServerName::try_from("api.test").unwrap()),
     };
+    let dialer = Dialer::new(address, Some(secure));
     let dialled = dialer.dial(&Terms::default()).await;
     let why = dialled.err().map(|error| error.to_string());
     (why, serving.await.unwrap())

@@ -21,7 +21,11 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::terms::Terms;
+use super::{
+    held::Held,
+    our_end::{OurEnd, Remembered},
+    terms::Terms,
+};
 use crate::{
     config::Target,
     dns::Lookup,
@@ -44,6 +48,7 @@ pub(crate) struct Dialer {
     pub(crate) address: Address,
     /// Checks that the other end is who is expected; none for an application.
     pub(crate) tls: Option<Secure>,
+    our_end: OurEnd,
 }
 
 /// By what TLS an endpoint is called.
@@ -98,6 +103,21 @@ pub(crate) enum DialError {
 }
 
 impl Dialer {
+    /// Connects to `address` from whichever address the system chooses.
+    pub(crate) fn new(address: impl Into<Address>, tls: Option<Secure>) -> Self {
+        Self {
+            address: address.into(),
+            tls,
+            our_end: OurEnd::Any,
+        }
+    }
+
+    /// The same from `our_end`, if it connects to an address of TCP.
+    pub(crate) fn from(mut self, our_end: OurEnd) -> Self {
+        self.our_end = our_end;
+        self
+    }
+
     /// Connects, on these terms.
     ///
     /// # Errors
@@ -119,23 +139,27 @@ impl Dialer {
             source,
         };
         let stream = match &self.address {
-            Address::Tcp(address) => tcp(address, probes).await,
+            Address::Tcp(address) => self.tcp(*address, probes).await,
             Address::Name(lookup) => {
                 let addresses = lookup.addresses().await;
                 let addresses = addresses.map_err(|reason| DialError::Unresolved {
                     address: lookup.to_string(),
                     reason,
                 })?;
-                tcp(&*addresses, probes).await
+                let stream = TcpStream::connect(&*addresses).await;
+                stream.and_then(|stream| Ok((tuned(stream, probes)?, None)))
             }
             Address::Unix(path) => {
                 let stream = self.unix(path).await.map_err(unreachable)?;
                 return Ok(Box::new(stream));
             }
         };
-        let stream = stream.map_err(unreachable)?;
+        let (stream, remembered) = stream.map_err(unreachable)?;
         let Some(tls) = &self.tls else {
-            return Ok(Box::new(stream));
+            return Ok(match remembered {
+                None => Box::new(stream),
+                Some(remembered) => Box::new(Held::new(stream, remembered)),
+            });
         };
         let name = match &tls.server_name {
             Some(name) => name.clone(),
@@ -148,6 +172,15 @@ impl Dialer {
             reason: tls::reason(&error),
         })?;
         Ok(Box::new(stream))
+    }
+
+    async fn tcp(
+        &self,
+        address: SocketAddr,
+        probes: Option<TcpKeepalive>,
+    ) -> io::Result<(TcpStream, Option<Remembered>)> {
+        let (stream, remembered) = self.our_end.connect(address).await?;
+        Ok((tuned(stream, probes)?, remembered))
     }
 
     async fn unix(&self, path: &Path) -> io::Result<UnixStream> {
@@ -180,6 +213,12 @@ impl fmt::Display for Address {
     }
 }
 
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
 impl From<Target> for Address {
     fn from(target: Target) -> Self {
         match target {
@@ -195,11 +234,8 @@ impl From<DialError> for End {
     }
 }
 
-async fn tcp(
-    address: impl tokio::net::ToSocketAddrs,
-    probes: Option<TcpKeepalive>,
-) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+/// Small writes do not wait, and the kernel probes it.
+fn tuned(stream: TcpStream, probes: Option<TcpKeepalive>) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     match probes {
         None => notice_dead_peer(&stream)?,
@@ -237,7 +273,8 @@ mod tests {
             interval: Some(Duration::from_secs(2)),
         };
         let address = listener.local_addr().unwrap();
-        let stream = tcp(address, Some(probes)).await.unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = tuned(stream, Some(probes)).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);

@@ -1,5 +1,5 @@
-//! A stream that has room among others for as long as it lives: in a bulkhead, or on a connection
-//! that they share.
+//! A stream that has something for as long as it lives: room in a bulkhead, or on a connection that
+//! others share, or its place among those that the proxy makes itself.
 
 use std::{
     io,
@@ -9,22 +9,20 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::dialer::NextHop;
-
 /// The stream, and its room.
-pub(super) struct Held<R> {
-    stream: NextHop,
+pub(super) struct Held<S, R> {
+    stream: S,
     _room: R,
 }
 
-impl<R> Held<R> {
-    pub(super) fn new(stream: NextHop, room: R) -> Self {
+impl<S, R> Held<S, R> {
+    pub(super) fn new(stream: S, room: R) -> Self {
         let _room = room;
         Self { stream, _room }
     }
 }
 
-impl<R: Unpin> AsyncRead for Held<R> {
+impl<S: AsyncRead + Unpin, R: Unpin> AsyncRead for Held<S, R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -34,7 +32,7 @@ impl<R: Unpin> AsyncRead for Held<R> {
     }
 }
 
-impl<R: Unpin> AsyncWrite for Held<R> {
+impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Held<S, R> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

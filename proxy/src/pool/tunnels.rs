@@ -93,7 +93,7 @@ impl Tunnels {
         }
         let stream = upgrade::on(response).await;
         let stream = stream.map_err(|error| self.broken(&error))?;
-        Ok(Box::new(Held::new(Box::new(TokioIo::new(stream)), room)))
+        Ok(Box::new(Held::new(TokioIo::new(stream), room)))
     }
 
     /// New streams go over new connections from now on.

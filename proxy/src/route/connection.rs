@@ -8,46 +8,49 @@ use signet_mesh::{Connected, Resolution};
 use super::{
     egress::judge,
     mesh::{DEFAULT, Mesh},
+    unknown::Nowhere,
 };
-use crate::{cluster::Cluster, flow::End};
-
-/// A connection that has a route.
-#[derive(Debug)]
-pub(crate) struct RoutedConnection {
-    /// The name of the route in logs.
-    pub(crate) route: Arc<str>,
-    pub(crate) cluster: Arc<Cluster>,
-}
+use crate::{
+    cluster::Cluster,
+    flow::{End, Flow},
+};
 
 impl Mesh {
     /// Where a connection goes.
     ///
     /// # Errors
     /// Nowhere.
-    pub(crate) fn connection(&self, call: &Connecting<'_>) -> Result<RoutedConnection, End> {
+    pub(crate) fn connection(
+        &self,
+        call: &Connecting<'_>,
+        flow: &mut Flow,
+    ) -> Result<Arc<Cluster>, End> {
         let model = self.model();
-        let connected = model.of_connection(call, fastrand::u64(..));
+        let address = SocketAddr::new(call.address, call.port);
+        let connected = match model.of_connection(call, fastrand::u64(..)) {
+            Ok(connected) => connected,
+            Err(why) => {
+                let nowhere = Nowhere::new(&model, why, Some(address));
+                return self.unknown().connection(nowhere, flow);
+            }
+        };
         let Connected {
             virtual_service,
             called,
-        } = connected?;
+        } = connected;
         if !model.egress.is_empty() {
             judge(self.sources(), &model, called, None)?;
         }
         let clusters = self.clusters();
         let cluster = match called.service.resolution {
-            Resolution::None => {
-                let address = SocketAddr::new(call.address, call.port);
-                clusters.where_called(called, &model, address)?
-            }
+            Resolution::None => clusters.where_called(called, &model, address)?,
             Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => {
                 clusters.of(called, &model)?
             }
         };
         let route = virtual_service.map(|object| object.name.to_string().into());
-        Ok(RoutedConnection {
-            route: route.unwrap_or_else(|| Arc::clone(&DEFAULT)),
-            cluster,
-        })
+        let route = route.unwrap_or_else(|| Arc::clone(&DEFAULT));
+        flow.routed(&route, cluster.name());
+        Ok(cluster)
     }
 }

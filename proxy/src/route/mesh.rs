@@ -13,10 +13,14 @@ use signet_mesh::{
 };
 use tracing::debug;
 
-use super::{How, LocalAnswer, Retries, Route, Routed, egress::judge};
+use super::{
+    How, LocalAnswer, Retries, Route, Routed,
+    egress::judge,
+    unknown::{Nowhere, Unknown},
+};
 use crate::{
     cluster::{Cluster, Clusters, Copies, Copy},
-    flow::{End, Routing},
+    flow::{End, Flow, Routing},
     http::{kind::Kind, request::HttpRequest},
     port::Thread,
     reauthorize::Sources,
@@ -30,6 +34,7 @@ pub(crate) struct Mesh {
     copies: Copies,
     /// The port that is called by a request whose host has none.
     port: Option<u16>,
+    unknown: Unknown,
 }
 
 /// A route to a destination.
@@ -56,12 +61,13 @@ struct Onward {
 
 impl Mesh {
     /// A way to all services of the model in force.
-    pub(crate) fn new(thread: &Thread, port: Option<u16>) -> Self {
+    pub(crate) fn new(thread: &Thread, port: Option<u16>, unknown: Unknown) -> Self {
         Self {
             sources: thread.sources.clone(),
             clusters: Arc::clone(&thread.clusters),
             copies: thread.copies.clone(),
             port,
+            unknown,
         }
     }
 
@@ -72,6 +78,11 @@ impl Mesh {
 
     pub(super) fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// What becomes of calls of what no document names.
+    pub(super) fn unknown(&self) -> &Unknown {
+        &self.unknown
     }
 
     /// The model in force.
@@ -88,15 +99,27 @@ impl Mesh {
         self.model().spoken_at(called.ip(), called.port())
     }
 
-    /// `called` is the port that the client called, if that is known.
-    pub(super) fn route(&self, request: HttpRequest, called: Option<u16>) -> Result<Route, End> {
+    /// `original` is where the client called, if that is known.
+    pub(super) fn route(
+        &self,
+        request: HttpRequest,
+        original: Option<SocketAddr>,
+        flow: &mut Flow,
+    ) -> Result<Route, End> {
         let model = self.sources.model();
         let (host, named) = host_and_port(request.host());
+        let called = original.map(|it| it.port());
         let port = called.unwrap_or_else(|| model.called_port(&host, named, self.port));
         let call = request.call(port);
         match model.routes.http(&call, fastrand::u64(..)) {
             HttpDecision::Unrouted => {
-                let called = model.of_host(&host, port)?;
+                let called = match model.of_host(&host, port) {
+                    Ok(called) => called,
+                    Err(why) => {
+                        let nowhere = Nowhere::new(&model, why, original);
+                        return self.unknown.request(nowhere, request, flow);
+                    }
+                };
                 self.judge(&model, called, &call)?;
                 let cluster = self.clusters.of(called, &model)?;
                 let how = How {
@@ -258,7 +281,7 @@ impl Mesh {
 }
 
 impl Route {
-    fn forward(request: HttpRequest, cluster: Arc<Cluster>, how: How) -> Self {
+    pub(super) fn forward(request: HttpRequest, cluster: Arc<Cluster>, how: How) -> Self {
         Self::Forward(Box::new(Routed {
             request,
             cluster,

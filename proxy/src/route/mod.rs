@@ -6,15 +6,22 @@ mod egress;
 mod how;
 mod local;
 mod mesh;
+mod passthrough;
+mod unknown;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 pub(crate) use connection::Connecting;
 pub(crate) use how::{How, Retries, is_idempotent};
 pub(crate) use local::LocalAnswer;
 pub(crate) use mesh::Mesh;
+pub(crate) use unknown::Unknown;
 
-use crate::{cluster::Cluster, flow::End, http::request::HttpRequest};
+use crate::{
+    cluster::Cluster,
+    flow::{End, Flow},
+    http::request::HttpRequest,
+};
 
 /// Where the requests of a port go.
 #[derive(Debug)]
@@ -22,7 +29,7 @@ pub(crate) enum Router {
     /// To one cluster.
     Fixed(Arc<Cluster>),
     /// To the service that each request calls.
-    Mesh(Mesh),
+    Mesh(Box<Mesh>),
 }
 
 /// What becomes of a request.
@@ -43,17 +50,22 @@ pub(crate) struct Routed {
 }
 
 impl Router {
-    /// Where a request goes; `port` is the one that its client called, if that is known.
+    /// Where a request goes; `called` is where its client called, if that is known.
     ///
     /// # Errors
     /// Nowhere.
-    pub(crate) fn route(&self, request: HttpRequest, port: Option<u16>) -> Result<Route, End> {
+    pub(crate) fn route(
+        &self,
+        request: HttpRequest,
+        called: Option<SocketAddr>,
+        flow: &mut Flow,
+    ) -> Result<Route, End> {
         match self {
             Self::Fixed(cluster) => {
                 let routed = Routed::as_it_is(request, Arc::clone(cluster));
                 Ok(Route::Forward(Box::new(routed)))
             }
-            Self::Mesh(mesh) => mesh.route(request, port),
+            Self::Mesh(mesh) => mesh.route(request, called, flow),
         }
     }
 

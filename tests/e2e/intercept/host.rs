@@ -3,11 +3,11 @@
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
-use crate::testbed::{Bed, Process, Run, eventually, signet};
+use crate::testbed::{Agent, Bed, Process, Proxy, Run, Server, eventually, signet};
 
 /// A caller, and whom it calls.
 pub(super) struct Hosts<'a> {
@@ -22,6 +22,14 @@ pub(super) struct Host<'a> {
     pid: String,
     neighbor: PathBuf,
     _holder: Process,
+}
+
+/// What a proxy may do beside what its user may.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Capabilities {
+    None,
+    /// Take and send what is addressed to others.
+    NetAdmin,
 }
 
 /// The user of applications.
@@ -154,6 +162,55 @@ impl<'a> Host<'a> {
         self.program(user, &format!("call {address}"))
     }
 
+    /// What a program prints that runs here as a user who knows these names (`/etc/hosts`).
+    pub(super) fn program_with_names(&self, names: &Path, user: &str, words: &str) -> String {
+        let names = names.to_str().unwrap();
+        let mut line = vec!["unshare", "--mount", "sh", "-c", WITH_NAMES, names];
+        line.extend(self.as_user(user, words));
+        self.run(&line).stdout
+    }
+
+    /// A proxy that runs here as the user of proxies, and takes connections. `proxy` is its name and
+    /// configuration.
+    #[track_caller]
+    pub(super) fn start_proxy(
+        &self,
+        server: &Server<'_>,
+        agent: &Agent<'_>,
+        proxy: (&str, &str),
+        capabilities: Capabilities,
+    ) -> Proxy {
+        let proxy = self.spawn_proxy(server, agent, proxy, capabilities);
+        proxy.process.says("accepting connections");
+        proxy
+    }
+
+    /// The same; it may fail.
+    #[track_caller]
+    pub(super) fn spawn_proxy(
+        &self,
+        server: &Server<'_>,
+        agent: &Agent<'_>,
+        proxy: (&str, &str),
+        capabilities: Capabilities,
+    ) -> Proxy {
+        let capabilities: &[&str] = match capabilities {
+            Capabilities::None => &[],
+            Capabilities::NetAdmin => &["--inh-caps=+net_admin", "--ambient-caps=+net_admin"],
+        };
+        Proxy::launch(server, agent, proxy, &[], |line| {
+            let user = [
+                "setpriv",
+                "--reuid",
+                PROXY,
+                "--regid",
+                PROXY,
+                "--clear-groups",
+            ];
+            self.command(&[&user, capabilities, line].concat())
+        })
+    }
+
     fn as_user<'w>(&'w self, user: &'w str, words: &'w str) -> Vec<&'w str> {
         let mut line = vec![
             "setpriv",
@@ -168,3 +225,6 @@ impl<'a> Host<'a> {
         line
     }
 }
+
+/// Puts the first argument in the place of `/etc/hosts`, for the program that the others say.
+const WITH_NAMES: &str = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";

@@ -3,5 +3,6 @@
 mod capture;
 mod host;
 mod operate;
+mod proxies;
 
 use host::{Hosts, needs};

@@ -1,5 +1,7 @@
 //! A proxy of a test: a program of a path of its own, so that it has an identity of its own.
 
+use std::process::Command;
+
 use super::{Agent, Process, Server};
 
 /// A running proxy.
@@ -23,7 +25,26 @@ impl Proxy {
         config: &str,
         entry_flags: &[&str],
     ) -> Self {
-        let bed = server.bed;
+        let proxy = Self::launch(server, agent, (name, config), entry_flags, |line| {
+            let mut command = Command::new(line[0]);
+            command.args(&line[1..]);
+            command
+        });
+        proxy.process.says("accepting connections");
+        proxy
+    }
+
+    /// The same by the command that `command` makes of the program and its arguments; it may fail.
+    /// `proxy` is the name and the configuration.
+    #[track_caller]
+    pub fn launch(
+        server: &Server<'_>,
+        agent: &Agent<'_>,
+        proxy: (&str, &str),
+        entry_flags: &[&str],
+        command: impl FnOnce(&[&str]) -> Command,
+    ) -> Self {
+        let (bed, (name, config)) = (server.bed, proxy);
         let program = bed.program(name);
         let selector = format!("unix:path:{}", program.display());
         let id = format!("spiffe://{}/{name}", super::TRUST_DOMAIN);
@@ -33,10 +54,9 @@ impl Proxy {
             agent.socket.display()
         );
         let config = bed.write(&format!("{name}.yaml"), &config);
-        let arguments = ["proxy", "run", "--config", config.to_str().unwrap()];
-        let log = bed.path(&format!("{name}.log"));
-        let process = Process::start(&program, &arguments, log);
-        process.says("accepting connections");
+        let (program, config) = (program.to_str().unwrap(), config.to_str().unwrap());
+        let command = command(&[program, "proxy", "run", "--config", config]);
+        let process = Process::spawn(command, bed.path(&format!("{name}.log")));
         Self { process, entry }
     }
 }

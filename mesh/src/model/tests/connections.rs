@@ -100,3 +100,29 @@ fn what_is_spoken_at_an_address_is_what_its_service_says() {
     assert_eq!(spoken(443), Some(crate::Protocol::Tls));
     assert_eq!(spoken(80), None);
 }
+
+#[test]
+fn what_no_document_names_is_told_from_what_cannot_be_called_as_one_says() {
+    let text = at("web", VIP, "number: 80, protocol: HTTP")
+        + &at("one", VIP, "number: 443, protocol: TLS")
+        + &at("two", VIP, "number: 443, protocol: TLS");
+    let model = parse(&text).unwrap();
+    let workload = Workload {
+        namespace: "shop".to_owned(),
+        labels: BTreeMap::new(),
+    };
+    let model = model.for_workload(&workload, "root");
+    let call = |address: [u8; 4], port| Connecting {
+        address: address.into(),
+        port,
+        server_name: None,
+    };
+    let unknown = |address, port| {
+        let why = model.of_connection(&call(address, port), 0).unwrap_err();
+        (why.is_unknown(), model.names(address.into(), port))
+    };
+    assert_eq!(unknown([10, 9, 9, 9], 80), (true, false));
+    assert_eq!(unknown([10, 1, 1, 1], 80), (false, true));
+    // It is not said which of the two, and yet they are known.
+    assert_eq!(unknown([10, 1, 1, 1], 443), (true, true));
+}

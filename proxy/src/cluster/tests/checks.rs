@@ -24,6 +24,7 @@ fn ground() -> Ground {
         home: Home::default(),
         runtime: tokio::runtime::Handle::current(),
         sources: Default::default(),
+        own_connections: Default::default(),
     }
 }
 

@@ -7,6 +7,8 @@ mod near;
 mod outliers;
 mod timed;
 
+use std::net::SocketAddr;
+
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -16,10 +18,7 @@ use crate::{
 };
 
 fn endpoint(port: u16) -> Endpoint {
-    let dialer = Dialer {
-        address: Address::Tcp(([127, 0, 0, 1], port).into()),
-        tls: None,
-    };
+    let dialer = Dialer::new(SocketAddr::from(([127, 0, 0, 1], port)), None);
     let health = Arc::new(Health::new("web"));
     let terms = Terms::default();
     Endpoint::new(dialer, Protocol::Http, terms, health, TaskTracker::new())

@@ -58,10 +58,7 @@ impl Application {
 }
 
 fn dialer(address: SocketAddr) -> Dialer {
-    Dialer {
-        address: Address::Tcp(address),
-        tls: None,
-    }
+    Dialer::new(address, None)
 }
 
 fn request() -> Request<Body> {

@@ -1,5 +1,5 @@
-//! Programs that live on the hosts of `tests/e2e/intercept`: applications, and what stands in a
-//! proxy's place and says what the kernel told it.
+//! Programs that live on the hosts of `tests/e2e/intercept`: applications, what stands in a proxy's
+//! place and says what the kernel told it, and one that listens in.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -8,10 +8,16 @@
     reason = "a program of a test"
 )]
 
+mod http;
+mod tap;
+
 use std::{
     env,
     io::{self, Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{
+        IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _,
+        UdpSocket,
+    },
     thread,
     time::Duration,
 };
@@ -24,7 +30,12 @@ fn main() {
     match arguments.as_slice() {
         [_, "listen", name, port] => both_families(port, Kind::Plain, |stream| tell(name, stream)),
         [_, "keep-source", port] => both_families(port, Kind::Transparent, pass_on),
-        [_, "call", address] => call(address.parse().unwrap()),
+        [_, "serve", name, port] => {
+            both_families(port, Kind::Plain, |stream| http::serve(name, stream));
+        }
+        [_, "call", address] => call(address),
+        [_, "get", url] => http::get(url),
+        [_, "tap"] => tap::tap(),
         [_, "answer", name, address] => answer(name, address.parse().unwrap()),
         [_, "ask", address] => ask(address.parse().unwrap()),
         other => panic!("no such role: {other:?}"),
@@ -51,8 +62,9 @@ fn both_families(port: &str, kind: Kind, handle: impl Fn(TcpStream) -> io::Resul
         for listener in &listeners {
             scope.spawn(|| {
                 for stream in listener.incoming() {
+                    let stream = stream.unwrap();
                     // A caller may be gone by now.
-                    let _ = handle(stream.unwrap());
+                    scope.spawn(|| drop(handle(stream)));
                 }
             });
         }
@@ -114,12 +126,15 @@ fn original(stream: &TcpStream) -> io::Result<SocketAddr> {
     }
 }
 
-fn call(address: SocketAddr) {
+/// Prints what is said by who is at an address, or at a name.
+fn call(address: &str) {
+    let address = address.to_socket_addrs().unwrap().next().unwrap();
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
+    let ended = stream.read_to_string(&mut text);
     print!("{text}");
+    ended.unwrap();
 }
 
 /// Answers questions over UDP.
