@@ -94,7 +94,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     // The admin endpoint can cancel it, too, and who hands the ports over.
     let shutdown = shutdown.child_token();
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
-    let (admission, tokens) = admission::start(&config)?;
+    let (admission, keys) = admission::start(&config)?;
     let registry = Registry::new();
     // Nobody could ask for what is known of calls, if there is no admin endpoint.
     let watching = config.admin.as_ref().map(|_| Watching {
@@ -107,7 +107,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let sources = Sources {
         identity,
         trust,
-        model,
+        model: model.clone(),
     };
     let names = Names::new(&config.dns);
     let clusters =
@@ -140,9 +140,10 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     tasks.spawn("identity", |stop| identities.run(stop));
     tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("dns", |stop| names.run(stop));
-    if let Some(tokens) = tokens {
-        tasks.spawn("tokens", |stop| tokens.run(stop));
+    if let Some(svids) = keys.svids {
+        tasks.spawn("tokens", |stop| svids.run(stop));
     }
+    tasks.spawn("token keys", |stop| keys.issuers.run(model, stop));
     let stop = tasks.stop_token();
     let started = stop.run_until_cancelled(start.start(&mut tasks)).await;
     let outcome = tasks.finish(started.unwrap_or(Ok(()))).await;
