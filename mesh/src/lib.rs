@@ -51,6 +51,7 @@ mod pattern;
 mod peer_authentication;
 mod problem;
 mod read;
+mod request_authentication;
 mod route;
 mod service;
 mod telemetry;
@@ -83,6 +84,10 @@ pub use peer_authentication::{
 };
 pub use problem::{DocumentError, Warning};
 pub use read::{HostName, Locality, Percent, Source, StringMatch, SubjectAltName, WholeRegex};
+pub use request_authentication::{
+    FoundToken, IssuerKeys, JwksUri, JwtRule, RemoteKeys, RequestAuthentications, TokenError,
+    TokenPlace, Untellable, WorkloadRequestAuthentication,
+};
 pub use route::{
     Abort, AbortStatus, AttemptAnswer, AttemptOutcome, ConnectionCall, Cors, CorsDecision, Delay,
     Destination, DirectResponse, Fault, Forward, HeaderChanges, HeaderOperations, HttpAction,

@@ -101,7 +101,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
     let overload = Overload::new(config.overload).context("overload.maxMemory")?;
     let overload = Arc::new(overload);
-    let (admission, tokens) = admission::start(&config)?;
+    let (admission, keys) = admission::start(&config)?;
     let registry = Registry::new();
     // Nobody could ask for what is known of calls, if there is no admin endpoint.
     let watching = config.admin.as_ref().map(|_| Watching {
@@ -114,7 +114,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let sources = Sources {
         identity,
         trust,
-        model,
+        model: model.clone(),
     };
     let names = Names::new(&config.dns);
     let clusters =
@@ -149,9 +149,10 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     tasks.spawn("model", |stop| models.run(stop));
     tasks.spawn("dns", |stop| names.run(stop));
     tasks.spawn("overload", |stop| overload.watch(stop));
-    if let Some(tokens) = tokens {
-        tasks.spawn("tokens", |stop| tokens.run(stop));
+    if let Some(svids) = keys.svids {
+        tasks.spawn("tokens", |stop| svids.run(stop));
     }
+    tasks.spawn("token keys", |stop| keys.issuers.run(model, stop));
     let stop = tasks.stop_token();
     let started = stop.run_until_cancelled(start.start(&mut tasks)).await;
     let outcome = tasks.finish(started.unwrap_or(Ok(()))).await;

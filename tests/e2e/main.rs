@@ -21,6 +21,7 @@ mod external_authorization;
 mod hand_over;
 mod hbone;
 mod intercept;
+mod issuers;
 mod join_token;
 mod jwt;
 mod operator;

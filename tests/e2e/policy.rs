@@ -57,6 +57,17 @@ impl<'a> Mesh<'a> {
         policy: &str,
         settings: &str,
     ) -> Self {
+        Self::start_in(bed, protocol, policy, settings, &[])
+    }
+
+    /// The same with something in the environment of the shop's proxy.
+    pub(super) fn start_in(
+        bed: &'a Bed,
+        protocol: &'static str,
+        policy: &str,
+        settings: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let server = Server::start(bed);
         let agent = Agent::join(&server);
         let application = application(protocol);
@@ -77,7 +88,7 @@ impl<'a> Mesh<'a> {
     expect: [spiffe://example.org/shop]
 "
         );
-        let shop = Proxy::start(&server, &agent, "shop", &shop);
+        let shop = Proxy::start_in(&server, &agent, "shop", &shop, environment);
         let client = Proxy::start(&server, &agent, "client", &client);
         Self {
             server,

@@ -9,14 +9,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value};
 use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_mesh::{
-    Course, Http, HttpCall, HttpPath, MtlsMode, NotCalled, Request, Token, Workload, WorkloadModel,
+    Course, Http, HttpCall, HttpPath, MtlsMode, NotCalled, Request, Workload, WorkloadModel,
     WorkloadPolicy, host_and_port,
 };
 
-use super::{destination::Destination, model, refused, sources, warnings};
+use super::{destination::Destination, model, refused, sources, token::Shown, warnings};
 use crate::output::Answer;
 
 /// Explains a decision.
@@ -50,7 +49,8 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "ADDRESS")]
     remote_ip: Option<IpAddr>,
 
-    /// What the token of an HTTP request says, as JSON, with its issuer (iss); it is taken as good
+    /// What the token of an HTTP request says, as JSON, with its issuer (iss); its signature and
+    /// time are taken as good
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
 
@@ -131,7 +131,6 @@ struct Asked<'a> {
 
 impl Explain {
     pub(super) fn answer(&self) -> anyhow::Result<Answer> {
-        let called = workload(&self.called.namespace, "--label", &self.called.labels)?;
         let client = self.client.workload()?;
         let headers = headers(&self.headers)?;
         let from = self.from.as_deref().map(id::parse);
@@ -139,7 +138,15 @@ impl Explain {
         let target = self.to.http.as_ref();
         let path = target.map(|http| HttpPath::parse(&http.path));
         let path = path.transpose().context("--to")?;
-        let token = self.claims.as_deref().map(token);
+        let model = match model(&sources::read(&self.files)?) {
+            Ok(model) => model,
+            Err(errors) => return Ok(refused(&errors)),
+        };
+        let called = workload(&self.called.namespace, "--label", &self.called.labels)?;
+        let root = &self.called.root_namespace;
+        let called = model.for_workload(&called, root);
+        let rules = &called.request_authentication;
+        let token = self.claims.as_deref().map(|text| Shown::of(text, rules));
         let token = token.transpose().context("--claims")?;
         let own = self.called.trust_domain.as_deref();
         let own = own.map(id::parse_trust_domain);
@@ -154,22 +161,17 @@ impl Explain {
                 path,
                 host: &http.host,
                 headers: &headers,
-                token: token.as_ref(),
+                token: token.as_ref().map(|shown| &shown.token),
             }),
         };
-        let model = match model(&sources::read(&self.files)?) {
-            Ok(model) => model,
-            Err(errors) => return Ok(refused(&errors)),
-        };
-        let root = &self.called.root_namespace;
-        let called = model.for_workload(&called, root);
         let policy = &called.policy;
         let explained = match client {
             Some(client) => self.routed(&model.for_workload(&client, root), policy, asked)?,
             None => policy.explain(&self.request(asked)).to_string(),
         };
         let taken = self.taken(&called, asked.from);
-        let explained = format!("{explained}{taken}");
+        let token = token.map(|shown| shown.to_string()).unwrap_or_default();
+        let explained = format!("{explained}{token}{taken}");
         Ok(Answer::plain(explained).with_notes(warnings(&model)))
     }
 
@@ -295,18 +297,6 @@ fn workload(namespace: &str, flag: &str, written: &[String]) -> anyhow::Result<W
     })
 }
 
-/// A token that was found to be good, by its claims.
-fn token(text: &str) -> anyhow::Result<Token> {
-    let claims: Map<String, Value> = serde_json::from_str(text).context("it is no JSON object")?;
-    let of = |name| claims.get(name).and_then(Value::as_str).map(str::to_owned);
-    let subject = of("sub").and_then(|subject| id::parse(&subject).ok());
-    match (of("iss"), subject) {
-        (Some(issuer), _) => Ok(Token::of_issuer(&issuer, claims)),
-        (None, Some(id)) => Ok(Token::of_svid(&id, claims)),
-        (None, None) => bail!("write iss, the issuer, or as sub the SPIFFE ID of a JWT-SVID"),
-    }
-}
-
 fn headers(texts: &[String]) -> anyhow::Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for text in texts {
@@ -359,17 +349,39 @@ mod tests {
         from: Option<&str>,
         to: &str,
     ) -> (bool, String, String) {
+        let asked = asked(text, to);
+        explained_with(Asked { from, ..asked }, client)
+    }
+
+    /// What is asked of these documents.
+    struct Asked<'a> {
+        documents: &'a str,
+        from: Option<&'a str>,
+        to: &'a str,
+        claims: Option<&'a str>,
+    }
+
+    fn asked<'a>(documents: &'a str, to: &'a str) -> Asked<'a> {
+        Asked {
+            documents,
+            from: None,
+            to,
+            claims: None,
+        }
+    }
+
+    fn explained_with(asked: Asked<'_>, client: Client) -> (bool, String, String) {
         let mut file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        file.write_all(asked.documents.as_bytes()).unwrap();
         let explain = Explain {
             files: vec![file.path().to_owned()],
-            from: from.map(str::to_owned),
-            to: to.parse().unwrap(),
+            from: asked.from.map(str::to_owned),
+            to: asked.to.parse().unwrap(),
             method: "GET".to_owned(),
             headers: Vec::new(),
             from_ip: LOCAL,
             remote_ip: None,
-            claims: None,
+            claims: asked.claims.map(str::to_owned),
             called: Called {
                 trust_domain: None,
                 namespace: "shop".to_owned(),
@@ -407,6 +419,44 @@ mod tests {
         let by = "port 8080 is PERMISSIVE by PeerAuthentication shop/all (";
         assert!(plain.contains(by), "{plain}");
         assert!(plain.contains("the caller is plaintext"), "{plain}");
+    }
+
+    #[test]
+    fn which_document_has_a_token_verified_is_said() {
+        let ask = |documents: &str, claims: &str| {
+            let client = Client {
+                client_namespace: None,
+                client_labels: Vec::new(),
+            };
+            let to = "http://orders:8080/cart";
+            let asked = Asked {
+                claims: Some(claims),
+                ..asked(documents, to)
+            };
+            explained_with(asked, client)
+        };
+        let users = format!(
+            "{POLICY}---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\n\
+             metadata: {{ name: users, namespace: shop }}\nspec:\n  jwtRules:\n\
+             \x20 - {{ issuer: 'https://a', jwksUri: 'https://a.example/k', audiences: [shop] }}\n"
+        );
+        let told = ask(&users, r#"{"iss":"https://a","sub":"x","aud":"shop"}"#).1;
+        let by = "its token is verified by RequestAuthentication shop/users jwtRules[0] (";
+        assert!(told.contains(by), "{told}");
+        let told = ask(&users, r#"{"iss":"https://a","sub":"x"}"#).1;
+        assert!(
+            told.contains("answered 401") && told.contains("takes those for shop"),
+            "{told}"
+        );
+        let told = ask(&users, r#"{"iss":"https://b","sub":"x"}"#).1;
+        assert!(
+            told.contains("answered 401: no RequestAuthentication"),
+            "{told}"
+        );
+        let told = ask(POLICY, r#"{"iss":"https://b","sub":"x"}"#).1;
+        assert!(told.contains("its token is not looked at"), "{told}");
+        let told = ask(&users, r#"{"iss":"https://b","sub":"spiffe://a/b"}"#).1;
+        assert!(told.contains("a JWT-SVID of spiffe://a/b"), "{told}");
     }
 
     #[test]

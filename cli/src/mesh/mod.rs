@@ -4,6 +4,7 @@
 mod destination;
 mod explain;
 mod sources;
+mod token;
 
 use std::{fmt::Write as _, io::Write, path::PathBuf};
 

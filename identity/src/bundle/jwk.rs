@@ -111,6 +111,21 @@ pub(super) fn to_spki(jwk: &Map<String, Value>) -> Option<Vec<u8>> {
     public_key_kind(&spki).map(|_kind| spki)
 }
 
+/// The same of Ed25519, too, which JWT-SVIDs are not signed with (RFC 8037 §2).
+pub(super) fn to_any_spki(jwk: &Map<String, Value>) -> Option<Vec<u8>> {
+    let text = |name| jwk.get(name).and_then(Value::as_str);
+    if text("kty") != Some("OKP") {
+        return to_spki(jwk);
+    }
+    if text("crv") != Some("Ed25519") {
+        return None;
+    }
+    let point = URL_SAFE_NO_PAD.decode(text("x")?).ok()?;
+    let algorithm = der::sequence(&[OID_ED25519.to_vec()]);
+    let spki = der::sequence(&[algorithm, der::bit_string(&point)]);
+    (point.len() == 32 && public_key_kind(&spki).is_some()).then_some(spki)
+}
+
 fn without_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()
@@ -122,4 +137,5 @@ const OID_RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
 const OID_EC: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
 const OID_P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const OID_P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
+const OID_ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
 const OID_P521: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";

@@ -279,6 +279,13 @@ impl JwtAuthority {
     }
 }
 
+/// The public key of a JWK of any issuer; `None` when it is of another kind or broken.
+pub(crate) fn public_key_of_jwk(
+    jwk: &serde_json::Map<String, serde_json::Value>,
+) -> Option<Vec<u8>> {
+    jwk::to_any_spki(jwk)
+}
+
 /// Certificates, each once. One value may hold several, one after the other.
 fn readable(
     authorities: impl Iterator<Item = X509Authority>,

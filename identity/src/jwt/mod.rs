@@ -1,6 +1,13 @@
-//! JWT-SVIDs: compact JWS only, signed by a JWT authority of the trust domain in `sub`.
+//! JWT-SVIDs: compact JWS only, signed by a JWT authority of the trust domain in `sub`. And tokens
+//! of other issuers, as OpenID Connect has them, which are verified by the issuer's own keys.
 
+mod issued;
+mod jws;
+mod key_set;
 mod token;
+
+pub use issued::{Issued, IssuedClaims};
+pub use key_set::{KeySet, KeySetError};
 
 use std::{
     sync::Arc,
@@ -100,14 +107,14 @@ pub enum JwtError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An algorithm that JWT-SVIDs are not signed with (JWT-SVID §2.1).
-    #[error("the token's algorithm {0} is not allowed for JWT-SVIDs")]
+    /// An algorithm that tokens are not signed with (JWT-SVID §2.1).
+    #[error("the token's algorithm {0} is not allowed")]
     Algorithm(String),
     /// No name of a key.
     #[error("the token has no key id (kid)")]
     NoKeyId,
     /// Another kind of token (JWT-SVID §2.3).
-    #[error("the token's type {0} is neither JWT nor JOSE")]
+    #[error("the token's type {0} is not that of a token that is shown")]
     Type(String),
     /// An extension that has to be understood (RFC 7515 §4.1.11).
     #[error("the token has critical header members (crit); none is understood")]
@@ -133,6 +140,22 @@ pub enum JwtError {
     /// No such key in the bundle.
     #[error("the bundle of the token's trust domain has no JWT authority {0:?}")]
     UnknownKey(String),
+    /// No such key among those of the issuer.
+    #[error("{issuer} has no key {key} that verifies such a token")]
+    NoSuchKey {
+        /// Whose keys they are.
+        issuer: String,
+        /// The name that the token gives, or that it gives none.
+        key: String,
+    },
+    /// The token is for none of those who may accept it.
+    #[error("the token is for {found}, and {expected} is expected")]
+    OtherAudience {
+        /// For whom it is.
+        found: String,
+        /// For whom it should be.
+        expected: String,
+    },
     /// The signature is of another message or key.
     #[error("the token's signature does not match")]
     BadSignature,
@@ -185,7 +208,7 @@ pub fn validate(
     now: SystemTime,
 ) -> Result<ValidJwt, JwtError> {
     let token = Token::parse(token)?;
-    token.check_time(now, LEEWAY)?;
+    token.jws.check_time(now, LEEWAY)?;
     // JWT-SVID §3.2: the whole value, no prefix and no folding of case.
     if !token.audience.iter().any(|one| one == audience) {
         return Err(JwtError::Audience(audience.to_owned()));
@@ -196,17 +219,13 @@ pub fn validate(
     let Some(authority) = bundle.jwt_authority(&token.key_id) else {
         return Err(JwtError::UnknownKey(token.key_id));
     };
-    crypto::verify(
-        &authority.spki_der,
-        token.scheme,
-        token.signed,
-        &token.signature,
-    )
-    .map_err(|_bad| JwtError::BadSignature)?;
+    let jws = token.jws;
+    crypto::verify(&authority.spki_der, jws.scheme, jws.signed, &jws.signature)
+        .map_err(|_bad| JwtError::BadSignature)?;
     Ok(ValidJwt {
         id: token.id,
-        claims: token.claims,
-        expires_at: token.expires_at,
+        expires_at: jws.expires_at()?,
+        claims: jws.claims,
     })
 }
 

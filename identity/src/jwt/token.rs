@@ -1,164 +1,46 @@
-//! A token taken apart and read strictly: one spelling, no name twice, nothing guessed.
+//! What a JWT-SVID has to be, beyond a token that is well formed.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use spiffe::SpiffeId;
 
-use super::{JwtError, MAX_LENGTH};
-use crate::{
-    crypto::{Hash, Scheme},
-    id, json, unix,
-};
+use super::{JwtError, jws::Jws};
+use crate::{crypto::Scheme, id};
 
 pub(super) struct Token<'a> {
-    /// Header and claims as they were received.
-    pub(super) signed: &'a [u8],
-    pub(super) signature: Vec<u8>,
-    pub(super) scheme: Scheme,
+    pub(super) jws: Jws<'a>,
     pub(super) key_id: String,
     pub(super) id: SpiffeId,
     pub(super) audience: Vec<String>,
-    pub(super) expires_at: SystemTime,
-    pub(super) claims: Map<String, Value>,
 }
 
 impl<'a> Token<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, JwtError> {
-        if text.len() > MAX_LENGTH {
-            return Err(JwtError::TooLong(text.len()));
+        let jws = Jws::parse(text)?;
+        // JWT-SVID §2.1: nine algorithms, and this is none of them.
+        if jws.scheme == Scheme::Ed25519 {
+            return Err(JwtError::Algorithm("\"EdDSA\"".to_owned()));
         }
-        let segments = Segments::of(text)?;
-        let header = object("header", segments.header)?;
-        let scheme = scheme(&header)?;
-        check_type(&header)?;
-        if header.contains_key("crit") {
-            return Err(JwtError::Critical);
-        }
-        let key_id = header
-            .get("kid")
-            .and_then(Value::as_str)
-            .filter(|kid| !kid.is_empty());
-        let claims = object("claims", segments.claims)?;
-        let subject = claims
+        check_type(&jws)?;
+        let subject = jws
+            .claims
             .get("sub")
             .and_then(Value::as_str)
             .ok_or(JwtError::Claim("sub"))?;
+        jws.expires_at()?;
         Ok(Self {
-            signed: segments.signed.as_bytes(),
-            signature: decode(segments.signature)?,
-            scheme,
-            key_id: key_id.ok_or(JwtError::NoKeyId)?.to_owned(),
+            key_id: jws.key_id().ok_or(JwtError::NoKeyId)?.to_owned(),
             id: id::parse(subject).map_err(JwtError::Subject)?,
-            audience: audience(&claims)?,
-            expires_at: time(&claims, "exp")?.ok_or(JwtError::Claim("exp"))?,
-            claims,
-        })
-    }
-
-    /// Checks `exp`, and `nbf` and `iat` where they stand.
-    pub(super) fn check_time(&self, now: SystemTime, leeway: Duration) -> Result<(), JwtError> {
-        let earliest = now.checked_sub(leeway).unwrap_or(UNIX_EPOCH);
-        if self.expires_at < earliest {
-            return Err(JwtError::Expired);
-        }
-        let latest = now.checked_add(leeway).unwrap_or(now);
-        for claim in ["nbf", "iat"] {
-            if time(&self.claims, claim)?.is_some_and(|time| time > latest) {
-                return Err(JwtError::NotYetValid);
-            }
-        }
-        Ok(())
-    }
-}
-
-struct Segments<'a> {
-    header: &'a str,
-    claims: &'a str,
-    signature: &'a str,
-    signed: &'a str,
-}
-
-impl<'a> Segments<'a> {
-    fn of(text: &'a str) -> Result<Self, JwtError> {
-        let (signed, signature) = text.rsplit_once('.').ok_or(JwtError::NotCompact)?;
-        let (header, claims) = signed.split_once('.').ok_or(JwtError::NotCompact)?;
-        if header.is_empty() || claims.is_empty() || signature.is_empty() || claims.contains('.') {
-            return Err(JwtError::NotCompact);
-        }
-        Ok(Self {
-            header,
-            claims,
-            signature,
-            signed,
+            audience: jws.audience()?,
+            jws,
         })
     }
 }
 
-/// JWT-SVID §2.1: these nine and no other.
-fn scheme(header: &Map<String, Value>) -> Result<Scheme, JwtError> {
-    let algorithm = header.get("alg").unwrap_or(&Value::Null);
-    match algorithm.as_str() {
-        Some("RS256") => Ok(Scheme::RsaPkcs1(Hash::Sha256)),
-        Some("RS384") => Ok(Scheme::RsaPkcs1(Hash::Sha384)),
-        Some("RS512") => Ok(Scheme::RsaPkcs1(Hash::Sha512)),
-        Some("PS256") => Ok(Scheme::RsaPss(Hash::Sha256)),
-        Some("PS384") => Ok(Scheme::RsaPss(Hash::Sha384)),
-        Some("PS512") => Ok(Scheme::RsaPss(Hash::Sha512)),
-        Some("ES256") => Ok(Scheme::EcdsaFixed(Hash::Sha256)),
-        Some("ES384") => Ok(Scheme::EcdsaFixed(Hash::Sha384)),
-        Some("ES512") => Ok(Scheme::EcdsaFixed(Hash::Sha512)),
-        Some(_) | None => Err(JwtError::Algorithm(algorithm.to_string())),
-    }
-}
-
-fn check_type(header: &Map<String, Value>) -> Result<(), JwtError> {
-    match header.get("typ") {
+/// JWT-SVID §2.3.
+fn check_type(jws: &Jws<'_>) -> Result<(), JwtError> {
+    match jws.header.get("typ") {
         None => Ok(()),
         Some(Value::String(name)) if name == "JWT" || name == "JOSE" => Ok(()),
         Some(other) => Err(JwtError::Type(other.to_string())),
     }
-}
-
-fn audience(claims: &Map<String, Value>) -> Result<Vec<String>, JwtError> {
-    let wrong = JwtError::Claim("aud");
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let audience: Option<Vec<String>> = match claims.get("aud") {
-        Some(Value::Array(values)) => values.iter().map(text).collect(),
-        Some(value) => text(value).map(|one| vec![one]),
-        None => None,
-    };
-    audience
-        .filter(|audience| !audience.is_empty())
-        .ok_or(wrong)
-}
-
-/// RFC 7519 §2: a NumericDate may have a fraction.
-fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<SystemTime>, JwtError> {
-    let Some(value) = claims.get(name) else {
-        return Ok(None);
-    };
-    let time = match (value.as_i64(), value.as_f64()) {
-        (Some(seconds), _) => unix::time(seconds),
-        (None, Some(seconds)) => Duration::try_from_secs_f64(seconds.max(0.0))
-            .ok()
-            .and_then(|since| UNIX_EPOCH.checked_add(since)),
-        (None, None) => None,
-    };
-    time.map(Some).ok_or(JwtError::Claim(name))
-}
-
-fn object(part: &'static str, text: &str) -> Result<Map<String, Value>, JwtError> {
-    json::object(&decode(text)?).map_err(|error| JwtError::Json {
-        part,
-        reason: error.to_string(),
-    })
-}
-
-/// RFC 7515 §2: base64url without padding, and only the one spelling that encoding gives.
-fn decode(text: &str) -> Result<Vec<u8>, JwtError> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_malformed| JwtError::NotCompact)
 }

@@ -43,7 +43,8 @@ impl Token {
         self.principal.as_deref()
     }
 
-    pub(crate) fn audiences(&self) -> impl Iterator<Item = &str> {
+    /// For whom it is.
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
         self.claims.get("aud").into_iter().flat_map(texts)
     }
 

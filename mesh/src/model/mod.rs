@@ -3,6 +3,7 @@
 mod called;
 mod carried;
 mod connected;
+mod documents;
 mod egress;
 mod explain;
 mod together;
@@ -14,16 +15,19 @@ pub use called::{Called, CalledEndpoint, ClusterName, NotCalled, Peer};
 pub use connected::{Connected, Connecting};
 pub use explain::{Arrival, CallExplanation, Course, Destined, Share};
 
+use documents::Documents;
+
 use crate::{
-    authorization::{self, EgressPolicies, Policies, WorkloadPolicy},
-    destination::{self, DestinationRules, ServiceOf, WorkloadDestinations},
+    authorization::{EgressPolicies, Policies, WorkloadPolicy},
+    destination::{DestinationRules, ServiceOf, WorkloadDestinations},
     object::{self, Kind, ObjectName, Workload},
-    peer_authentication::{self, PeerAuthentications, WorkloadPeerAuthentication},
+    peer_authentication::{PeerAuthentications, WorkloadPeerAuthentication},
     problem::{DocumentError, Problems, Warning},
     read::Source,
-    route::{self, VirtualServices, WorkloadRoutes},
-    service::{self, Services, WorkloadServices},
-    telemetry::{self, Telemetries, WorkloadTelemetry},
+    request_authentication::{RequestAuthentications, WorkloadRequestAuthentication},
+    route::{VirtualServices, WorkloadRoutes},
+    service::{Services, WorkloadServices},
+    telemetry::{Telemetries, WorkloadTelemetry},
 };
 
 /// What all documents together say, of every kind that is read.
@@ -34,6 +38,7 @@ pub struct Model {
     services: Services,
     destination_rules: DestinationRules,
     peer_authentications: PeerAuthentications,
+    request_authentications: RequestAuthentications,
     telemetries: Telemetries,
     documents: BTreeMap<Kind, usize>,
     warnings: Vec<Warning>,
@@ -48,6 +53,8 @@ pub struct WorkloadModel {
     pub egress: EgressPolicies,
     /// Which of its ports ask for a certificate.
     pub peer_authentication: WorkloadPeerAuthentication,
+    /// Whose tokens it takes.
+    pub request_authentication: WorkloadRequestAuthentication,
     /// Where its calls go.
     pub routes: WorkloadRoutes,
     /// Which services it can call.
@@ -66,44 +73,23 @@ impl Model {
     /// Every mistake of every source, each with its line and remedy.
     pub fn parse(sources: &[Source]) -> Result<Self, Vec<DocumentError>> {
         let mut problems = Problems::new();
-        let mut policies = authorization::Read::default();
-        let mut routes = route::Read::default();
-        let mut services = service::Read::default();
-        let mut rules = destination::Read::default();
-        let mut authentications = peer_authentication::Read::default();
-        let mut telemetries = telemetry::Read::default();
-        let mut documents: BTreeMap<Kind, usize> = BTreeMap::new();
+        let mut read = Documents::default();
         object::each(sources, &mut problems, |object, problems| {
-            let of_kind = documents.entry(object.kind).or_default();
-            *of_kind = of_kind.saturating_add(1);
-            match object.kind {
-                Kind::AuthorizationPolicy => {
-                    authorization::read_into(&mut policies, object, problems);
-                }
-                Kind::VirtualService => route::read_into(&mut routes, object, problems),
-                Kind::ServiceEntry => service::read_into(&mut services, object, problems),
-                Kind::WorkloadEntry => {
-                    service::read_workload_into(&mut services, object, problems);
-                }
-                Kind::DestinationRule => destination::read_into(&mut rules, object, problems),
-                Kind::PeerAuthentication => {
-                    peer_authentication::read_into(&mut authentications, object, problems);
-                }
-                Kind::Telemetry => telemetry::read_into(&mut telemetries, object, problems),
-            }
+            read.take(object, problems);
         });
-        let virtual_services = VirtualServices::new(routes, &mut problems);
-        let services = Services::new(services, &mut problems);
-        let destination_rules = DestinationRules::new(rules, &mut problems);
-        let peer_authentications = PeerAuthentications::new(authentications, &mut problems);
-        let telemetries = Telemetries::new(telemetries, &mut problems);
+        let virtual_services = VirtualServices::new(read.routes, &mut problems);
+        let services = Services::new(read.services, &mut problems);
+        let destination_rules = DestinationRules::new(read.rules, &mut problems);
+        let peer_authentications = PeerAuthentications::new(read.authentications, &mut problems);
+        let request_authentications = RequestAuthentications::new(read.tokens, &mut problems);
+        let telemetries = Telemetries::new(read.telemetries, &mut problems);
         together::check(
             &virtual_services,
             &services,
             &destination_rules,
             &mut problems,
         );
-        let policies = Policies::new(policies);
+        let policies = Policies::new(read.policies);
         let known: BTreeSet<&ObjectName> = services.iter().map(|service| &service.name).collect();
         policies.check_targets(|name| known.contains(name), &mut problems);
         let warnings = problems.finish()?;
@@ -113,8 +99,9 @@ impl Model {
             services,
             destination_rules,
             peer_authentications,
+            request_authentications,
             telemetries,
-            documents,
+            documents: read.counts,
             warnings,
         })
     }
@@ -149,6 +136,11 @@ impl Model {
         &self.peer_authentications
     }
 
+    /// Whose tokens workloads take.
+    pub fn request_authentications(&self) -> &RequestAuthentications {
+        &self.request_authentications
+    }
+
     /// What workloads tell of their calls.
     pub fn telemetries(&self) -> &Telemetries {
         &self.telemetries
@@ -168,6 +160,9 @@ impl Model {
             policy: self.policies.for_workload(workload, root_namespace),
             egress: self.policies.egress(),
             peer_authentication: authentications.for_workload(workload, root_namespace),
+            request_authentication: self
+                .request_authentications
+                .for_workload(workload, root_namespace),
             telemetry: self.telemetries.for_workload(workload, root_namespace),
             routes: self.virtual_services.for_workload(workload),
             services,

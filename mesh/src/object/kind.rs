@@ -15,6 +15,8 @@ pub enum Kind {
     AuthorizationPolicy,
     /// Which ports of a workload ask for a certificate.
     PeerAuthentication,
+    /// Whose tokens a workload takes.
+    RequestAuthentication,
     /// Where calls of a host go.
     VirtualService,
     /// How a host is called, and which parts it has.
@@ -62,6 +64,7 @@ impl Kind {
         match self {
             Self::AuthorizationPolicy => "AuthorizationPolicy",
             Self::PeerAuthentication => "PeerAuthentication",
+            Self::RequestAuthentication => "RequestAuthentication",
             Self::VirtualService => "VirtualService",
             Self::DestinationRule => "DestinationRule",
             Self::ServiceEntry => "ServiceEntry",
@@ -75,6 +78,7 @@ impl Kind {
         match self {
             Self::AuthorizationPolicy => "AuthorizationPolicies",
             Self::PeerAuthentication => "PeerAuthentications",
+            Self::RequestAuthentication => "RequestAuthentications",
             Self::VirtualService => "VirtualServices",
             Self::DestinationRule => "DestinationRules",
             Self::ServiceEntry => "ServiceEntries",
@@ -86,7 +90,9 @@ impl Kind {
     /// The values of `apiVersion` under which Istio has the kind, the newest first.
     pub(super) fn versions(self) -> &'static [&'static str] {
         match self {
-            Self::AuthorizationPolicy | Self::PeerAuthentication => SECURITY,
+            Self::AuthorizationPolicy | Self::PeerAuthentication | Self::RequestAuthentication => {
+                SECURITY
+            }
             Self::VirtualService
             | Self::DestinationRule
             | Self::ServiceEntry
@@ -95,7 +101,7 @@ impl Kind {
         }
     }
 
-    fn names() -> [&'static str; 7] {
+    fn names() -> [&'static str; 8] {
         ALL.map(Self::name)
     }
 }
@@ -103,9 +109,10 @@ impl Kind {
 /// Istio's, and that of Kubernetes: people keep it in one file with the routes that are for it.
 const GATEWAY: &str = "Gateway";
 
-const ALL: [Kind; 7] = [
+const ALL: [Kind; 8] = [
     Kind::AuthorizationPolicy,
     Kind::PeerAuthentication,
+    Kind::RequestAuthentication,
     Kind::VirtualService,
     Kind::DestinationRule,
     Kind::ServiceEntry,

@@ -84,6 +84,7 @@ impl<'n> Object<'n> {
         let remedy = match kind {
             Kind::AuthorizationPolicy => "write `spec: {}` for a policy that allows nothing",
             Kind::PeerAuthentication
+            | Kind::RequestAuthentication
             | Kind::VirtualService
             | Kind::DestinationRule
             | Kind::ServiceEntry

@@ -4,6 +4,7 @@
 
 pub(crate) mod by_host;
 pub(crate) mod duration;
+pub(crate) mod header_name;
 pub(crate) mod host;
 pub(crate) mod labels;
 pub(crate) mod locality;

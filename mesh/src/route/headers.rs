@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::{
     problem::Problems,
     read::{
+        header_name::{self, is_authority},
         scalar,
         table::{self, Schema, Table, wrong_kind},
         yaml::{Entry, Node, Value},
@@ -154,7 +155,8 @@ fn changes(
         let location = table.name("remove");
         for node in table::list(list, &location, problems) {
             let text = table::text(node, &location, problems);
-            let name = text.and_then(|text| changeable(text, &location, node.line, problems));
+            let name =
+                text.and_then(|text| header_name::read(text, &location, node.line, problems));
             changes.remove.extend(name);
         }
     }
@@ -166,7 +168,7 @@ fn header(
     location: &str,
     problems: &mut Problems,
 ) -> Option<(HeaderName, HeaderValue)> {
-    let name = changeable(&entry.key, location, entry.line, problems);
+    let name = header_name::read(&entry.key, location, entry.line, problems);
     let value = value(entry, location, problems);
     name.zip(value)
 }
@@ -203,36 +205,6 @@ fn map<'n>(table: &Table<'n>, key: &str, problems: &mut Problems) -> &'n [Entry]
     }
 }
 
-/// The name of a header that a route may change: not one by which messages are framed.
-fn changeable(
-    text: &str,
-    location: &str,
-    line: u64,
-    problems: &mut Problems,
-) -> Option<HeaderName> {
-    let (why, remedy) = if text.starts_with(':') || is_authority(text) {
-        (
-            "is no header that can be changed",
-            "only the authority of requests can, under `set`",
-        )
-    } else if FRAMING.iter().any(|name| text.eq_ignore_ascii_case(name)) {
-        (
-            "belongs to the connection, and the proxy sets it itself",
-            "remove it",
-        )
-    } else {
-        match HeaderName::try_from(text) {
-            Ok(name) => return Some(name),
-            Err(_) => (
-                "is not the name of a header",
-                "write letters, digits and '-'",
-            ),
-        }
-    };
-    problems.error(line, format!("{location}: {text:?} {why}"), remedy);
-    None
-}
-
 /// `%` begins a variable of Envoy's, of which there are none here; `%%` is a `%`.
 fn value(entry: &Entry, location: &str, problems: &mut Problems) -> Option<HeaderValue> {
     let text = scalar::any_text(&entry.node, location, problems)?;
@@ -249,22 +221,6 @@ fn value(entry: &Entry, location: &str, problems: &mut Problems) -> Option<Heade
     }
     value
 }
-
-fn is_authority(name: &str) -> bool {
-    name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority")
-}
-
-/// RFC 9110 §7.6.1, and what says how long a message is.
-const FRAMING: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 const HEADERS: Schema = Schema {
     read: &["request", "response"],

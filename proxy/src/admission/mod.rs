@@ -2,6 +2,8 @@
 //! whether its caller may ask so much.
 
 mod bundles;
+mod fetch;
+mod key_sets;
 mod providers;
 mod rate;
 mod tokens;
@@ -11,52 +13,72 @@ use std::{net::IpAddr, sync::Arc};
 
 use anyhow::Context as _;
 use http::HeaderMap;
-use signet_mesh::{Token, TrustedProxies};
+use signet_mesh::{TokenPlace, TrustedProxies, WorkloadRequestAuthentication};
 use signet_proto::envoy::service::auth::v3::CheckRequest;
 use tokio::time::Instant;
 
 pub(crate) use bundles::Follower;
+pub(crate) use key_sets::KeyFollower;
 pub(crate) use rate::Bucket;
+pub(crate) use tokens::{Carried, Shown};
 pub(crate) use verdict::{Changes, Verdict};
 
 use crate::{clock, config::Config, flow::Policy, peer::Peer};
+use key_sets::KeySets;
 use providers::Providers;
 use rate::Rates;
-use tokens::Tokens;
+use tokens::{Svids, Tokens};
 
 /// Looks at requests that come in.
 #[derive(Debug)]
 pub(crate) struct Admission {
     trusted: TrustedProxies,
-    /// None if tokens are not looked at.
-    tokens: Option<Tokens>,
+    tokens: Tokens,
     /// None if identities are not limited.
     rates: Option<Rates>,
     /// Who can be asked.
     providers: Providers,
 }
 
-/// What the configuration asks for, and who follows the keys of tokens if there is somebody to.
+/// Who follows the keys of tokens.
+#[derive(Debug)]
+pub(crate) struct Followers {
+    /// Of JWT-SVIDs, if they are looked at.
+    pub(crate) svids: Option<Follower>,
+    /// Of the issuers that documents name.
+    pub(crate) issuers: KeyFollower,
+}
+
+/// What the configuration asks for, and who follows the keys of tokens.
 ///
 /// # Errors
 /// The Workload API or a provider has no usable address.
-pub(crate) fn start(config: &Config) -> anyhow::Result<(Admission, Option<Follower>)> {
-    let (follower, tokens) = match &config.jwt_audiences {
+pub(crate) fn start(config: &Config) -> anyhow::Result<(Admission, Followers)> {
+    let (follower, svids) = match &config.jwt_audiences {
         None => (None, None),
         Some(audiences) => {
             let (follower, bundles) = Follower::new(&config.workload_api)?;
-            let audiences = audiences.clone();
-            (Some(follower), Some(Tokens { audiences, bundles }))
+            let svids = Svids {
+                audiences: audiences.clone(),
+                bundles,
+                place: TokenPlace::bearer(),
+            };
+            (Some(follower), Some(svids))
         }
     };
+    let (keys, issuers) = KeySets::new();
     let now = Instant::now();
     let admission = Admission {
         trusted: config.trusted_proxies.clone(),
-        tokens,
+        tokens: Tokens { svids, keys },
         providers: Providers::new(&config.extension_providers).context("extensionProviders")?,
         rates: config.local_rate_limit.map(|limit| Rates::new(limit, now)),
     };
-    Ok((admission, follower))
+    let followers = Followers {
+        svids: follower,
+        issuers,
+    };
+    Ok((admission, followers))
 }
 
 impl Admission {
@@ -84,18 +106,22 @@ impl Admission {
         self.providers.ask(provider, request).await
     }
 
-    /// The token of a request, if it has one and tokens are looked at.
+    /// Whether tokens are looked at.
+    pub(crate) fn reads_tokens(&self, rules: &WorkloadRequestAuthentication) -> bool {
+        self.tokens.are_read(rules)
+    }
+
+    /// The token of a request, if it has one. It is taken from the request, if the application is
+    /// not to get it, and told in the headers that its rule names.
     ///
     /// # Errors
     /// It is not good, which whoever shows it is told.
-    pub(crate) fn token(&self, headers: &HeaderMap) -> Result<Option<Arc<Token>>, Policy> {
-        let Some(tokens) = &self.tokens else {
-            return Ok(None);
-        };
-        let Some(token) = tokens::bearer(headers)? else {
-            return Ok(None);
-        };
-        Ok(Some(Arc::new(tokens.verified(token, clock::now())?)))
+    pub(crate) fn token(
+        &self,
+        rules: &WorkloadRequestAuthentication,
+        carried: Carried<'_>,
+    ) -> Result<Shown, Policy> {
+        self.tokens.read(rules, carried, clock::now())
     }
 }
 

@@ -111,6 +111,22 @@ impl HttpRequest {
         self.inner.headers_mut()
     }
 
+    /// What stands behind the `?` of its target.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.inner.uri().query()
+    }
+
+    /// From now on, it has another query, or none if that is empty.
+    ///
+    /// # Errors
+    /// No target can be made of it.
+    pub(crate) fn set_query(&mut self, query: &str) -> Result<(), Arc<str>> {
+        let query = Some(query).filter(|query| !query.is_empty());
+        let uri = with(self.inner.uri(), self.inner.uri().path(), query);
+        *self.inner.uri_mut() = uri.ok_or(NOT_A_TARGET)?;
+        Ok(())
+    }
+
     /// What routes are chosen by; `port` is what the client called.
     pub(crate) fn call(&self, port: u16) -> HttpCall<'_> {
         HttpCall {
@@ -297,14 +313,17 @@ fn only_host(authority: &Authority) -> Option<HeaderValue> {
 }
 
 fn with_path(uri: &Uri, path: &HttpPath<'_>) -> Result<Uri, End> {
-    let text = match uri.query() {
-        Some(query) => format!("{}?{query}", path.as_str()),
-        None => path.as_str().to_owned(),
+    with(uri, path.as_str(), uri.query()).ok_or_else(|| End::malformed(NOT_A_TARGET))
+}
+
+fn with(uri: &Uri, path: &str, query: Option<&str>) -> Option<Uri> {
+    let text = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
     };
     let mut parts = uri.clone().into_parts();
-    let invalid = || End::malformed(NOT_A_TARGET);
-    parts.path_and_query = Some(text.parse().map_err(|_invalid| invalid())?);
-    Uri::from_parts(parts).map_err(|_invalid| invalid())
+    parts.path_and_query = Some(text.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// A target that no URI can be made of.

@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use signet_mesh::{Decision, Http, Permit, Request as Question, WorkloadModel, WorkloadPolicy};
+use signet_mesh::{
+    Decision, Http, Permit, Request as Question, Token, WorkloadModel, WorkloadPolicy,
+    WorkloadRequestAuthentication,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep},
@@ -12,7 +15,7 @@ use tokio::{
 
 use super::{Authenticated, Port, Reached, check::Refusal};
 use crate::{
-    admission::{self, Bucket, Changes},
+    admission::{self, Bucket, Carried, Changes, Shown},
     clock,
     flow::{Denial, End, Flow, Policy, Shutdown, Who},
     forward::forward,
@@ -121,14 +124,14 @@ impl Connection {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Outgoing> {
         let (mut flow, read) = HttpRequest::read(request, self.who.clone());
-        let request = match read {
+        let mut request = match read {
             Ok(request) => request,
             Err(unreadable) => return refuse(unreadable.end, unreadable.kind, flow),
         };
         if let Some(end) = self.port.listener.overload.objection() {
             return refuse(end, request.kind(), flow);
         }
-        match self.admit(&request, &mut flow) {
+        match self.admit(&mut request, &mut flow) {
             Ok(Admitted::Permitted(ticket)) => self.forward(request, ticket, flow).await,
             Ok(Admitted::ToAsk(facts)) => {
                 Box::pin(self.ask_and_answer(request, *facts, flow)).await
@@ -180,10 +183,10 @@ impl Connection {
     }
 
     /// Judges a request, unless others have to be asked first.
-    fn admit(&self, request: &HttpRequest, flow: &mut Flow) -> Result<Admitted, Policy> {
+    fn admit(&self, request: &mut HttpRequest, flow: &mut Flow) -> Result<Admitted, Policy> {
         admission::take(self.bucket.as_deref())?;
         let model = self.port.listener.sources.model();
-        let facts = self.facts(request, &model.policy)?;
+        let facts = self.facts(request, &model)?;
         match model.policy.has_providers() {
             true => Ok(Admitted::ToAsk(Box::new(facts))),
             false => self.permit(&model, facts, flow).map(Admitted::Permitted),
@@ -191,15 +194,38 @@ impl Connection {
     }
 
     /// What a request is judged by.
-    fn facts(&self, request: &HttpRequest, policy: &WorkloadPolicy) -> Result<Facts, Policy> {
+    fn facts(&self, request: &mut HttpRequest, model: &WorkloadModel) -> Result<Facts, Policy> {
+        let token = self.token(request, &model.request_authentication)?;
         let (admission, headers) = (&self.port.admission, request.headers());
         Ok(Facts {
             asks: Arc::clone(request.asks()),
-            headers: read_headers(headers, policy),
+            headers: read_headers(headers, &model.policy),
             remote_ip: admission.remote_ip(&self.peer, headers),
-            token: admission.token(headers)?,
+            token,
             approved: Vec::new(),
         })
+    }
+
+    /// The token of a request, which goes on as the documents want it.
+    fn token(
+        &self,
+        request: &mut HttpRequest,
+        rules: &WorkloadRequestAuthentication,
+    ) -> Result<Option<Arc<Token>>, Policy> {
+        let admission = &self.port.admission;
+        if !admission.reads_tokens(rules) {
+            return Ok(None);
+        }
+        let query = request.query().map(str::to_owned);
+        let carried = Carried {
+            headers: request.headers_mut(),
+            query: query.as_deref(),
+        };
+        let Shown { token, query } = admission.token(rules, carried)?;
+        if let Some(query) = query {
+            request.set_query(&query).map_err(Policy::BadToken)?;
+        }
+        Ok(token)
     }
 
     /// Asks all who are to be asked, and changes the request as they say; what they change of its

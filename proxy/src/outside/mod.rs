@@ -17,7 +17,7 @@ use std::{
 use signet_mesh::{ClientTls, DocumentError, WorkloadModel};
 
 use files::Files;
-pub(crate) use read::Material;
+pub(crate) use read::{Material, trusted_by_system};
 
 /// What each set of files says.
 type ByFiles = HashMap<Files, Arc<Material>>;

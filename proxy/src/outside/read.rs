@@ -4,7 +4,9 @@ use std::{fmt, fs, io::Read as _, path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{
+        CertificateDer, CertificateRevocationListDer, DnsName, PrivateKeyDer, pem::PemObject as _,
+    },
 };
 use signet_identity::{
     crypto::sha256,
@@ -124,6 +126,21 @@ impl fmt::Debug for Material {
             .field("client", &client.map(Vec::len))
             .finish_non_exhaustive()
     }
+}
+
+/// A client of the server of this name, for which those signed whom the system trusts. It reads
+/// files.
+///
+/// # Errors
+/// Nobody is trusted, or no configuration can be made of it.
+pub(crate) fn trusted_by_system(name: DnsName<'static>) -> Result<Arc<ClientConfig>, String> {
+    let files = Files {
+        authorities: None,
+        revoked: None,
+        client: None,
+    };
+    let config = Material::read(&files)?.config(vec![OutsideName::Dns(name)], &[b"http/1.1"]);
+    config.map_err(|error| crate::flow::whole(&error).to_string())
 }
 
 /// Those whom the system trusts, or whom `SSL_CERT_FILE` and `SSL_CERT_DIR` name.

@@ -1,8 +1,12 @@
 //! JWT-SVIDs, and the documents of keys that they are checked with.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use signet_identity::{bundle::Bundle, jwt, trust::Trust};
+use signet_identity::{
+    bundle::Bundle,
+    jwt::{self, Issued, KeySet},
+    trust::Trust,
+};
 
 use crate::world::{BUNDLE, TOKEN, domain, now};
 
@@ -14,6 +18,12 @@ pub(crate) fn jwt(data: &[u8]) {
     if let Ok(valid) = validate(text) {
         assert_eq!(text, TOKEN);
         assert_eq!(valid.id.to_string(), "spiffe://example.org/w");
+    }
+    // The same keys, were they those of another issuer.
+    if let Ok(issued) = Issued::parse(text)
+        && issued.verified(&[], &KEYS, now()).is_ok()
+    {
+        assert_eq!(text, TOKEN);
     }
 }
 
@@ -32,6 +42,7 @@ pub(crate) fn bundle(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
+    let _ = KeySet::parse(text);
     let Ok(read) = Bundle::read_document(domain(), text) else {
         return;
     };
@@ -44,3 +55,6 @@ pub(crate) fn bundle(data: &[u8]) {
     assert!(message.same_content(&bundle), "{written}");
     drop(Trust::new([&bundle]));
 }
+
+static KEYS: LazyLock<KeySet> =
+    LazyLock::new(|| KeySet::parse(&BUNDLE.to_jwks()).expect("the keys of the world"));

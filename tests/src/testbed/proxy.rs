@@ -25,9 +25,23 @@ impl Proxy {
         config: &str,
         entry_flags: &[&str],
     ) -> Self {
-        let proxy = Self::launch(server, agent, (name, config), entry_flags, |line| {
-            let mut command = Command::new(line[0]);
-            command.args(&line[1..]);
+        let proxy = Self::launch(server, agent, (name, config), entry_flags, plain);
+        proxy.process.says("accepting connections");
+        proxy
+    }
+
+    /// A proxy with something in its environment.
+    #[track_caller]
+    pub fn start_in(
+        server: &Server<'_>,
+        agent: &Agent<'_>,
+        name: &str,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let proxy = Self::launch(server, agent, (name, config), &[], |line| {
+            let mut command = plain(line);
+            command.envs(environment.iter().copied());
             command
         });
         proxy.process.says("accepting connections");
@@ -59,4 +73,11 @@ impl Proxy {
         let process = Process::spawn(command, bed.path(&format!("{name}.log")));
         Self { process, entry }
     }
+}
+
+/// The program and its arguments, as they are.
+fn plain(line: &[&str]) -> Command {
+    let mut command = Command::new(line[0]);
+    command.args(&line[1..]);
+    command
 }
