@@ -99,8 +99,7 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     // The admin endpoint can cancel it, too, and who hands the ports over.
     let shutdown = shutdown.child_token();
     let (identities, identity, trust) = identity::Follower::new(&config.workload_api)?;
-    let overload = Overload::new(config.overload).context("overload.maxMemory")?;
-    let overload = Arc::new(overload);
+    let overload = Arc::new(Overload::new(config.overload).context("overload.maxMemory")?);
     let (admission, keys) = admission::start(&config)?;
     let registry = Registry::new();
     // Nobody could ask for what is known of calls, if there is no admin endpoint.

@@ -427,6 +427,7 @@ mod tests {
             let client = Client {
                 client_namespace: None,
                 client_labels: Vec::new(),
+                outbound_traffic_policy: OutboundTrafficPolicy::RegistryOnly,
             };
             let to = "http://orders:8080/cart";
             let asked = Asked {
