@@ -24,6 +24,7 @@ mod http;
 mod identity;
 mod inbound;
 mod latest;
+mod layered;
 mod listen;
 mod listener;
 mod metrics;
@@ -57,6 +58,7 @@ use signet_daemon::{
     admin::AdminAddress,
     metrics::Registry,
     reload::Current,
+    run::GRACE,
     socket::{Handed, Inheritance},
     spans::{self, Export},
     tasks::Tasks,
@@ -118,13 +120,8 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let clusters =
         SharedClusters::new(sources.model.clone(), outside, home(&config), names.clone())
             .checking(sources.clone());
-    // The workers cut what is not finished in `drainTimeout`; they get a little more to do it.
-    // So does what is known of them then, on its way to whoever collects it.
-    let flush = config
-        .tracing
-        .as_ref()
-        .map_or(CUT, |_| CUT.max(spans::FLUSH * 2));
-    let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(flush));
+    let drain = config.drain_timeout.saturating_add(after_drain(&config));
+    let mut tasks = Tasks::new(&shutdown, drain);
     for export in exports {
         tasks.spawn_last(export.name(), |stop| export.run(stop));
     }
@@ -155,6 +152,20 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let outcome = tasks.finish(started.unwrap_or(Ok(()))).await;
     info!("proxy stopped");
     outcome
+}
+
+/// How long the proxy may take from the first signal to its end: what is under way has
+/// `drainTimeout`, however long that is.
+pub fn grace(config: &Config) -> Duration {
+    let after = after_drain(config).saturating_mul(2);
+    GRACE.max(config.drain_timeout.saturating_add(after))
+}
+
+/// The workers cut what is not finished in `drainTimeout`, and get a little more to do it. So does
+/// what is known of them then, on its way to whoever collects it.
+fn after_drain(config: &Config) -> Duration {
+    let traced = config.tracing.as_ref();
+    traced.map_or(CUT, |_| CUT.max(spans::FLUSH * 2))
 }
 
 /// What is told of connections and requests, and who sends spans to whoever collects them.
