@@ -363,3 +363,32 @@ impl Start {
 }
 
 const CUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_takes_as_long_to_end_as_its_connections_may() {
+        let graced = |drain: &str| {
+            let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+            let port = "{ name: a, listen: '127.0.0.1:1', protocol: TCP, connect: 'a.test:1', \
+                        expect: ['spiffe://example.org/a'] }";
+            let text = format!(
+                "workloadApi: unix:///run/agent.sock\ndrainTimeout: {drain}\noutbound: [{port}]\n"
+            );
+            std::fs::write(file.path(), text).unwrap();
+            let flags = RunFlags {
+                config: file.path().to_owned(),
+                socket_path: None,
+                log_level: None,
+                log_format: None,
+                log_file: None,
+                take_over: false,
+            };
+            grace(&Config::load(&flags).unwrap())
+        };
+        assert_eq!(graced("5s"), GRACE);
+        assert!(graced("10m") > Duration::from_secs(600));
+    }
+}
