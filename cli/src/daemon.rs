@@ -1,6 +1,6 @@
 //! Daemons in the foreground: configuration, log, threads, and then the role itself.
 
-use std::{io::Write, num::NonZeroUsize};
+use std::{io::Write, num::NonZeroUsize, time::Duration};
 
 use anyhow::Context as _;
 use signet_daemon::{
@@ -30,6 +30,11 @@ pub(crate) trait Daemon {
 
     /// Reads and checks the configuration.
     fn load(flags: &Self::Flags) -> anyhow::Result<Self::Config>;
+
+    /// How long it may take from the first signal to its end.
+    fn grace(_config: &Self::Config) -> Duration {
+        run::GRACE
+    }
 
     /// Says that it ends as it was told to, or why it ends all the same.
     fn log_end(failure: Option<&str>);
@@ -114,6 +119,10 @@ impl Daemon for Proxy {
         }
     }
 
+    fn grace(config: &Self::Config) -> Duration {
+        signet_proxy::grace(config)
+    }
+
     async fn run(config: Current<Self::Config>, shutdown: CancellationToken) -> anyhow::Result<()> {
         signet_proxy::run(config, shutdown).await
     }
@@ -122,13 +131,14 @@ impl Daemon for Proxy {
 /// Runs a daemon to its end; true is exit code 0.
 pub(crate) fn run<D: Daemon>(flags: &D::Flags) -> anyhow::Result<bool> {
     let config = D::load(flags)?;
-    let settings = config.log().clone();
+    let (settings, grace) = (config.log().clone(), D::grace(&config));
     let program = std::env::args_os().next().unwrap_or_default();
     log::init(&settings, argv::manner_of(&program)).context("cannot start the log")?;
     let flags = flags.clone();
     let (reloader, config) = Reloader::new(config, move || D::load(&flags));
     let reload = move || reloader.reload();
-    let ended = run::block_on(D::THREADS, reload, |shutdown| D::run(config, shutdown));
+    let run = |shutdown| D::run(config, shutdown);
+    let ended = run::block_on(D::THREADS, grace, reload, run);
     let Err(reason) = ended else {
         D::log_end(None);
         return Ok(true);

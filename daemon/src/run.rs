@@ -1,6 +1,6 @@
 //! The life of a daemon: one runtime, the signals of the system, and one way to stop.
 //!
-//! SIGTERM and SIGINT ask for an orderly end; a second one, or the end of [`GRACE`], forces it.
+//! SIGTERM and SIGINT ask for an orderly end; a second one, or the end of its grace, forces it.
 //! SIGHUP, and SIGUSR1 as in SPIRE, have the configuration read again. SIGUSR2 reopens the log
 //! file.
 
@@ -18,7 +18,7 @@ use tracing::{error, info};
 
 use crate::log;
 
-/// How long a daemon may take from the first signal to its end.
+/// How long a daemon may take from the first signal to its end, unless it is to have longer.
 pub const GRACE: Duration = Duration::from_secs(30);
 
 /// How many threads run the daemon's tasks.
@@ -33,13 +33,14 @@ pub enum Threads {
 }
 
 /// Runs `main` to its end on a runtime of its own. The token that it receives is cancelled when the
-/// system asks the process to stop; `reload`, which may block, is called when it asks to read the
-/// configuration again.
+/// system asks the process to stop, which may then take `grace`; `reload`, which may block, is
+/// called when it asks to read the configuration again.
 ///
 /// # Errors
 /// That of `main`; or the daemon did not stop in time.
 pub fn block_on<F>(
     threads: Threads,
+    grace: Duration,
     reload: impl Fn() + Send + Sync + 'static,
     main: impl FnOnce(CancellationToken) -> F,
 ) -> anyhow::Result<()>
@@ -55,7 +56,7 @@ where
         let shutdown = CancellationToken::new();
         let requests = async || signals.next().await;
         let handler = Handler::new(reload);
-        supervise(main(shutdown.clone()), requests, shutdown, handler).await
+        supervise(main(shutdown.clone()), requests, shutdown, handler, grace).await
     });
     // Tasks that nobody waited for, and calls that block, do not hold up the end.
     runtime.shutdown_timeout(LAST_TASKS);
@@ -102,6 +103,7 @@ async fn supervise<F>(
     mut requests: impl AsyncFnMut() -> Request,
     shutdown: CancellationToken,
     mut handler: Handler,
+    grace: Duration,
 ) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -121,7 +123,7 @@ where
     shutdown.cancel();
     tokio::select! {
         outcome = main => outcome,
-        forced = forced_end(requests, handler) => forced,
+        forced = forced_end(requests, handler, grace) => forced,
     }
 }
 
@@ -129,13 +131,14 @@ where
 async fn forced_end(
     mut requests: impl AsyncFnMut() -> Request,
     mut handler: Handler,
+    grace: Duration,
 ) -> anyhow::Result<()> {
-    let mut deadline = pin!(tokio::time::sleep(GRACE));
+    let mut deadline = pin!(tokio::time::sleep(grace));
     loop {
         let request = tokio::select! {
             () = &mut deadline => bail!(
                 "did not stop within {} seconds; what was still under way is lost",
-                GRACE.as_secs()
+                grace.as_secs()
             ),
             request = requests() => request,
         };
@@ -238,6 +241,17 @@ mod tests {
     where
         F: Future<Output = anyhow::Result<()>>,
     {
+        supervised_for(GRACE, main, requests).await
+    }
+
+    async fn supervised_for<F>(
+        grace: Duration,
+        main: impl FnOnce(CancellationToken) -> F,
+        requests: &[Request],
+    ) -> anyhow::Result<()>
+    where
+        F: Future<Output = anyhow::Result<()>>,
+    {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         requests
             .iter()
@@ -247,7 +261,8 @@ mod tests {
             Some(request) => request,
             None => pending().await,
         };
-        supervise(main(shutdown.clone()), next, shutdown, Handler::new(|| {})).await
+        let handler = Handler::new(|| {});
+        supervise(main(shutdown.clone()), next, shutdown, handler, grace).await
     }
 
     #[tokio::test]
@@ -288,6 +303,23 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_may_take_longer_is_waited_for_as_long() {
+        let grace = Duration::from_secs(300);
+        let slow = async |shutdown: CancellationToken| {
+            shutdown.cancelled().await;
+            tokio::time::sleep(grace - Duration::from_secs(1)).await;
+            Ok(())
+        };
+        supervised_for(grace, slow, &[STOP]).await.unwrap();
+        let error = supervised_for(grace, |_| pending(), &[STOP]).await;
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("did not stop within 300 seconds"),
+            "{error}"
+        );
+    }
+
     #[tokio::test]
     async fn the_error_of_the_daemon_is_the_outcome() {
         let error = supervised(async |_| bail!("no store"), &[])
@@ -302,6 +334,7 @@ mod tests {
         let reload = move || told.send(()).unwrap();
         block_on(
             Threads::Exactly(NonZeroUsize::MIN),
+            GRACE,
             reload,
             async |shutdown| {
                 // A call that blocks for ever, as a hung disk would.
@@ -320,7 +353,7 @@ mod tests {
             },
         )
         .unwrap();
-        block_on(Threads::One, || {}, async |_| Ok(())).unwrap();
-        block_on(Threads::PerCore, || {}, async |_| Ok(())).unwrap();
+        block_on(Threads::One, GRACE, || {}, async |_| Ok(())).unwrap();
+        block_on(Threads::PerCore, GRACE, || {}, async |_| Ok(())).unwrap();
     }
 }

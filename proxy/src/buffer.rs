@@ -37,6 +37,15 @@ impl Buffer {
         memory.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Takes out what is wanted, as far as it is there.
+    pub(crate) fn give(&mut self, wanted: &mut ReadBuf<'_>) {
+        let pending = self.pending();
+        let (given, _) = pending.split_at(pending.len().min(wanted.remaining()));
+        wanted.put_slice(given);
+        let given = given.len();
+        self.consume(given);
+    }
+
     /// Notes that the first `count` of the pending bytes are taken out.
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = self.end.min(self.start.saturating_add(count));

@@ -26,6 +26,7 @@ mod http;
 mod identity;
 mod inbound;
 mod latest;
+mod layered;
 mod listen;
 mod listener;
 mod metrics;
@@ -59,6 +60,7 @@ use signet_daemon::{
     admin::AdminAddress,
     metrics::Registry,
     reload::Current,
+    run::GRACE,
     socket::{Handed, Inheritance},
     spans::{self, Export},
     tasks::Tasks,
@@ -119,13 +121,8 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let clusters =
         SharedClusters::new(sources.model.clone(), outside, home(&config), names.clone())
             .checking(sources.clone());
-    // The workers cut what is not finished in `drainTimeout`; they get a little more to do it.
-    // So does what is known of them then, on its way to whoever collects it.
-    let flush = config
-        .tracing
-        .as_ref()
-        .map_or(CUT, |_| CUT.max(spans::FLUSH * 2));
-    let mut tasks = Tasks::new(&shutdown, config.drain_timeout.saturating_add(flush));
+    let drain = config.drain_timeout.saturating_add(after_drain(&config));
+    let mut tasks = Tasks::new(&shutdown, drain);
     for export in exports {
         tasks.spawn_last(export.name(), |stop| export.run(stop));
     }
@@ -157,6 +154,20 @@ pub async fn run(current: Current<Config>, shutdown: CancellationToken) -> anyho
     let outcome = tasks.finish(started.unwrap_or(Ok(()))).await;
     info!("proxy stopped");
     outcome
+}
+
+/// How long the proxy may take from the first signal to its end: what is under way has
+/// `drainTimeout`, however long that is.
+pub fn grace(config: &Config) -> Duration {
+    let after = after_drain(config).saturating_mul(2);
+    GRACE.max(config.drain_timeout.saturating_add(after))
+}
+
+/// The workers cut what is not finished in `drainTimeout`, and get a little more to do it. So does
+/// what is known of them then, on its way to whoever collects it.
+fn after_drain(config: &Config) -> Duration {
+    let traced = config.tracing.as_ref();
+    traced.map_or(CUT, |_| CUT.max(spans::FLUSH * 2))
 }
 
 /// What is told of connections and requests, and who sends spans to whoever collects them.
@@ -354,3 +365,32 @@ impl Start {
 }
 
 const CUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_takes_as_long_to_end_as_its_connections_may() {
+        let graced = |drain: &str| {
+            let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+            let port = "{ name: a, listen: '127.0.0.1:1', protocol: TCP, connect: 'a.test:1', \
+                        expect: ['spiffe://example.org/a'] }";
+            let text = format!(
+                "workloadApi: unix:///run/agent.sock\ndrainTimeout: {drain}\noutbound: [{port}]\n"
+            );
+            std::fs::write(file.path(), text).unwrap();
+            let flags = RunFlags {
+                config: file.path().to_owned(),
+                socket_path: None,
+                log_level: None,
+                log_format: None,
+                log_file: None,
+                take_over: false,
+            };
+            grace(&Config::load(&flags).unwrap())
+        };
+        assert_eq!(graced("5s"), GRACE);
+        assert!(graced("10m") > Duration::from_secs(600));
+    }
+}

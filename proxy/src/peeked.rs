@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -10,30 +10,31 @@ use std::{
 
 use rustls::server::Acceptor;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, ReadBuf},
     net::TcpStream,
     time::timeout,
 };
 
 use crate::{
     buffer::{Buffer, LARGEST},
+    layered::{Layer, Layered},
     read_ahead::ReadAhead,
     sniff::{self, Begins},
 };
 
 /// The stream, and what was looked at.
+pub(crate) type Peeked = Layered<First>;
+
+/// What was looked at.
 #[derive(Debug)]
-pub(crate) struct Peeked {
-    stream: TcpStream,
-    first: Buffer,
-}
+pub(crate) struct First(Buffer);
 
 impl Peeked {
     /// A stream of which nothing was looked at.
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            first: Buffer::new(LARGEST),
+            layer: First(Buffer::new(LARGEST)),
         }
     }
 
@@ -53,7 +54,7 @@ impl Peeked {
     pub(crate) async fn begins_within(&mut self, within: Duration) -> io::Result<Begins> {
         let told = async {
             loop {
-                if let Some(begins) = sniff::begins(self.first.pending()) {
+                if let Some(begins) = sniff::begins(self.layer.0.pending()) {
                     return Ok(begins);
                 }
                 if !self.more().await? {
@@ -80,7 +81,7 @@ impl Peeked {
     async fn client_hello(&mut self) -> io::Result<Option<String>> {
         let (mut acceptor, mut read) = (Acceptor::default(), 0);
         loop {
-            let mut rest = self.first.pending().get(read..).unwrap_or_default();
+            let mut rest = self.layer.0.pending().get(read..).unwrap_or_default();
             while !rest.is_empty() {
                 read += acceptor.read_tls(&mut rest)?;
                 match acceptor.accept() {
@@ -100,7 +101,10 @@ impl Peeked {
 
     /// Waits for more first bytes; whether there are, and may be.
     async fn more(&mut self) -> io::Result<bool> {
-        let Self { stream, first } = self;
+        let Self {
+            stream,
+            layer: First(first),
+        } = self;
         if first.pending().len() >= MOST {
             return Ok(false);
         }
@@ -110,56 +114,23 @@ impl Peeked {
 
     /// To be read ahead from now on, from the first byte.
     pub(crate) fn into_read_ahead(self) -> ReadAhead {
-        ReadAhead::after(self.stream, self.first)
+        ReadAhead::after(self.stream, self.layer.0)
     }
 }
 
-impl AsyncRead for Peeked {
+impl<S: AsyncRead> Layer<S> for First {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        &mut self,
+        stream: Pin<&mut S>,
         context: &mut Context<'_>,
         wanted: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, first } = &mut *self;
-        let pending = first.pending();
-        if pending.is_empty() {
-            return Pin::new(stream).poll_read(context, wanted);
+        let Self(first) = self;
+        if first.pending().is_empty() {
+            return stream.poll_read(context, wanted);
         }
-        let (given, _) = pending.split_at(pending.len().min(wanted.remaining()));
-        wanted.put_slice(given);
-        let given = given.len();
-        first.consume(given);
+        first.give(wanted);
         Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Peeked {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

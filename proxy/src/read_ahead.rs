@@ -4,37 +4,40 @@
 //! buffer that the connections of the thread share.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, ReadBuf},
     net::TcpStream,
 };
 
-use crate::buffer::{Buffer, LARGEST};
+use crate::{
+    buffer::{Buffer, LARGEST},
+    layered::{Layer, Layered},
+};
 
 /// The stream and what was read of it ahead of time.
+pub(crate) type ReadAhead = Layered<Ahead>;
+
+/// What was read ahead of time.
 #[derive(Debug)]
-pub(crate) struct ReadAhead {
-    stream: TcpStream,
-    ahead: Buffer,
-}
+pub(crate) struct Ahead(Buffer);
 
 impl ReadAhead {
     /// Reads `stream` ahead from now on.
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            ahead: Buffer::new(LARGEST),
-        }
+        Self::after(stream, Buffer::new(LARGEST))
     }
 
     /// Reads `stream` ahead, behind what was read of it already.
     pub(crate) fn after(stream: TcpStream, ahead: Buffer) -> Self {
-        Self { stream, ahead }
+        Self {
+            stream,
+            layer: Ahead(ahead),
+        }
     }
 
     /// The socket.
@@ -43,52 +46,19 @@ impl ReadAhead {
     }
 }
 
-impl AsyncRead for ReadAhead {
+impl<S: AsyncRead> Layer<S> for Ahead {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        &mut self,
+        stream: Pin<&mut S>,
         context: &mut Context<'_>,
         wanted: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, ahead } = &mut *self;
+        let Self(ahead) = self;
         if ahead.pending().is_empty() {
-            ready!(ahead.poll_fill(context, Pin::new(stream)))?;
+            ready!(ahead.poll_fill(context, stream))?;
         }
-        let pending = ahead.pending();
-        let (given, _) = pending.split_at(pending.len().min(wanted.remaining()));
-        wanted.put_slice(given);
-        let given = given.len();
-        ahead.consume(given);
+        ahead.give(wanted);
         Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for ReadAhead {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

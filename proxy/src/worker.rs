@@ -99,7 +99,7 @@ impl Worker {
             telling: self.telling.clone(),
             admin_port: self.admin_port,
             overload: Arc::clone(&self.overload),
-            copies: Copies::new(tasks.clone()),
+            copies: Copies::new(tasks.clone(), self.drain.clone()),
             sources,
             admission: Arc::clone(&self.admission),
             tasks,

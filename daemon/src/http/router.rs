@@ -48,9 +48,8 @@ impl Router {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        let handler: Handler = Arc::new(move |head| Box::pin(handler(head)));
         let handlers = self.paths.entry(path.into()).or_default();
-        handlers.get.get_or_insert(handler);
+        handlers.get.get_or_insert_with(|| boxed(handler));
         self
     }
 
@@ -65,9 +64,8 @@ impl Router {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        let handler: Handler = Arc::new(move |head| Box::pin(handler(head)));
         let handlers = self.paths.entry(path.into()).or_default();
-        handlers.post.get_or_insert(handler);
+        handlers.post.get_or_insert_with(|| boxed(handler));
         self
     }
 
@@ -127,6 +125,13 @@ impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.paths.keys()).finish()
     }
+}
+
+fn boxed<F>(handler: impl Fn(Parts) -> F + Send + Sync + 'static) -> Handler
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    Arc::new(move |head| Box::pin(handler(head)))
 }
 
 /// An answer in plain text.

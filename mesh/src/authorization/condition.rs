@@ -9,7 +9,10 @@
 //! federated with could put anything there. Where matching less is safe they are those of the
 //! workload's own trust domain, unless the rule says whose with `principals` or `trustDomains`.
 
+use std::net::IpAddr;
+
 use http::HeaderName;
+use signet_identity::SpiffeId;
 
 use super::{
     action::Action,
@@ -143,104 +146,50 @@ impl Test {
 
     /// `None` if it cannot be told because the connection is not HTTP.
     fn matches(&self, request: &Request<'_>, reading: Reading) -> Option<bool> {
-        let Some(http) = request.http else {
-            return if self.needs_http() {
-                None
-            } else {
-                Some(self.matches_connection(request, reading))
-            };
-        };
+        let (source, http) = (request.source, request.http);
+        let path = source.map(|id| id.path());
         Some(match self {
-            Self::Host(patterns) => patterns
-                .iter()
-                .any(|pattern| host_matches(pattern, http.host, reading)),
-            Self::Method(patterns) => any(patterns, Some(http.method)),
-            Self::Path(patterns) => patterns
-                .iter()
-                .any(|pattern| path_matches(pattern, &http, reading)),
-            Self::Header(name, patterns) => header_matches(name, patterns, &http, reading),
-            Self::RequestPrincipal(_)
-            | Self::Audience(_)
-            | Self::Presenter(_)
-            | Self::Claim(..) => http.token.is_some_and(|token| self.matches_token(token)),
-            Self::Principal(_)
-            | Self::Namespace(_)
-            | Self::ServiceAccount(_)
-            | Self::TrustDomain(_)
-            | Self::SourceIp(_)
-            | Self::RemoteIp(_)
-            | Self::DestinationIp(_)
-            | Self::Port(_)
-            | Self::Sni(_) => self.matches_connection(request, reading),
-        })
-    }
-
-    fn matches_connection(&self, request: &Request<'_>, reading: Reading) -> bool {
-        let path = request.source.map(|id| id.path());
-        let trust_domain = request.source.map(|id| id.trust_domain_name());
-        match self {
-            Self::Principal(patterns) => request.source.is_some_and(|id| {
-                let (head, tail) = (id.trust_domain_name().as_bytes(), id.path().as_bytes());
-                patterns
-                    .iter()
-                    .any(|pattern| pattern.matches_joined(head, tail))
-            }),
+            Self::Principal(patterns) => source.is_some_and(|id| is_principal(patterns, id)),
             Self::Namespace(patterns) => {
                 path.is_some_and(|path| namespace_matches(patterns, path, reading))
             }
             Self::ServiceAccount(accounts) => {
                 path.is_some_and(|path| accounts.iter().any(|account| account.matches(path)))
             }
-            Self::TrustDomain(patterns) => any(patterns, trust_domain),
-            Self::SourceIp(blocks) => blocks.iter().any(|block| block.contains(request.source_ip)),
+            Self::TrustDomain(patterns) => any(patterns, source.map(|id| id.trust_domain_name())),
+            Self::SourceIp(blocks) => hold(blocks, request.source_ip),
             // An address that cannot be told may be any.
             Self::RemoteIp(blocks) => match request.remote_ip {
-                Some(address) => blocks.iter().any(|block| block.contains(address)),
+                Some(address) => hold(blocks, address),
                 None => reading == Reading::Loose,
             },
-            Self::DestinationIp(blocks) => blocks
-                .iter()
-                .any(|block| block.contains(request.destination_ip)),
+            Self::DestinationIp(blocks) => hold(blocks, request.destination_ip),
             Self::Port(ports) => ports.contains(&request.destination_port),
-            Self::Sni(patterns) => request.sni.is_some_and(|sni| {
-                patterns
-                    .iter()
-                    .any(|pattern| host_matches(pattern, sni, reading))
-            }),
-            Self::Host(_) | Self::Method(_) | Self::Path(_) | Self::Header(..) => false,
-            Self::RequestPrincipal(_)
-            | Self::Audience(_)
-            | Self::Presenter(_)
-            | Self::Claim(..) => false,
-        }
-    }
-
-    fn matches_token(&self, token: &Token) -> bool {
-        match self {
-            Self::RequestPrincipal(patterns) => any(patterns, token.principal()),
-            Self::Audience(patterns) => {
+            Self::Sni(patterns) => {
+                let is_named = |name| name_host(patterns, name, reading);
+                request.sni.is_some_and(is_named)
+            }
+            Self::Host(patterns) => name_host(patterns, http?.host, reading),
+            Self::Method(patterns) => any(patterns, Some(http?.method)),
+            Self::Path(patterns) => {
+                let http = http?;
+                let mut patterns = patterns.iter();
+                patterns.any(|pattern| path_matches(pattern, &http, reading))
+            }
+            Self::Header(name, patterns) => header_matches(name, patterns, &http?, reading),
+            Self::RequestPrincipal(patterns) => {
+                any(patterns, http?.token.and_then(Token::principal))
+            }
+            Self::Audience(patterns) => http?.token.is_some_and(|token| {
                 let mut audiences = token.audiences();
                 audiences.any(|audience| any(patterns, Some(audience)))
-            }
-            Self::Presenter(patterns) => any(patterns, token.presenter()),
-            Self::Claim(path, patterns) => {
+            }),
+            Self::Presenter(patterns) => any(patterns, http?.token.and_then(Token::presenter)),
+            Self::Claim(path, patterns) => http?.token.is_some_and(|token| {
                 let values = token.values(path);
                 values.iter().any(|value| any(patterns, Some(value)))
-            }
-            Self::Principal(_)
-            | Self::Namespace(_)
-            | Self::ServiceAccount(_)
-            | Self::TrustDomain(_)
-            | Self::SourceIp(_)
-            | Self::RemoteIp(_)
-            | Self::DestinationIp(_)
-            | Self::Port(_)
-            | Self::Sni(_)
-            | Self::Host(_)
-            | Self::Method(_)
-            | Self::Path(_)
-            | Self::Header(..) => false,
-        }
+            }),
+        })
     }
 }
 
@@ -251,6 +200,21 @@ impl ServiceAccount {
             .and_then(|rest| rest.strip_prefix(&*self.namespace));
         account.and_then(|rest| rest.strip_prefix("/sa/")) == Some(&*self.name)
     }
+}
+
+fn is_principal(patterns: &[Pattern], id: &SpiffeId) -> bool {
+    let (head, tail) = (id.trust_domain_name().as_bytes(), id.path().as_bytes());
+    let mut patterns = patterns.iter();
+    patterns.any(|pattern| pattern.matches_joined(head, tail))
+}
+
+fn hold(blocks: &[Cidr], address: IpAddr) -> bool {
+    blocks.iter().any(|block| block.contains(address))
+}
+
+fn name_host(patterns: &[Pattern], host: &str, reading: Reading) -> bool {
+    let mut patterns = patterns.iter();
+    patterns.any(|pattern| host_matches(pattern, host, reading))
 }
 
 fn any(patterns: &[Pattern], value: Option<&str>) -> bool {

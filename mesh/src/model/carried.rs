@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    destination::{Balancing, ClientTls, DestinationRule, TrafficPolicy, Upgrade},
+    destination::{Balancing, ClientTls, DestinationRule, TrafficPolicy},
     problem::DocumentError,
     route::{HttpAction, VirtualService},
     service::{Resolution, Service, Services},
@@ -86,9 +86,5 @@ fn of_policy(policy: &TrafficPolicy, passes_through: bool) -> Vec<&'static str> 
         },
         unverified.then_some("tls.insecureSkipVerify"),
     ];
-    let upgrade = policy.connection_pool.http.upgrade;
-    let as_client = (upgrade == Upgrade::AsClient).then_some(AS_CLIENT);
-    keys.into_iter().flatten().chain(as_client).collect()
+    keys.into_iter().flatten().collect()
 }
-
-const AS_CLIENT: &str = "connectionPool.http.useClientProtocol";

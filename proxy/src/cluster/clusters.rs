@@ -15,7 +15,7 @@ use super::{
     Cluster, Endpoint, Member, Meters, SharedClusters,
     places::{Place, Places},
     secured::{Secured, Tls},
-    spoken::{spoken, terms, upgraded},
+    spoken::{is_as_client, spoken, terms, upgraded},
     tunnelled::{self, Inner, Tunnelled},
 };
 use crate::{
@@ -54,9 +54,19 @@ struct Made {
 #[derive(Debug)]
 struct Named {
     name: ClusterName,
+    /// Whose version of HTTP its endpoints are called in; none if it is the same for all clients.
+    client: Option<Protocol>,
     cluster: Arc<Cluster>,
     /// The names by which its endpoints were found.
     lookups: Vec<Lookup>,
+}
+
+/// What a cluster is made with, and what is noted of that.
+struct Making<'m> {
+    /// What is spoken to its endpoints.
+    protocol: Protocol,
+    places: &'m mut Places,
+    made: &'m mut Made,
 }
 
 /// By what an endpoint differs from others.
@@ -89,7 +99,7 @@ impl Clusters {
         self
     }
 
-    /// The cluster of what is called, as `model` describes it.
+    /// The cluster of what is called, as `model` describes it, for who speaks `client`.
     ///
     /// # Errors
     /// It cannot be called: nobody knows where it is or who it has to be.
@@ -97,14 +107,22 @@ impl Clusters {
         &self,
         called: Called<'_>,
         model: &Arc<WorkloadModel>,
+        client: Protocol,
     ) -> Result<Arc<Cluster>, End> {
         let mut made = self.lock();
         made.follow(model);
-        if let Some(cluster) = made.find(called) {
+        if let Some(cluster) = made.find(called, client) {
             return Ok(cluster);
         }
+        let policy = model.part_of(called)?.policy;
+        let protocol = upgraded(spoken(called.port.protocol), policy, client);
         let mut places = Places::default();
-        let cluster = Arc::new(self.make(called, model, &mut places, &mut made)?);
+        let making = Making {
+            protocol,
+            places: &mut places,
+            made: &mut made,
+        };
+        let cluster = Arc::new(self.make(called, model, making)?);
         let lookups = places.into_lookups();
         if !lookups.is_empty() {
             // Where a name was before.
@@ -114,6 +132,7 @@ impl Clusters {
         let of_host = made.clusters.entry(called.service.host.clone());
         of_host.or_default().push(Named {
             name: called.name(),
+            client: is_as_client(policy).then_some(client),
             cluster: Arc::clone(&cluster),
             lookups,
         });
@@ -134,7 +153,7 @@ impl Clusters {
         let own = self.sources.trust_domain();
         let own = own.ok_or(End::Shutdown(Shutdown::Identity))?;
         let policy = model.part_of(called)?.policy;
-        let protocol = upgraded(spoken(called.port.protocol), policy);
+        let protocol = upgraded(spoken(called.port.protocol), policy, Protocol::Tcp);
         let peer = model.peer_at(called, address.ip(), &own)?;
         let parties = self.observer.iter().map(|_| Party::at(&peer)).collect();
         let of_policy = policy.tls.as_ref();
@@ -187,15 +206,18 @@ impl Clusters {
         &self,
         called: Called<'_>,
         model: &WorkloadModel,
-        places: &mut Places,
-        made: &mut Made,
+        making: Making<'_>,
     ) -> Result<Cluster, End> {
+        let Making {
+            protocol,
+            places,
+            made,
+        } = making;
         let own = self.sources.trust_domain();
         let own = own.ok_or(End::Shutdown(Shutdown::Identity))?;
         let policy = model.part_of(called)?.policy;
         let shared = self.shared.of(called.name(), Instant::now());
         let bounds = shared.bounds(policy);
-        let protocol = upgraded(spoken(called.port.protocol), policy);
         let (mut members, mut sites) = (Vec::new(), Vec::new());
         let mut parties = Vec::new();
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own)? {
@@ -307,9 +329,11 @@ impl Made {
     }
 
     /// The cluster, unless one of its names is elsewhere by now.
-    fn find(&mut self, called: Called<'_>) -> Option<Arc<Cluster>> {
+    fn find(&mut self, called: Called<'_>, client: Protocol) -> Option<Arc<Cluster>> {
         let of_host = self.clusters.get_mut(&called.service.host)?;
-        let place = of_host.iter().position(|it| it.name.is_of(called))?;
+        let is_it =
+            |it: &Named| it.name.is_of(called) && it.client.is_none_or(|spoken| spoken == client);
+        let place = of_host.iter().position(is_it)?;
         let named = of_host.get(place)?;
         if named.lookups.iter().any(Lookup::is_stale) {
             of_host.swap_remove(place);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 use super::Cluster;
@@ -12,6 +12,8 @@ use super::Cluster;
 #[derive(Clone, Debug)]
 pub(crate) struct Copies {
     tasks: TaskTracker,
+    /// Cancelled when the proxy is to end: nobody waits for them.
+    drain: CancellationToken,
     room: Arc<Semaphore>,
 }
 
@@ -22,15 +24,18 @@ pub(crate) struct Copy {
     pub(crate) cluster: Arc<Cluster>,
     /// Those of its thread.
     pub(crate) tasks: TaskTracker,
+    /// Cancelled when the proxy is to end.
+    pub(crate) drain: CancellationToken,
     /// It is under way until this is dropped.
     pub(crate) place: OwnedSemaphorePermit,
 }
 
 impl Copies {
-    /// None yet; they will be sent on `tasks`.
-    pub(crate) fn new(tasks: TaskTracker) -> Self {
+    /// None yet; they will be sent on `tasks`, and not for long after `drain`.
+    pub(crate) fn new(tasks: TaskTracker, drain: CancellationToken) -> Self {
         Self {
             tasks,
+            drain,
             room: Arc::new(Semaphore::new(MOST)),
         }
     }
@@ -44,10 +49,10 @@ impl Copies {
             );
             return None;
         };
-        let tasks = self.tasks.clone();
         Some(Copy {
             cluster,
-            tasks,
+            tasks: self.tasks.clone(),
+            drain: self.drain.clone(),
             place,
         })
     }
@@ -70,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_thread_has_so_many_copies_under_way_and_no_more() {
-        let copies = Copies::new(TaskTracker::new());
+        let copies = Copies::new(TaskTracker::new(), CancellationToken::new());
         let mut all: Vec<_> = (0..MOST).map(|_| copies.one(nowhere()).unwrap()).collect();
         assert!(copies.one(nowhere()).is_none());
         all.pop();

@@ -21,11 +21,20 @@ pub(super) fn terms(policy: &TrafficPolicy) -> Terms {
     }
 }
 
-/// In which version of HTTP requests go.
-pub(super) fn upgraded(spoken: Protocol, policy: &TrafficPolicy) -> Protocol {
+/// In which version of HTTP requests go of who speaks `client`.
+pub(super) fn upgraded(spoken: Protocol, policy: &TrafficPolicy, client: Protocol) -> Protocol {
     match (spoken, policy.connection_pool.http.upgrade) {
         (Protocol::Http, Upgrade::Always) => Protocol::Http2,
+        (Protocol::Http | Protocol::Http2, Upgrade::AsClient) if client.is_http() => client,
         (spoken, Upgrade::Default | Upgrade::Never | Upgrade::AsClient | Upgrade::Always) => spoken,
+    }
+}
+
+/// Whether it matters what a client speaks.
+pub(super) fn is_as_client(policy: &TrafficPolicy) -> bool {
+    match policy.connection_pool.http.upgrade {
+        Upgrade::AsClient => true,
+        Upgrade::Default | Upgrade::Never | Upgrade::Always => false,
     }
 }
 

@@ -48,7 +48,8 @@ impl ToCheck {
         let policy = model.part_of(called).ok()?.policy;
         let check = policy.health_check.as_ref()?;
         let own = ground.sources.get()?.trust_domain()?;
-        let usual = upgraded(spoken(called.port.protocol), policy);
+        let spoken = spoken(called.port.protocol);
+        let usual = upgraded(spoken, policy, spoken);
         let protocol = asked_in(&check.question, usual);
         let (mut seen, mut all) = (HashSet::new(), Vec::new());
         for CalledEndpoint { endpoint, peer } in model.endpoints_of(called, &own).ok()? {

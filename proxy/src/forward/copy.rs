@@ -4,7 +4,11 @@ use std::{pin::Pin, time::Duration};
 
 use http_body_util::BodyExt as _;
 use signet_mesh::Mirror;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
 
 use super::forward;
 use crate::{
@@ -20,6 +24,8 @@ struct Sent {
     routed: Routed,
     body: Option<Replayable>,
     flow: Flow,
+    /// Cancelled when the proxy is to end.
+    drain: CancellationToken,
     /// It is under way until this is dropped.
     place: OwnedSemaphorePermit,
 }
@@ -57,6 +63,7 @@ pub(super) fn send(copies: Vec<Copy>, request: &mut HttpRequest, flow: &Flow) {
             },
             body,
             flow,
+            drain: copy.drain,
             place: copy.place,
         }));
     }
@@ -69,6 +76,7 @@ fn carry(sent: Sent) -> Pin<Box<dyn Future<Output = ()> + Send>> {
             mut routed,
             body,
             mut flow,
+            drain,
             place,
         } = sent;
         let carried = async move {
@@ -86,10 +94,19 @@ fn carry(sent: Sent) -> Pin<Box<dyn Future<Output = ()> + Send>> {
             while let Some(Ok(_)) = body.frame().await {}
         };
         // Whatever it has not done by then it leaves undone; its flow says so.
-        let _ = timeout(LONGEST, carried).await;
+        let drained = async {
+            drain.cancelled().await;
+            sleep(AFTER_DRAIN).await;
+        };
+        tokio::select! {
+            _ = timeout(LONGEST, carried) => {}
+            () = drained => {}
+        }
         drop(place);
     })
 }
 
 /// From the beginning of the request to the end of the copy's answer.
 const LONGEST: Duration = Duration::from_secs(30);
+/// Of a proxy that is to end: no request waits for a copy, and so the proxy does not.
+const AFTER_DRAIN: Duration = Duration::from_millis(500);

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     body::{Body, Replayable},
+    config::Protocol,
     flow::{Downstream, End, Flow, Who},
     headers::{self, X_FORWARDED_CLIENT_CERT},
 };
@@ -89,6 +90,14 @@ impl HttpRequest {
     /// What is asked.
     pub(crate) fn asks(&self) -> &Arc<Asks> {
         &self.asks
+    }
+
+    /// What its client speaks.
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self.version() {
+            Version::HTTP_2 => Protocol::Http2,
+            _ => Protocol::Http,
+        }
     }
 
     /// The version of HTTP that it came by.

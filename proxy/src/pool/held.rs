@@ -7,45 +7,35 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
-/// The stream, and its room.
-pub(super) struct Held<S, R> {
-    stream: S,
+use crate::layered::{Layer, Layered};
+
+/// The stream, and what it has.
+pub(super) type Held<S, R> = Layered<Room<R>, S>;
+
+/// What a stream has.
+#[derive(Debug)]
+pub(super) struct Room<R> {
     _room: R,
 }
 
 impl<S, R> Held<S, R> {
     pub(super) fn new(stream: S, room: R) -> Self {
-        let _room = room;
-        Self { stream, _room }
+        Self {
+            stream,
+            layer: Room { _room: room },
+        }
     }
 }
 
-impl<S: AsyncRead + Unpin, R: Unpin> AsyncRead for Held<S, R> {
+impl<S: AsyncRead, R: Unpin> Layer<S> for Room<R> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        &mut self,
+        stream: Pin<&mut S>,
         context: &mut Context<'_>,
         wanted: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, wanted)
-    }
-}
-
-impl<S: AsyncWrite + Unpin, R: Unpin> AsyncWrite for Held<S, R> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        stream.poll_read(context, wanted)
     }
 }

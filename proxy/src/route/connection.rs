@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
+    config::Protocol,
     flow::{End, Flow},
 };
 
@@ -45,7 +46,7 @@ impl Mesh {
         let cluster = match called.service.resolution {
             Resolution::None => clusters.where_called(called, &model, address)?,
             Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => {
-                clusters.of(called, &model)?
+                clusters.of(called, &model, Protocol::Tcp)?
             }
         };
         let route = virtual_service.map(|object| object.name.to_string().into());

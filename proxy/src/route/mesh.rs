@@ -8,8 +8,8 @@ use std::{
 
 use signet_mesh::{
     Called, CorsDecision, Fault, Forward, HeaderChanges, HttpCall, HttpDecision, HttpPath, Mirror,
-    NotCalled, Protocol as Spoken, Redirect, Routed as Decided, To, WeightedDestination,
-    WorkloadModel, host_and_port,
+    Protocol as Spoken, Redirect, Routed as Decided, To, WeightedDestination, WorkloadModel,
+    host_and_port,
 };
 use tracing::debug;
 
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Clusters, Copies, Copy},
+    config::Protocol,
     flow::{End, Flow, Routing},
     http::{kind::Kind, request::HttpRequest},
     port::Thread,
@@ -42,6 +43,8 @@ struct Destined<'r> {
     decided: Decided<'r>,
     forward: &'r Forward,
     weighted: &'r WeightedDestination,
+    /// What the client speaks.
+    client: Protocol,
 }
 
 /// What a fault makes of a request.
@@ -121,7 +124,7 @@ impl Mesh {
                     }
                 };
                 self.judge(&model, called, &call)?;
-                let cluster = self.clusters.of(called, &model)?;
+                let cluster = self.clusters.of(called, &model, request.protocol())?;
                 let how = How {
                     route: Some(Arc::clone(&DEFAULT)),
                     retries: Retries::Usual,
@@ -172,6 +175,7 @@ impl Mesh {
                     decided,
                     forward,
                     weighted,
+                    client: request.protocol(),
                 };
                 let onward = self.onward(model, &destined, &call)?;
                 let Onward {
@@ -206,9 +210,10 @@ impl Mesh {
             decided,
             forward,
             weighted,
+            client,
         } = destined;
         let called = model.of_destination(&weighted.destination, call.port);
-        let cluster = self.cluster(model, called)?;
+        let cluster = self.clusters.of(called?, model, *client)?;
         let rewritten = forward.rewrite.as_ref();
         let rewritten = rewritten.map(|it| it.path(call.path, decided.matched));
         let changes = [&decided.route.headers.response, &weighted.headers.response];
@@ -224,7 +229,7 @@ impl Mesh {
                 retries: Retries::OfRoute(Arc::clone(decided.route)),
                 response: changes.cloned().collect(),
                 cors: HeaderChanges::default(),
-                copies: self.copies(model, forward, call),
+                copies: self.copies(model, destined, call),
             },
         })
     }
@@ -234,16 +239,16 @@ impl Mesh {
     fn copies(
         &self,
         model: &Arc<WorkloadModel>,
-        forward: &Forward,
+        destined: &Destined<'_>,
         call: &HttpCall<'_>,
     ) -> Vec<Copy> {
-        let mirrors = forward.mirrors.iter();
+        let mirrors = destined.forward.mirrors.iter();
         let drawn = mirrors.filter(|mirror| mirror.percent.takes(fastrand::u64(..)));
         let copy = |mirror: &Mirror| {
             let called = model.of_destination(&mirror.destination, call.port);
             let called = called.map_err(End::from).and_then(|called| {
                 self.judge(model, called, call)?;
-                self.clusters.of(called, model)
+                self.clusters.of(called, model, destined.client)
             });
             match called {
                 Ok(cluster) => self.copies.one(cluster),
@@ -269,14 +274,6 @@ impl Mesh {
             true => Ok(()),
             false => judge(&self.sources, model, called, Some(call)),
         }
-    }
-
-    fn cluster(
-        &self,
-        model: &Arc<WorkloadModel>,
-        called: Result<Called<'_>, NotCalled>,
-    ) -> Result<Arc<Cluster>, End> {
-        self.clusters.of(called?, model)
     }
 }
 

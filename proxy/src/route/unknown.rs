@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cluster::Cluster,
-    config::{OutboundTrafficPolicy, Protocol},
+    config::OutboundTrafficPolicy,
     flow::{End, Flow, Observer, Routing},
     http::request::HttpRequest,
     metrics::{Between, Meter, Party, Service},
@@ -120,15 +120,12 @@ impl Unknown {
         match passed {
             Ok((on, address)) => {
                 flow.counted_by(self.meter(PASSTHROUGH, host).as_ref());
-                let protocol = match request.version() {
-                    http::Version::HTTP_2 => Protocol::Http2,
-                    _ => Protocol::Http,
-                };
                 let how = How {
                     route: Some(Arc::clone(&ALLOW_ANY)),
                     ..How::default()
                 };
-                Ok(Route::forward(request, on.requests(address, protocol), how))
+                let cluster = on.requests(address, request.protocol());
+                Ok(Route::forward(request, cluster, how))
             }
             Err(end) => {
                 if let End::Routing(Routing::BlackHole(_)) = &end {

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
+
 use super::{Traffic, routes};
 use crate::testbed::{Bed, eventually};
 
@@ -86,7 +88,8 @@ spec:
     let route = "  - mirrors: [{ destination: { host: hole.test } }]
     route: [{ destination: { host: shop.test, subset: v1 } }]
 ";
-    let traffic = Traffic::start(&bed, &format!("{entry}{}", routes(route)));
+    let documents = format!("{entry}{}", routes(route));
+    let mut traffic = Traffic::with_settings(&bed, "", &documents, "drainTimeout: 20s\n");
     traffic.get("/");
     let started = Instant::now();
     for _ in 0..300 {
@@ -94,4 +97,8 @@ spec:
         assert_eq!((answer.status, &*answer.body), (200, "v1"));
     }
     assert!(started.elapsed() < Duration::from_secs(15));
+    // Nor does the proxy wait for it when it is to end.
+    let proxy = &mut traffic.client.process;
+    proxy.signal(Signal::SIGTERM);
+    assert!(proxy.ends_within(Duration::from_secs(5)).success());
 }

@@ -3,6 +3,7 @@
 
 mod application;
 mod breaker;
+mod client_protocol;
 mod copies;
 mod cors;
 mod egress;

@@ -38,44 +38,37 @@ pub(super) async fn start(
 
 fn client_side(mode: &str, way: Way, material: &Material) -> anyhow::Result<String> {
     let (both, authorities) = (text(&material.both)?, text(&material.authorities)?);
-    let Way {
-        entrance, between, ..
-    } = way;
-    let reuse = if mode == "http" {
-        "  http-reuse always\n"
-    } else {
-        ""
-    };
-    Ok(format!(
-        "listen {mode}
-  mode {mode}
-{reuse}  bind {entrance}
-  server next {between} ssl crt {both} ca-file {authorities} verify required verifyhost {DNS} \
-         ssl-min-ver TLSv1.3 no-ssl-reuse no-tls-tickets
-"
-    ))
+    let next = format!(
+        "{} ssl crt {both} ca-file {authorities} verify required verifyhost {DNS} \
+         ssl-min-ver TLSv1.3 no-ssl-reuse no-tls-tickets",
+        way.between
+    );
+    Ok(section(mode, &way.entrance.to_string(), &next))
 }
 
 fn server_side(mode: &str, way: Way, material: &Material) -> anyhow::Result<String> {
     let (both, authorities) = (text(&material.both)?, text(&material.authorities)?);
-    let Way {
-        between,
-        application,
-        ..
-    } = way;
-    let reuse = if mode == "http" {
-        "  http-reuse always\n"
-    } else {
-        ""
+    let bind = format!(
+        "{} ssl crt {both} ca-file {authorities} verify required ssl-min-ver TLSv1.3 \
+         no-tls-tickets",
+        way.between
+    );
+    Ok(section(mode, &bind, &way.application.to_string()))
+}
+
+/// One side: where it listens, and whom it calls.
+fn section(mode: &str, bind: &str, next: &str) -> String {
+    let reuse = match mode {
+        "http" => "  http-reuse always\n",
+        _ => "",
     };
-    Ok(format!(
+    format!(
         "listen {mode}
   mode {mode}
-{reuse}  bind {between} ssl crt {both} ca-file {authorities} verify required \
-         ssl-min-ver TLSv1.3 no-tls-tickets
-  server application {application}
+{reuse}  bind {bind}
+  server next {next}
 "
-    ))
+    )
 }
 
 const GLOBAL: &str = "global

@@ -1,7 +1,7 @@
 //! nginx's pair. It has no check of a URI name, and so checks a DNS name of the server and the
 //! authority of the client. It logs nothing.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use super::{
     Applications, Places, Subject, Way,
@@ -64,45 +64,46 @@ stream {{
 }
 
 fn http_client_side(way: Way, material: &Material) -> anyhow::Result<String> {
-    Ok(format!(
-        "  upstream next {{ server {}; keepalive 1000; keepalive_requests 1000000000; }}
-  server {{ listen {}; location / {{ proxy_pass https://next; {} }} }}
-",
-        way.between,
-        way.entrance,
-        proxy_tls(material)?
-    ))
+    let listen = format!("{};", way.entrance);
+    let pass = format!("proxy_pass https://next; {}", proxy_tls(material)?);
+    Ok(http_side(&listen, way.between, &pass))
 }
 
 fn http_server_side(way: Way, material: &Material) -> anyhow::Result<String> {
-    Ok(format!(
-        "  upstream next {{ server {}; keepalive 1000; keepalive_requests 1000000000; }}
-  server {{ listen {} ssl; {} location / {{ proxy_pass http://next; }} }}
-",
+    let listen = format!("{} ssl; {}", way.between, server_tls(material)?);
+    Ok(http_side(
+        &listen,
         way.application,
-        way.between,
-        server_tls(material)?
+        "proxy_pass http://next;",
     ))
+}
+
+/// One side of HTTP: how it listens, whom it calls, and how.
+fn http_side(listen: &str, next: SocketAddr, pass: &str) -> String {
+    format!(
+        "  upstream next {{ server {next}; keepalive 1000; keepalive_requests 1000000000; }}
+  server {{ listen {listen} location / {{ {pass} }} }}
+"
+    )
 }
 
 fn tcp_client_side(way: Way, material: &Material) -> anyhow::Result<String> {
-    Ok(format!(
-        "  server {{ listen {}; proxy_pass {}; proxy_ssl on; {} }}
-",
-        way.entrance,
-        way.between,
-        proxy_tls(material)?
-    ))
+    let tls = format!("proxy_ssl on; {}", proxy_tls(material)?);
+    Ok(tcp_side(&format!("{};", way.entrance), way.between, &tls))
 }
 
 fn tcp_server_side(way: Way, material: &Material) -> anyhow::Result<String> {
-    Ok(format!(
-        "  server {{ listen {} ssl; {} proxy_pass {}; }}
-",
-        way.between,
-        server_tls(material)?,
-        way.application
+    let tls = server_tls(material)?;
+    Ok(tcp_side(
+        &format!("{} ssl;", way.between),
+        way.application,
+        &tls,
     ))
+}
+
+/// One side of bytes: where it listens, whom it calls, and by what TLS.
+fn tcp_side(listen: &str, next: SocketAddr, tls: &str) -> String {
+    format!("  server {{ listen {listen} proxy_pass {next}; {tls} }}\n")
 }
 
 fn proxy_tls(material: &Material) -> anyhow::Result<String> {

@@ -258,16 +258,13 @@ fn what_proxies_do_not_carry_of_a_policy_is_refused_by_its_field() {
         "loadBalancer: { consistentHash: { httpCookie: { name: a, ttl: 0s }, maglev: {} } }",
         "tls: { mode: SIMPLE, caCertificates: /ca.pem }",
         "tls: { mode: MUTUAL, clientCertificate: /chain.pem, privateKey: /key.pem }",
+        "connectionPool: { http: { useClientProtocol: true } }",
         "connectionPool: { tcp: { connectTimeout: 3s }, http: { http2MaxRequests: 1, \
          maxRetries: 1, maxRequestsPerConnection: 1, idleTimeout: 1s } }",
     ] {
         assert_eq!(not_carried(carried), [""; 0], "{carried}");
     }
     for (policy, field) in [
-        (
-            "connectionPool: { http: { useClientProtocol: true } }",
-            "connectionPool.http.useClientProtocol",
-        ),
         (
             "tls: { mode: SIMPLE, insecureSkipVerify: true }",
             "tls.insecureSkipVerify",

@@ -86,9 +86,22 @@ async fn connections_are_made_and_kept_as_the_policy_says() {
         },
     };
     assert_eq!(spoken::terms(part.policy), wanted);
-    let upgraded = |protocol| spoken::upgraded(protocol, part.policy);
+    let upgraded = |protocol| spoken::upgraded(protocol, part.policy, Protocol::Http);
     assert_eq!(upgraded(Protocol::Http), Protocol::Http2);
     assert_eq!(upgraded(Protocol::Tcp), Protocol::Tcp);
+}
+
+#[tokio::test]
+async fn requests_go_in_the_version_of_their_client_where_the_policy_says_so() {
+    let world = World::of("connectionPool: { http: { useClientProtocol: true } }");
+    let cluster = world.thread();
+    let upgraded = |protocol, client| spoken::upgraded(protocol, &cluster.policy, client);
+    let (one, two) = (Protocol::Http, Protocol::Http2);
+    for spoken in [one, two] {
+        assert_eq!(upgraded(spoken, one), one);
+        assert_eq!(upgraded(spoken, two), two);
+    }
+    assert_eq!(upgraded(Protocol::Tcp, two), Protocol::Tcp);
 }
 
 #[tokio::test(start_paused = true)]
