@@ -1,5 +1,5 @@
-//! The token that a request comes with, and whether it is good: a JWT-SVID, or one of an issuer that
-//! a `RequestAuthentication` names. The claim `iss` says which, before anything is proven.
+//! The token that a request comes with, and whether it is good: a JWT-SVID, or one of an issuer
+//! that a `RequestAuthentication` names. The claim `iss` says which, before anything is proven.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
