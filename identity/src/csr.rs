@@ -9,11 +9,7 @@ use x509_parser::{
     x509::X509Version,
 };
 
-use crate::{
-    crypto::{self, Hash, Scheme},
-    der,
-    key::PrivateKey,
-};
+use crate::{crypto, der, key::PrivateKey, signature_algorithm::SignatureAlgorithm};
 
 /// The subject of a request, one value per attribute.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -129,7 +125,7 @@ pub fn parse(der: &[u8]) -> Result<CertificateRequest, CsrError> {
 
 fn verify(der: &[u8], request: &X509CertificationRequest<'_>) -> Result<(), CsrError> {
     let name = request.signature_algorithm.algorithm.to_id_string();
-    let known = ALGORITHMS.iter().find(|algorithm| algorithm.name == name);
+    let known = SignatureAlgorithm::named(&name);
     let algorithm = known.ok_or(CsrError::Algorithm(name))?;
     let info = &request.certification_request_info;
     let signature: &[u8] = &request.signature_value.data;
@@ -199,52 +195,6 @@ fn ia5(text: &str) -> Result<Ia5String, CsrError> {
 
 /// An RSA-8192 key, its signature and the longest SPIFFE ID fit with room for DNS names.
 const MAX_LENGTH: usize = 64 * 1024;
-
-/// A signature algorithm: its identifier in dots and in DER (RFC 5758 §3, RFC 4055 §5, RFC 8410
-/// §3).
-struct Algorithm {
-    name: &'static str,
-    der: &'static [u8],
-    scheme: Scheme,
-}
-
-const ALGORITHMS: &[Algorithm] = &[
-    Algorithm {
-        name: "1.2.840.10045.4.3.2",
-        der: b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02",
-        scheme: Scheme::Ecdsa(Hash::Sha256),
-    },
-    Algorithm {
-        name: "1.2.840.10045.4.3.3",
-        der: b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
-        scheme: Scheme::Ecdsa(Hash::Sha384),
-    },
-    Algorithm {
-        name: "1.2.840.10045.4.3.4",
-        der: b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04",
-        scheme: Scheme::Ecdsa(Hash::Sha512),
-    },
-    Algorithm {
-        name: "1.2.840.113549.1.1.11",
-        der: b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
-        scheme: Scheme::RsaPkcs1(Hash::Sha256),
-    },
-    Algorithm {
-        name: "1.2.840.113549.1.1.12",
-        der: b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00",
-        scheme: Scheme::RsaPkcs1(Hash::Sha384),
-    },
-    Algorithm {
-        name: "1.2.840.113549.1.1.13",
-        der: b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00",
-        scheme: Scheme::RsaPkcs1(Hash::Sha512),
-    },
-    Algorithm {
-        name: "1.3.101.112",
-        der: b"\x30\x05\x06\x03\x2b\x65\x70",
-        scheme: Scheme::Ed25519,
-    },
-];
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ pub mod id;
 mod json;
 pub mod jwt;
 pub mod selector;
+mod signature_algorithm;
 pub mod summary;
 #[cfg(test)]
 mod testing;

@@ -3,11 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, RevokedCertParams,
+    SanType, SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::CertificateDer;
 use spiffe::{SpiffeId, TrustDomain};
+use time::OffsetDateTime;
 
 use crate::{
     bundle::{Bundle, X509Authority},
@@ -44,6 +46,18 @@ impl Ca {
             der,
             issuer: Issuer::new(params, key),
         }
+    }
+
+    /// A root whose certificate says less than is signed with its key; and whose does not.
+    pub(crate) fn root_and_bare(change: impl FnOnce(&mut CertificateParams)) -> (Self, Self) {
+        let full = Self::root("example.org");
+        let mut params = ca_params("example.org");
+        change(&mut params);
+        let key = full.issuer.key();
+        let der = params.self_signed(key).expect("root").der().clone();
+        let key = PrivateKey::from_pkcs8(key.pkcs8_der()).expect("key");
+        let issuer = Issuer::new(params, key);
+        (full, Self { der, issuer })
     }
 
     pub(crate) fn intermediate(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
@@ -87,6 +101,28 @@ impl Ca {
             .der()
             .clone();
         Issued { der, key }
+    }
+
+    /// A list of what it revoked, by serial numbers, that ends in so many seconds from [`now`].
+    pub(crate) fn revokes(&self, serials: &[u64], ends: i64) -> Vec<u8> {
+        let end = unix::seconds(now()) + ends;
+        let time = |seconds| OffsetDateTime::from_unix_timestamp(seconds).expect("time");
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: time(end - 7200),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: time(end - 3600),
+            next_update: time(end),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let signed = list.signed_by(&self.issuer).expect("list");
+        signed.der().to_vec()
     }
 
     pub(crate) fn bundle(&self, trust_domain: &str) -> Bundle {

@@ -128,7 +128,15 @@ impl Follower {
     fn accept(&self, response: &X509SvidResponse) -> bool {
         match X509Context::read(response) {
             Ok(context) => {
-                self.trust_in(context.trust());
+                let trust = context.trust();
+                for issuer in trust.strange_revocations() {
+                    warn!(
+                        issuer,
+                        "a list of revoked certificates is signed by none of the authorities; \
+                         it counts only for chains of which an intermediate signed it"
+                    );
+                }
+                self.trust_in(trust);
                 self.hold(context.into_default().identity);
                 true
             }

@@ -88,15 +88,17 @@ impl Sources {
     }
 
     /// An SVID that has expired since is no objection to a connection that it opened; an
-    /// authority that was withdrawn is. So the chain is judged at a time when it held.
+    /// authority that was withdrawn is, and one that revoked it. So the chain is judged at a time
+    /// when it held. That nobody knows what was revoked since keeps new connections out, not those
+    /// that there are.
     fn untrusted(&self, peer: &Peer) -> Option<Lost> {
         let Proven { leaf, chain } = peer.proven.as_ref()?;
         let now = clock::now().min(leaf.not_after);
         let trust = Arc::clone(&self.trust.borrow());
-        trust
-            .verify(chain, Usage::Client, now)
-            .err()
-            .map(Lost::Peer)
+        match trust.verify(chain, Usage::Client, now) {
+            Ok(_) | Err(VerifyError::RevocationsOutOfDate { .. }) => None,
+            Err(why) => Some(Lost::Peer(why)),
+        }
     }
 }
 

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 
 use crate::{
     crypto,
-    trust::{Trust, VerifyError},
+    trust::{RevocationListError, Trust, VerifyError},
     x509::{self, Leaf, ProfileError},
 };
 
@@ -69,8 +69,8 @@ pub enum TlsError {
     #[error("no expected SPIFFE ID is given; name at least one")]
     NobodyExpected,
     /// A list of certificates that were revoked is none.
-    #[error("the list of revoked certificates cannot be read: {0}")]
-    Revoked(String),
+    #[error(transparent)]
+    Revoked(#[from] RevocationListError),
     /// The peer is outside of the mesh, trusted, and somebody else.
     #[error("its certificate is for {found}, and {expected} is expected")]
     ForAnother {
@@ -236,6 +236,8 @@ fn untrusted(error: VerifyError) -> rustls::Error {
         | VerifyError::Chain(_)
         | VerifyError::AuthorityValidity
         | VerifyError::PathLength { .. }
+        | VerifyError::Revoked { .. }
+        | VerifyError::RevocationsOutOfDate { .. }
         | VerifyError::Intermediate(_) => refused(error),
     }
 }

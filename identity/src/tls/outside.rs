@@ -18,12 +18,14 @@ use rustls_pki_types::{
 };
 use spiffe::SpiffeId;
 use webpki::{
-    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
-    RevocationOptionsBuilder,
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationOptionsBuilder,
 };
 
 use super::{TlsError, owned, refused, untrusted};
-use crate::{crypto, trust::VerifyError};
+use crate::{
+    crypto,
+    trust::{VerifyError, read_revocation_list},
+};
 
 /// A name in the certificate of a server outside of the mesh.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,13 +102,9 @@ impl Verifier {
             revoked,
             names,
         } = server;
-        let read = |list: &CertificateRevocationListDer<'_>| {
-            OwnedCertRevocationList::from_der(list)
-                .map(CertRevocationList::from)
-                .map_err(|why| TlsError::Revoked(why.to_string()))
-        };
+        let lists = revoked.iter().map(read_revocation_list);
         Ok(Self {
-            revoked: revoked.iter().map(read).collect::<Result<_, _>>()?,
+            revoked: lists.collect::<Result<_, _>>()?,
             authorities,
             names,
         })

@@ -8,6 +8,7 @@
 //! webpki does not evaluate: whatever stands below them is refused.
 
 mod early;
+mod revoked;
 
 use std::{
     cell::Cell,
@@ -22,9 +23,12 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsag
 use crate::{
     bundle::Bundle,
     crypto,
-    x509::{self, Authority, Leaf, ProfileError},
+    x509::{self, Authority, Leaf, ProfileError, Serial},
 };
 use early::{OverOriginal, Readable};
+use revoked::Revoked;
+pub(crate) use revoked::read as read_revocation_list;
+pub use revoked::{RevocationList, RevocationListError};
 
 /// The authorities of every trust domain that is trusted.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,6 +52,7 @@ pub struct Anchors {
     anchors: Vec<TrustAnchor<'static>>,
     /// Of the anchor at the same index.
     roots: Vec<Root>,
+    revoked: Revoked,
 }
 
 /// What a certificate needs to sign others.
@@ -88,6 +93,23 @@ pub enum VerifyError {
         /// On the path.
         found: usize,
     },
+    /// A certificate of the chain was revoked.
+    #[error("certificate {serial} was revoked by its issuer, {issuer}")]
+    Revoked {
+        /// Which one.
+        serial: Serial,
+        /// Who signed it, and says so.
+        issuer: String,
+    },
+    /// Nobody knows what was revoked since.
+    #[error(
+        "what {issuer} revoked is not known: its list is out of date, and its certificates are \
+         refused until there is a newer one"
+    )]
+    RevocationsOutOfDate {
+        /// Who signed the certificate.
+        issuer: String,
+    },
     /// An intermediate that may not sign.
     #[error("an intermediate certificate may not sign: {0}")]
     Intermediate(#[source] ProfileError),
@@ -109,6 +131,31 @@ impl Trust {
         Self {
             domains: domains.collect(),
         }
+    }
+
+    /// The same, but for what these lists say was revoked.
+    #[must_use]
+    pub fn without(mut self, lists: &[RevocationList]) -> Self {
+        for anchors in self.domains.values_mut() {
+            let authorities = anchors.roots.iter().map(|root| &root.authority);
+            anchors.revoked = Revoked::new(lists, authorities);
+        }
+        self
+    }
+
+    /// The issuers of lists that no authority signed: they count only for chains of which an
+    /// intermediate did.
+    pub fn strange_revocations(&self) -> Vec<String> {
+        let strange = |anchors: &Anchors| -> Vec<RevocationList> {
+            anchors.revoked.of_others().cloned().collect()
+        };
+        let mut domains = self.domains.values();
+        let mut lists = domains.next().map(strange).unwrap_or_default();
+        for anchors in domains {
+            let others = strange(anchors);
+            lists.retain(|list| others.contains(list));
+        }
+        lists.iter().map(|list| list.issuer().to_owned()).collect()
     }
 
     /// Verifies a peer's chain, leaf first, and tells who the peer is.
@@ -189,6 +236,7 @@ impl Anchors {
             issuers,
             anchors,
             roots,
+            revoked: Revoked::default(),
         }
     }
 
@@ -281,18 +329,21 @@ impl Anchors {
     }
 
     fn check_path(&self, path: &VerifiedPath<'_>, now: SystemTime) -> Result<(), VerifyError> {
-        let limits = &self.end_of(path)?.limits;
-        if now < limits.not_before || now > limits.not_after {
+        let root = &self.end_of(path)?.authority;
+        if now < root.not_before || now > root.not_after {
             return Err(VerifyError::AuthorityValidity);
         }
         let mut found = 0;
+        let mut below = Serial::from_bytes(path.end_entity().serial());
         for intermediate in path.intermediate_certificates() {
-            self.issuers
-                .check(&intermediate.der())
-                .map_err(VerifyError::Intermediate)?;
+            let issuer = self.issuers.check(&intermediate.der());
+            let issuer = issuer.map_err(VerifyError::Intermediate)?;
+            self.revoked.check_of_intermediate(&below, &issuer, now)?;
+            below = Serial::from_bytes(intermediate.serial());
             found += 1;
         }
-        match limits.path_length {
+        self.revoked.check_of_authority(&below, root, now)?;
+        match root.path_length {
             Some(allowed) if usize::try_from(allowed).is_ok_and(|allowed| found > allowed) => {
                 Err(VerifyError::PathLength { allowed, found })
             }
@@ -331,11 +382,7 @@ impl Anchor {
             anchor: anchor.to_owned(),
             root: Root {
                 der: der.clone().into_owned(),
-                limits: Limits {
-                    not_before: authority.not_before,
-                    not_after: authority.not_after,
-                    path_length: authority.path_length,
-                },
+                authority,
             },
         })
     }
@@ -345,14 +392,7 @@ impl Anchor {
 #[derive(Debug, Clone, PartialEq)]
 struct Root {
     der: CertificateDer<'static>,
-    limits: Limits,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Limits {
-    not_before: SystemTime,
-    not_after: SystemTime,
-    path_length: Option<u32>,
+    authority: Authority,
 }
 
 struct AnyPurpose;

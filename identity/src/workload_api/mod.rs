@@ -15,7 +15,7 @@ use crate::{
     id::{self, IdError},
     key::{KeyError, PrivateKey},
     tls::{Identity, IdentityError},
-    trust::Trust,
+    trust::{RevocationList, RevocationListError, Trust},
     x509::{self, ProfileError},
 };
 
@@ -26,6 +26,8 @@ pub struct X509Context {
     others: Vec<Svid>,
     /// The bundles of other trust domains. One without authorities trusts nobody.
     pub federated: BTreeMap<TrustDomain, Bundle>,
+    /// What was revoked of what the authorities of all these bundles signed.
+    pub revoked: Vec<RevocationList>,
 }
 
 /// One X509-SVID with what it takes to use it.
@@ -56,6 +58,17 @@ pub enum ContextError {
         id: String,
         /// What is wrong with it.
         source: SvidError,
+    },
+    /// More lists of what was revoked than anybody needs.
+    #[error("{0} lists of revoked certificates are too many; at most {MOST_LISTS} are read")]
+    TooManyLists(usize),
+    /// A list of what was revoked that is none.
+    #[error("failed to parse crl {number}: {source}")]
+    List {
+        /// Counted from zero.
+        number: usize,
+        /// What is wrong with it.
+        source: RevocationListError,
     },
     /// A federated bundle of something that is no trust domain.
     #[error("failed to parse federated bundles: {0}")]
@@ -130,6 +143,7 @@ impl X509Context {
             default: counting.next().ok_or(ContextError::NoSvids)?,
             others: counting.collect(),
             federated,
+            revoked: revoked(&response.crl)?,
         })
     }
 
@@ -147,7 +161,7 @@ impl X509Context {
     /// said of it elsewhere.
     pub fn trust(&self) -> Trust {
         let own = self.svids().map(|svid| &svid.bundle);
-        Trust::new(self.federated.values().chain(own))
+        Trust::new(self.federated.values().chain(own)).without(&self.revoked)
     }
 }
 
@@ -184,6 +198,19 @@ impl Svid {
     }
 }
 
+/// Each list is whole, or nothing of the response counts. An empty one is none.
+fn revoked(lists: &[impl AsRef<[u8]>]) -> Result<Vec<RevocationList>, ContextError> {
+    if lists.len() > MOST_LISTS {
+        return Err(ContextError::TooManyLists(lists.len()));
+    }
+    let numbered = lists.iter().map(AsRef::as_ref).enumerate();
+    let numbered = numbered.filter(|(_, der): &(usize, &[u8])| !der.is_empty());
+    let lists = numbered.map(|(number, der)| {
+        RevocationList::parse(der).map_err(|source| ContextError::List { number, source })
+    });
+    lists.collect()
+}
+
 /// Certificates are read here; which of them is trusted is [`Trust`]'s question.
 fn bundle(trust_domain: TrustDomain, der: &[u8]) -> Result<Bundle, ProfileError> {
     let authority = |der: CertificateDer<'static>| X509Authority {
@@ -195,6 +222,9 @@ fn bundle(trust_domain: TrustDomain, der: &[u8]) -> Result<Bundle, ProfileError>
         ..Bundle::empty(trust_domain)
     })
 }
+
+/// An authority has one, or a few.
+const MOST_LISTS: usize = 64;
 
 #[cfg(test)]
 mod tests;

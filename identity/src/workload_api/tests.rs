@@ -259,3 +259,39 @@ proptest! {
 fn der(bundle: &Bundle) -> Vec<u8> {
     x509::concatenated(bundle.x509_authorities.iter().map(|one| &one.der))
 }
+
+#[test]
+fn what_was_revoked_comes_with_the_bundles_and_a_list_that_is_none_is_refused_with_all() {
+    let (own, other) = (Ca::root("example.org"), Ca::root("other.org"));
+    let mut told = response(
+        &[svid(&own, "spiffe://example.org/a")],
+        &[("spiffe://other.org", &other.der)],
+    );
+    let numbered = |ca: &Ca, id: &str| {
+        let serial = |params: &mut rcgen::CertificateParams| {
+            params.serial_number = Some(rcgen::SerialNumber::from(7_u64));
+        };
+        ca.leaf_with(id, serial)
+    };
+    let peers = [
+        numbered(&own, "spiffe://example.org/peer"),
+        numbered(&other, "spiffe://other.org/peer"),
+    ];
+    let trusted = |told: &X509SvidResponse| {
+        let context = X509Context::read(told).unwrap();
+        peers.each_ref().map(|peer| trusts(&context, peer))
+    };
+    assert_eq!(trusted(&told), [true, true]);
+    told.crl = vec![other.revokes(&[7], 3600).into()];
+    assert_eq!(trusted(&told), [true, false]);
+    told.crl.push(own.revokes(&[7], 3600).into());
+    assert_eq!(trusted(&told), [false, false]);
+    told.crl.push(b"no list".to_vec().into());
+    let why = refusal(&told);
+    assert!(
+        why.starts_with("failed to parse crl 2: the list of revoked"),
+        "{why}"
+    );
+    told.crl = vec![own.revokes(&[], 3600).into(); 65];
+    assert!(refusal(&told).starts_with("65 lists of revoked certificates are too many"));
+}

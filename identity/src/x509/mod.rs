@@ -53,6 +53,8 @@ pub struct Authority {
     pub subject_der: Vec<u8>,
     /// Its key as `SubjectPublicKeyInfo`.
     pub spki_der: Vec<u8>,
+    /// Whether it may sign lists of what was revoked, too.
+    pub may_sign_revocations: bool,
 }
 
 /// When a certificate is valid.
@@ -170,6 +172,8 @@ fn issuer(certificate: &X509Certificate<'_>) -> Result<Authority, ProfileError> 
         subject_key_id: subject_key_id(certificate),
         subject_der: certificate.subject().as_raw().to_vec(),
         spki_der: certificate.public_key().raw.to_vec(),
+        // RFC 5280 §6.3.3 (f): the key usage counts if it is there.
+        may_sign_revocations: key_usage(certificate)?.is_none_or(KeyUsage::crl_sign),
     })
 }
 

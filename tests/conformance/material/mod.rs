@@ -9,6 +9,7 @@ pub(crate) mod extension;
 pub(crate) mod jwks;
 pub(crate) mod live;
 pub(crate) mod request;
+pub(crate) mod revocations;
 pub(crate) mod stage;
 mod tls;
 mod workload_api;

@@ -63,6 +63,21 @@ pub(crate) enum Outcome {
 
 type Lines = Arc<Mutex<HashSet<String>>>;
 
+/// A connection to the proxy that stays.
+pub(crate) struct Held(StreamOwned<ClientConnection, TcpStream>);
+
+impl Held {
+    /// Whether it carries bytes.
+    pub(crate) fn is_answered(&mut self) -> bool {
+        say(&mut self.0, &nonce())
+    }
+
+    /// Whether the proxy has ended it.
+    pub(crate) fn is_cut(&mut self) -> bool {
+        !matches!(self.0.read(&mut [0]), Ok(1..))
+    }
+}
+
 impl Stage {
     pub(crate) fn start(bundles: &Bundles<'_>) -> Self {
         Self::expecting(&[W, "spiffe://other.org/w"], bundles)
@@ -199,6 +214,35 @@ impl Stage {
         let cut = line.contains("connection cut: ");
         assert!(cut || !came, "a byte came through: {line}");
         (Outcome::Refused(line), session)
+    }
+
+    /// Connects to the proxy as this peer, and stays.
+    pub(crate) fn hold(&self, svid: &Svid) -> Held {
+        let stream = connect(self.inbound);
+        let name = "proxy".try_into().unwrap();
+        let session = ClientConnection::new(Arc::new(tls::client(svid)), name).unwrap();
+        let mut held = Held(StreamOwned::new(session, stream));
+        assert!(held.is_answered());
+        held
+    }
+
+    /// Waits until this peer gets through as a client; what was said to the proxy may take a while.
+    #[track_caller]
+    pub(crate) fn becomes_accepted(&self, id: &str, svid: &Svid) {
+        eventually(&format!("{id} is accepted"), || {
+            let outcome = self.client(svid);
+            (outcome == Outcome::Carried(Some(id.to_owned()))).then_some(())
+        });
+        self.accepts(id, svid);
+    }
+
+    /// Waits until this peer is refused as a client.
+    #[track_caller]
+    pub(crate) fn becomes_refused(&self, fault: &str, svid: &Svid) {
+        eventually(fault, || {
+            let outcome = self.client(svid);
+            matches!(outcome, Outcome::Refused(why) if why.contains(fault)).then_some(())
+        });
     }
 
     /// The leaf that the proxy shows to a client of its own trust domain, if it shows one.

@@ -7,6 +7,7 @@ pub(crate) mod client;
 mod common;
 mod hints;
 mod jwt_svids;
+mod revocations;
 mod strangers;
 mod tls;
 mod validate;
