@@ -33,7 +33,7 @@ pub(super) enum Arrived {
 /// A client whose handshake is done.
 pub(super) struct Proven {
     pub(super) stream: Box<TlsStream<ReadAhead>>,
-    pub(super) peer: Peer,
+    pub(super) peer: Box<Peer>,
 }
 
 /// What is known before the first byte.
@@ -158,7 +158,7 @@ impl Port {
             PortProtocol::Tls => Protocol::Tcp,
             PortProtocol::Auto => found,
         };
-        let peer = Peer::plain(client, local, sources.trust_domain());
+        let peer = Box::new(Peer::plain(client, local, sources.trust_domain()));
         let authenticated = Authenticated {
             stream,
             peer,
@@ -200,7 +200,7 @@ impl Port {
             .await
             .context("the handshake took too long")?
             .map_err(|error| anyhow!(tls::reason(&error)))?;
-        let peer = Peer::of(&stream, local, sources.trust_domain())?;
+        let peer = Box::new(Peer::of(&stream, local, sources.trust_domain())?);
         Ok(Proven {
             stream: Box::new(stream),
             peer,

@@ -38,7 +38,7 @@ use crate::{
 struct Connection {
     port: Arc<Port>,
     reached: Reached,
-    peer: Peer,
+    peer: Box<Peer>,
     who: Who,
     started: Instant,
     /// Empty for who has no certificate.

@@ -69,7 +69,8 @@ enum Leads {
 #[derive(Debug)]
 struct Authenticated<S> {
     stream: S,
-    peer: Peer,
+    /// In a place of its own, as the stream is.
+    peer: Box<Peer>,
     /// Since before the handshake, so that no change is missed.
     sources: Sources,
 }
@@ -254,8 +255,10 @@ impl Port {
         // Each has as much room as it needs, and not as much as the other.
         match reached.protocol {
             Protocol::Tcp => {
-                let flow = Flow::tcp(who, started, None);
-                Box::pin(self.carry_tcp(authenticated, &reached, flow)).await;
+                let mut flow = Flow::tcp(who, started, None);
+                let carried = Box::pin(self.carry_tcp(authenticated, &reached, &mut flow));
+                let end = carried.await;
+                flow.end(end);
             }
             Protocol::Http | Protocol::Http2 => {
                 Box::pin(self.carry_http(authenticated, reached, who)).await;

@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Authorized<S> {
     stream: S,
-    peer: Peer,
+    peer: Box<Peer>,
     sources: Sources,
     /// The providers that have permitted it.
     approved: Vec<Arc<str>>,
@@ -51,20 +51,21 @@ impl Authorized<OnUpgrade> {
 }
 
 impl Port {
+    /// Carries the bytes of a connection, and says how it ended.
     pub(super) async fn carry_tcp<S>(
         &self,
         authenticated: Authenticated<S>,
         reached: &Reached,
-        mut flow: Flow,
-    ) where
+        flow: &mut Flow,
+    ) -> End
+    where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let authorized = self.authorize(authenticated, &mut flow, Denied::to_string);
-        let end = match authorized.await {
-            Ok(authorized) => self.forward_tcp(authorized, reached, &mut flow).await,
+        let authorized = self.authorize(authenticated, flow, Denied::to_string);
+        match authorized.await {
+            Ok(authorized) => self.forward_tcp(authorized, reached, flow).await,
             Err(end) => end,
-        };
-        flow.end(end);
+        }
     }
 
     /// What policy denies is closed here, and told with its reason, in the words of `why`.

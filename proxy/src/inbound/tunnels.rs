@@ -36,7 +36,7 @@ use crate::{
 /// The connection of a peer whose streams are tunnels.
 struct Outer {
     port: Arc<Port>,
-    peer: Peer,
+    peer: Box<Peer>,
     /// Since before the handshake, so that no change is missed.
     sources: Sources,
     /// How many tunnels there may be more.
@@ -47,7 +47,7 @@ struct Outer {
 struct Inner {
     port: Arc<Port>,
     application: Reaches,
-    peer: Peer,
+    peer: Box<Peer>,
     sources: Sources,
     started: Instant,
     room: OwnedSemaphorePermit,

@@ -125,8 +125,9 @@ impl Port {
                 Box::pin(self.carry_http(stream, called, who)).await;
             }
             Ok(Arrived::Bytes(stream, called)) => {
-                let flow = Flow::connection(who, started);
-                Box::pin(self.carry_tcp(stream, called, flow)).await;
+                let mut flow = Flow::connection(who, started);
+                let end = Box::pin(self.carry_tcp(stream, called, &mut flow)).await;
+                flow.end(end);
             }
             Err(end) => Flow::connection(who, started).end(end),
         }

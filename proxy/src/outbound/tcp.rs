@@ -11,14 +11,19 @@ use crate::{
 };
 
 impl Port {
-    /// `called` is what the client called, as far as that matters.
-    pub(super) async fn carry_tcp(&self, stream: Peeked, called: Option<Called>, mut flow: Flow) {
-        let end = tokio::select! {
-            end = self.pass(stream, called, &mut flow) => end,
+    /// Carries the bytes of a connection, and says how it ended; `called` is what the client
+    /// called, as far as that matters.
+    pub(super) async fn carry_tcp(
+        &self,
+        stream: Peeked,
+        called: Option<Called>,
+        flow: &mut Flow,
+    ) -> End {
+        tokio::select! {
+            end = self.pass(stream, called, flow) => end,
             () = self.listener.withdrawn() => End::Shutdown(Shutdown::Identity),
             () = self.listener.ends.stopping() => End::Shutdown(Shutdown::Stopping),
-        };
-        flow.end(end);
+        }
     }
 
     async fn pass(&self, stream: Peeked, called: Option<Called>, flow: &mut Flow) -> End {
