@@ -37,6 +37,11 @@ impl Cidr {
             && mask(address, self.length) == mask(self.network, self.length)
     }
 
+    /// Its address, as it was written.
+    pub(crate) fn network(&self) -> IpAddr {
+        self.network
+    }
+
     /// Whether the text had bits set that the length cuts off, as in `10.0.0.1/8`.
     pub(crate) fn has_host_bits(&self) -> bool {
         mask(self.network, self.length) != self.network

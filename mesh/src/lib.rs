@@ -58,8 +58,8 @@ mod telemetry;
 
 pub use authorization::{
     Action, Asked, Decision, Denied, DeniedWhy, EgressPolicies, Explanation, Http, NearMiss,
-    NoProxy, Noted, Outcome, Permit, PermitWhy, Policies, PolicyTrace, Request, RuleRef, RuleTrace,
-    Token, TrustedProxies, WorkloadPolicy,
+    NoProxy, NotRecorded, Noted, Outcome, Permit, PermitWhy, Policies, PolicyTrace,
+    RecordedDecision, Request, RuleRef, RuleTrace, Token, TrustedProxies, WorkloadPolicy,
 };
 pub use balance::{
     CallKey, Candidates, Groups, HashCall, HashTable, Home, Keyed, Lot, PeakEwma, Site,
@@ -74,8 +74,8 @@ pub use destination::{
     TcpKeepalive, TcpPool, TrafficPolicy, Upgrade, Verify, Warmup, WorkloadDestinations,
 };
 pub use model::{
-    Arrival, CallExplanation, Called, CalledEndpoint, ClusterName, Connected, Connecting, Course,
-    Destined, Model, NotCalled, Peer, Share, WorkloadModel,
+    Arrival, CallExplanation, Called, CalledEndpoint, ClusterName, Connected, Connecting,
+    ConnectionCourse, Course, Destined, Model, NotCalled, Peer, Share, WorkloadModel,
 };
 pub use object::{Kind, ObjectName, ObjectRef, Workload};
 pub use path::{HttpPath, PathError};

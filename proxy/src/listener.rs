@@ -75,6 +75,7 @@ impl Listener {
         Who {
             recorder: Arc::clone(&self.recorder),
             client,
+            destination_port: None,
             other,
             cut: Cut::default(),
             observed: None,

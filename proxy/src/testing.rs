@@ -26,6 +26,7 @@ pub(crate) fn who() -> Who {
     Who {
         recorder: recorder(&telling(AccessLogFormat::Signet, None)),
         client: "127.0.0.1:9".parse().unwrap(),
+        destination_port: None,
         other: Other::Unknown,
         cut: Cut::default(),
         observed: None,

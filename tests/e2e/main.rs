@@ -31,6 +31,7 @@ mod plaintext;
 mod policy;
 mod quickstart;
 mod reload;
+mod replay;
 mod restart;
 mod restored;
 mod rotation;

@@ -9,6 +9,8 @@ use http::{Uri, uri::Scheme};
 pub(super) struct Destination {
     /// The port that is called; of HTTP, 80 if none is written.
     pub(super) port: u16,
+    /// The host, without port and brackets.
+    pub(super) host: String,
     /// The address, when the host is one.
     pub(super) address: Option<IpAddr>,
     /// What HTTP adds; none for a plain connection.
@@ -57,6 +59,7 @@ impl FromStr for Destination {
         Ok(Self {
             port,
             address: host.parse().ok(),
+            host: host.to_owned(),
             http,
         })
     }
@@ -80,6 +83,7 @@ mod tests {
             orders,
             Destination {
                 port: 8080,
+                host: "orders".to_owned(),
                 address: None,
                 http: Some(target)
             }
@@ -94,6 +98,7 @@ mod tests {
             database,
             Destination {
                 port: 5432,
+                host: "::1".to_owned(),
                 address: "::1".parse().ok(),
                 http: None
             }

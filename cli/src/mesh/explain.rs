@@ -11,12 +11,19 @@ use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_mesh::{
-    Course, Http, HttpCall, HttpPath, MtlsMode, NotCalled, Request, Workload, WorkloadModel,
-    WorkloadPolicy, host_and_port,
+    Connecting, Course, Http, HttpCall, HttpPath, MtlsMode, NotCalled, Request, Workload,
+    WorkloadModel, WorkloadPolicy, host_and_port,
 };
 
-use super::{destination::Destination, model, refused, sources, token::Shown, warnings};
-use crate::output::Answer;
+use super::{
+    destination::{Destination, HttpTarget},
+    model, refused,
+    replay::{Candidate, Report, replay},
+    sources,
+    token::Shown,
+    warnings,
+};
+use crate::output::{Answer, Format};
 
 /// Explains a decision.
 #[derive(Debug, clap::Args)]
@@ -30,8 +37,12 @@ pub(crate) struct Explain {
     from: Option<String>,
 
     /// Where the request goes: http://host:port/path or tcp://host:port
-    #[arg(long, value_name = "URL")]
-    to: Destination,
+    #[arg(long, value_name = "URL", required_unless_present = "replay")]
+    to: Option<Destination>,
+
+    /// The server name that a client of TLS wants, of a connection by tcp://
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
 
     /// The method of an HTTP request
     #[arg(long, default_value = "GET")]
@@ -59,6 +70,26 @@ pub(crate) struct Explain {
 
     #[command(flatten)]
     client: Client,
+
+    #[command(flatten)]
+    replay: Replay,
+}
+
+/// Recorded requests in the place of one that is asked about.
+#[derive(Debug, clap::Args)]
+struct Replay {
+    /// The access log of the called workload's proxy (- for standard input), in our own lines or
+    /// Istio's JSON: what would be decided otherwise is shown, and makes the command fail
+    #[arg(long, value_name = "ACCESS_LOG", conflicts_with_all = ["to", "from", "client_namespace"])]
+    replay: Option<PathBuf>,
+
+    /// How many requests of each kind are shown
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, requires = "replay")]
+    examples: usize,
+
+    /// Desired output format
+    #[arg(long, value_enum, default_value_t, requires = "replay")]
+    output: Format,
 }
 
 /// The workload that is called, as its proxy's configuration describes it.
@@ -123,39 +154,90 @@ enum OutboundTrafficPolicy {
 /// A request, as far as it is asked about.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
+    to: &'a Destination,
     from: Option<&'a SpiffeId>,
     /// The trust domain of the called workload.
     own: Option<&'a TrustDomain>,
+    sni: Option<&'a str>,
     http: Option<Http<'a>>,
+}
+
+/// A request of HTTP that the proxy of its client routes.
+#[derive(Clone, Copy)]
+struct Sent<'a> {
+    http: Http<'a>,
+    target: &'a HttpTarget,
+    from: &'a SpiffeId,
+}
+
+/// What the documents say of both ends; of the caller only if it is asked about.
+#[derive(Clone, Copy)]
+struct Ends<'m> {
+    called: &'m WorkloadModel,
+    client: Option<&'m WorkloadModel>,
 }
 
 impl Explain {
     pub(super) fn answer(&self) -> anyhow::Result<Answer> {
-        let client = self.client.workload()?;
-        let headers = headers(&self.headers)?;
-        let from = self.from.as_deref().map(id::parse);
-        let from = from.transpose().context("--from")?;
-        let target = self.to.http.as_ref();
-        let path = target.map(|http| HttpPath::parse(&http.path));
-        let path = path.transpose().context("--to")?;
         let model = match model(&sources::read(&self.files)?) {
             Ok(model) => model,
             Err(errors) => return Ok(refused(&errors)),
         };
         let called = workload(&self.called.namespace, "--label", &self.called.labels)?;
-        let root = &self.called.root_namespace;
-        let called = model.for_workload(&called, root);
-        let rules = &called.request_authentication;
-        let token = self.claims.as_deref().map(|text| Shown::of(text, rules));
-        let token = token.transpose().context("--claims")?;
+        let called = model.for_workload(&called, &self.called.root_namespace);
         let own = self.called.trust_domain.as_deref();
         let own = own.map(id::parse_trust_domain);
         let own = own.transpose().context("--trust-domain")?;
+        let answer = match (&self.replay.replay, &self.to) {
+            (Some(log), _) => {
+                let candidate = Candidate {
+                    called: &called,
+                    own: own.as_ref(),
+                    port: self.called.port,
+                };
+                let report = Report {
+                    examples: self.replay.examples,
+                    format: self.replay.output,
+                };
+                replay(log, &candidate, &report)?
+            }
+            (None, Some(to)) => {
+                let client = self.client.workload()?;
+                let root = &self.called.root_namespace;
+                let client = client.map(|client| model.for_workload(&client, root));
+                let ends = Ends {
+                    called: &called,
+                    client: client.as_ref(),
+                };
+                Answer::plain(self.explained(to, ends, own.as_ref())?)
+            }
+            (None, None) => bail!("--to or --replay: name a request, or a log of requests"),
+        };
+        Ok(answer.with_notes(warnings(&model)))
+    }
+
+    /// What becomes of a request to `to`.
+    fn explained(
+        &self,
+        to: &Destination,
+        ends: Ends<'_>,
+        own: Option<&TrustDomain>,
+    ) -> anyhow::Result<String> {
+        let Ends { called, client } = ends;
+        let headers = headers(&self.headers)?;
+        let from = self.from.as_deref().map(id::parse);
+        let from = from.transpose().context("--from")?;
+        let target = to.http.as_ref();
+        let path = target.map(|http| HttpPath::parse(&http.path));
+        let path = path.transpose().context("--to")?;
+        let rules = &called.request_authentication;
+        let token = self.claims.as_deref().map(|text| Shown::of(text, rules));
+        let token = token.transpose().context("--claims")?;
         let asked = Asked {
-            own: own
-                .as_ref()
-                .or_else(|| from.as_ref().map(SpiffeId::trust_domain)),
+            to,
+            own: own.or_else(|| from.as_ref().map(SpiffeId::trust_domain)),
             from: from.as_ref(),
+            sni: self.sni.as_deref(),
             http: target.zip(path.as_ref()).map(|(http, path)| Http {
                 method: &self.method,
                 path,
@@ -165,21 +247,25 @@ impl Explain {
             }),
         };
         let policy = &called.policy;
-        let explained = match client {
-            Some(client) => self.routed(&model.for_workload(&client, root), policy, asked)?,
-            None => policy.explain(&self.request(asked)).to_string(),
+        let explained = match (client, asked.from, asked.http.zip(target)) {
+            (Some(client), Some(from), Some((http, target))) => {
+                let call = Sent { http, target, from };
+                self.routed(client, policy, asked, call)
+            }
+            (Some(client), Some(from), None) => self.connected(client, policy, asked, from)?,
+            (Some(_), None, _) => bail!("--client-namespace: write who calls, too: --from"),
+            (None, _, _) => policy.explain(&self.request(asked)).to_string(),
         };
-        let taken = self.taken(&called, asked.from);
+        let taken = self.taken(called, asked);
         let token = token.map(|shown| shown.to_string()).unwrap_or_default();
-        let explained = format!("{explained}{token}{taken}");
-        Ok(Answer::plain(explained).with_notes(warnings(&model)))
+        Ok(format!("{explained}{token}{taken}"))
     }
 
     /// Whether the port takes a connection of the caller at all.
-    fn taken(&self, called: &WorkloadModel, from: Option<&SpiffeId>) -> String {
-        let port = self.called.port.unwrap_or(self.to.port);
+    fn taken(&self, called: &WorkloadModel, asked: Asked<'_>) -> String {
+        let port = self.called.port.unwrap_or(asked.to.port);
         let decided = called.peer_authentication.decided(port);
-        let caller = match (decided.mode, from) {
+        let caller = match (decided.mode, asked.from) {
             (MtlsMode::Strict, None) => "plaintext is not taken, so the caller does not get there",
             (MtlsMode::Disable, Some(_)) => "mutual TLS is not taken, so the caller is plaintext",
             (MtlsMode::Permissive | MtlsMode::Disable, None) => "the caller is plaintext",
@@ -194,11 +280,9 @@ impl Explain {
         client: &WorkloadModel,
         policy: &WorkloadPolicy,
         asked: Asked<'_>,
-    ) -> anyhow::Result<String> {
-        let target = self.to.http.as_ref();
-        let (Some(http), Some(target), Some(from)) = (asked.http, target, asked.from) else {
-            bail!("--client-namespace: only requests of HTTP are routed; write --to http://…");
-        };
+        sent: Sent<'_>,
+    ) -> String {
+        let Sent { http, target, from } = sent;
         let (host, named) = host_and_port(http.host);
         let call = HttpCall {
             method: http.method,
@@ -227,10 +311,7 @@ impl Explain {
                 ..asked
             };
             if let Some(told) = client.explain_may_call(&arrival, asked.from, http) {
-                let _ = write!(
-                    text,
-                    "\nthe client's proxy asks its policies for the service\n{told}"
-                );
+                let _ = write!(text, "\n{ASKS}\n{told}");
                 if !told.decision.is_permitted() {
                     continue;
                 }
@@ -238,6 +319,47 @@ impl Explain {
             let (method, path) = (http.method, arrival.path.as_str());
             let _ = writeln!(text, "\narrives as {method} {path} of {}", http.host);
             let _ = write!(text, "{}", policy.explain(&self.request(asked)));
+        }
+        text
+    }
+
+    /// The same of a connection on which no requests can be seen.
+    fn connected(
+        &self,
+        client: &WorkloadModel,
+        policy: &WorkloadPolicy,
+        asked: Asked<'_>,
+        from: &SpiffeId,
+    ) -> anyhow::Result<String> {
+        let to = asked.to;
+        let of_service = || client.services.of(&to.host)?.address();
+        let unknown = asked.sni.map(|_| IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let Some(address) = to.address.or_else(of_service).or(unknown) else {
+            bail!(
+                "--to: {} is no address, and no service of that host has one; write \
+                 tcp://ADDRESS:PORT, or --sni NAME for a client of TLS",
+                to.host
+            );
+        };
+        let call = Connecting {
+            address,
+            port: to.port,
+            server_name: asked.sni,
+        };
+        let course = client.explain_connection(&call, from.trust_domain());
+        let mut text = course.to_string();
+        for called in course.reached() {
+            if let Some(told) = client.explain_may_connect(called, Some(from)) {
+                let _ = write!(text, "\n{ASKS}\n{told}");
+                if !told.decision.is_permitted() {
+                    continue;
+                }
+            }
+            let (name, port) = (&called.service.name, called.port.number);
+            let _ = writeln!(text, "\narrives as a connection to {name} port {port}");
+            // Proxies of the mesh name nobody in their handshakes.
+            let arrived = Asked { sni: None, ..asked };
+            let _ = write!(text, "{}", policy.explain(&self.request(arrived)));
         }
         Ok(text)
     }
@@ -248,9 +370,9 @@ impl Explain {
             source: asked.from,
             source_ip: self.from_ip,
             remote_ip: Some(self.remote_ip.unwrap_or(self.from_ip)),
-            destination_ip: self.to.address.unwrap_or(LOCAL),
-            destination_port: self.called.port.unwrap_or(self.to.port),
-            sni: None,
+            destination_ip: asked.to.address.unwrap_or(LOCAL),
+            destination_port: self.called.port.unwrap_or(asked.to.port),
+            sni: asked.sni,
             http: asked.http,
         }
     }
@@ -309,6 +431,8 @@ fn headers(texts: &[String]) -> anyhow::Result<HeaderMap> {
     Ok(headers)
 }
 
+const ASKS: &str = "the client's proxy asks its policies for the service";
+
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 #[cfg(test)]
@@ -316,7 +440,7 @@ mod tests {
     use std::{fs, io::Write as _};
 
     use super::*;
-    use crate::output::{Format, Streams};
+    use crate::output::Streams;
 
     const POLICY: &str = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
         metadata: { name: orders, namespace: shop }\nspec:\n  rules:\n\
@@ -350,33 +474,41 @@ mod tests {
         to: &str,
     ) -> (bool, String, String) {
         let asked = asked(text, to);
-        explained_with(Asked { from, ..asked }, client)
+        explained_with(Explained { from, ..asked }, client)
     }
 
     /// What is asked of these documents.
-    struct Asked<'a> {
+    struct Explained<'a> {
         documents: &'a str,
+        sni: Option<&'a str>,
         from: Option<&'a str>,
         to: &'a str,
         claims: Option<&'a str>,
     }
 
-    fn asked<'a>(documents: &'a str, to: &'a str) -> Asked<'a> {
-        Asked {
+    fn asked<'a>(documents: &'a str, to: &'a str) -> Explained<'a> {
+        Explained {
             documents,
+            sni: None,
             from: None,
             to,
             claims: None,
         }
     }
 
-    fn explained_with(asked: Asked<'_>, client: Client) -> (bool, String, String) {
+    fn explained_with(asked: Explained<'_>, client: Client) -> (bool, String, String) {
         let mut file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
         file.write_all(asked.documents.as_bytes()).unwrap();
         let explain = Explain {
             files: vec![file.path().to_owned()],
             from: asked.from.map(str::to_owned),
-            to: asked.to.parse().unwrap(),
+            to: Some(asked.to.parse().unwrap()),
+            sni: asked.sni.map(str::to_owned),
+            replay: Replay {
+                replay: None,
+                examples: 5,
+                output: Format::Pretty,
+            },
             method: "GET".to_owned(),
             headers: Vec::new(),
             from_ip: LOCAL,
@@ -430,7 +562,7 @@ mod tests {
                 outbound_traffic_policy: OutboundTrafficPolicy::RegistryOnly,
             };
             let to = "http://orders:8080/cart";
-            let asked = Asked {
+            let asked = Explained {
                 claims: Some(claims),
                 ..asked(documents, to)
             };
@@ -555,16 +687,87 @@ mod tests {
         assert!(told.contains("arrives as GET /cart/1 of orders"), "{told}");
     }
 
-    #[test]
-    fn only_requests_of_http_have_routes() {
+    const DATABASE: &str = "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+        metadata: { name: db, namespace: shop }\nspec:\n  hosts: [db.shop]\n\
+        \x20 addresses: [10.1.0.1]\n  location: MESH_INTERNAL\n  resolution: STATIC\n\
+        \x20 ports:\n  - { number: 5432, name: tcp, protocol: TCP }\n\
+        \x20 - { number: 443, name: tls, protocol: TLS }\n\
+        \x20 endpoints: [{ address: 10.0.0.7, serviceAccount: db, labels: { v: a } }, \
+        { address: 10.0.0.8, serviceAccount: db, labels: { v: b } }]\n\
+        ---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+        metadata: { name: db, namespace: shop }\nspec:\n  host: db.shop\n\
+        \x20 subsets: [{ name: a, labels: { v: a } }, { name: b, labels: { v: b } }]\n\
+        ---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+        metadata: { name: db, namespace: shop }\nspec:\n  hosts: [db.shop]\n\
+        \x20 tcp:\n  - match: [{ port: 5432 }]\n    route:\n\
+        \x20   - { destination: { host: db.shop, subset: a }, weight: 9 }\n\
+        \x20   - { destination: { host: db.shop, subset: b }, weight: 1 }\n\
+        \x20 tls:\n  - match: [{ sniHosts: [db.shop] }]\n\
+        \x20   route: [{ destination: { host: db.shop, subset: b } }]\n";
+
+    fn connected(documents: &str, to: &str, sni: Option<&str>) -> (bool, String, String) {
         let client = Client {
             client_namespace: Some("shop".to_owned()),
             client_labels: Vec::new(),
             outbound_traffic_policy: OutboundTrafficPolicy::RegistryOnly,
         };
-        let from = Some("spiffe://example.org/web");
-        let (good, _, err) = explained_for(POLICY, client, from, "tcp://10.0.0.7:5432");
-        assert!(!good && err.contains("only requests of HTTP"), "{err}");
+        let asked = Explained {
+            from: Some("spiffe://example.org/web"),
+            sni,
+            ..asked(documents, to)
+        };
+        explained_with(asked, client)
+    }
+
+    #[test]
+    fn a_connection_is_followed_through_its_route_and_judged_at_both_ends() {
+        let documents = format!("{POLICY}{DATABASE}");
+        for to in ["tcp://10.1.0.1:5432", "tcp://db.shop:5432"] {
+            let (good, out, err) = connected(&documents, to, None);
+            assert!(good, "{err}");
+            let parts: Vec<_> = [
+                "sent on by VirtualService shop/db (",
+                "9 of 10 to db.shop",
+                "cluster outbound|5432|a|db.shop\n",
+                "endpoint 10.0.0.7 port 5432, v=a: must be spiffe://example.org/ns/shop/sa/db\n",
+                "1 of 10 to db.shop",
+                "endpoint 10.0.0.8 port 5432, v=b",
+                "arrives as a connection to shop/db port 5432\ndenied: no ALLOW policy matched",
+                "port 8080 is STRICT by default",
+            ]
+            .iter()
+            .map(|part| out.find(part).unwrap_or_else(|| panic!("{part} in {out}")))
+            .collect();
+            assert!(parts.is_sorted(), "{out}");
+        }
+        let (good, out, err) = connected(&documents, "tcp://db.shop:443", Some("db.shop"));
+        assert!(good, "{err}");
+        assert!(
+            out.contains("1 of 1 to db.shop") && out.contains("endpoint 10.0.0.8 port 443"),
+            "{out}"
+        );
+    }
+
+    #[test]
+    fn a_connection_that_its_client_may_not_open_does_not_arrive() {
+        let egress = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n\
+            metadata: { name: egress, namespace: shop }\nspec:\n  action: DENY\n\
+            \x20 targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: db }]\n\
+            \x20 rules: [{ to: [{ operation: { ports: [\"5432\"] } }] }]\n";
+        let documents = format!("{POLICY}{DATABASE}{egress}");
+        let (good, out, err) = connected(&documents, "tcp://10.1.0.1:5432", None);
+        assert!(good, "{err}");
+        let denied =
+            "asks its policies for the service\ndenied by DENY policy shop/egress rule 0\n";
+        assert!(out.contains(denied) && !out.contains("arrives as"), "{out}");
+    }
+
+    #[test]
+    fn a_connection_to_nothing_goes_nowhere() {
+        let (good, out, _) = connected(POLICY, "tcp://10.0.0.7:5432", None);
+        assert!(good && out.starts_with("it goes nowhere: "), "{out}");
+        let (good, _, err) = connected(POLICY, "tcp://nothing:5432", None);
+        assert!(!good && err.contains("nothing is no address"), "{err}");
     }
 
     #[test]

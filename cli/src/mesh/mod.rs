@@ -3,6 +3,7 @@
 
 mod destination;
 mod explain;
+mod replay;
 mod sources;
 mod token;
 

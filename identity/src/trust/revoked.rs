@@ -1,10 +1,10 @@
 //! Certificates that their issuers revoked (RFC 5280 §5).
 //!
-//! A list counts for the certificates of whoever signed it: an authority, or an intermediate that an
-//! authority signed; of one that states what its key is for, that has to be the signing of lists.
-//! Of who sends no list nothing is revoked. One that is out of date (`nextUpdate`) may hide what was
-//! revoked since, so nothing of its issuer is believed until there is a newer one: as with Envoy,
-//! whereas go-spiffe reads no lists at all.
+//! A list counts for the certificates of whoever signed it: an authority, or an intermediate that
+//! an authority signed; of one that states what its key is for, that has to be the signing of
+//! lists. Of who sends no list nothing is revoked. One that is out of date (`nextUpdate`) may hide
+//! what was revoked since, so nothing of its issuer is believed until there is a newer one: as with
+//! Envoy, whereas go-spiffe reads no lists at all.
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 

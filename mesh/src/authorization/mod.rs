@@ -12,6 +12,7 @@ mod keys;
 mod lint;
 mod ordered;
 mod policy;
+mod recorded;
 mod remote;
 mod request;
 mod rules;
@@ -31,6 +32,7 @@ pub use decision::{
 pub(crate) use egress::Calls;
 pub use egress::EgressPolicies;
 pub use explain::{Explanation, Outcome, PolicyTrace, RuleTrace};
+pub use recorded::{NotRecorded, RecordedDecision};
 pub use remote::{NoProxy, TrustedProxies};
 pub use request::{Http, Request};
 pub use token::Token;

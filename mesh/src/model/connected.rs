@@ -33,6 +33,15 @@ pub struct Connected<'m> {
     pub called: Called<'m>,
 }
 
+/// Which way a connection goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way<'m> {
+    /// By a route.
+    Routed(RoutedConnection<'m>),
+    /// To what is called.
+    Unrouted(Connected<'m>),
+}
+
 impl WorkloadModel {
     /// What is spoken at an address and port, if a service says so. All services there speak
     /// something of one class: HTTP, TLS, or any bytes.
@@ -56,45 +65,47 @@ impl WorkloadModel {
         call: &Connecting<'_>,
         random: u64,
     ) -> Result<Connected<'_>, NotCalled> {
+        match self.way(call, random)? {
+            Way::Routed(routed) => self.of_route(routed, call.port),
+            Way::Unrouted(connected) => Ok(connected),
+        }
+    }
+
+    /// Which way it goes.
+    pub(super) fn way(&self, call: &Connecting<'_>, random: u64) -> Result<Way<'_>, NotCalled> {
         if let Some(name) = call.server_name
-            && let Some(connected) = self.of_server_name(name, call, random)
+            && let Some(way) = self.of_server_name(name, call, random)
         {
-            return connected;
+            return Ok(way);
         }
         self.of_address(call, random)
     }
 
     /// None if neither a route nor a service has the name.
-    fn of_server_name(
-        &self,
-        name: &str,
-        call: &Connecting<'_>,
-        random: u64,
-    ) -> Option<Result<Connected<'_>, NotCalled>> {
+    fn of_server_name(&self, name: &str, call: &Connecting<'_>, random: u64) -> Option<Way<'_>> {
         if let Some(routed) = self.routes.tls(&call.of(name), random) {
-            return Some(self.of_route(routed, call.port));
+            return Some(Way::Routed(routed));
         }
         let (host, _) = host_and_port(name);
         let service = self.services.of(&host)?;
         let port = service.port(call.port)?;
-        port.protocol
-            .is_tls()
-            .then_some(Ok(Connected::unrouted(service, port)))
+        let is_tls = port.protocol.is_tls();
+        is_tls.then_some(Way::Unrouted(Connected::unrouted(service, port)))
     }
 
-    fn of_address(&self, call: &Connecting<'_>, random: u64) -> Result<Connected<'_>, NotCalled> {
+    fn of_address(&self, call: &Connecting<'_>, random: u64) -> Result<Way<'_>, NotCalled> {
         let services = self.services.at(call.address, call.port);
         let service = only_service(services, call)?;
         let host = service.host.to_string();
         if let Some(routed) = self.routes.tcp(&call.of(&host), random) {
-            return self.of_route(routed, call.port);
+            return Ok(Way::Routed(routed));
         }
         let no_port = || NotCalled::NoPort(service.host.clone(), call.port);
         let port = service.port(call.port).ok_or_else(no_port)?;
         if port.protocol.is_http() {
             return Err(NotCalled::IsHttp(service.host.clone(), port.number));
         }
-        Ok(Connected::unrouted(service, port))
+        Ok(Way::Unrouted(Connected::unrouted(service, port)))
     }
 
     fn of_route<'m>(

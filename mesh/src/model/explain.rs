@@ -149,7 +149,7 @@ impl WorkloadModel {
         }
     }
 
-    fn destined<'m>(
+    pub(super) fn destined<'m>(
         &'m self,
         called: Called<'m>,
         own: &TrustDomain,

@@ -6,6 +6,7 @@ mod connected;
 mod documents;
 mod egress;
 mod explain;
+mod explain_connection;
 mod together;
 mod told;
 
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use called::{Called, CalledEndpoint, ClusterName, NotCalled, Peer};
 pub use connected::{Connected, Connecting};
 pub use explain::{Arrival, CallExplanation, Course, Destined, Share};
+pub use explain_connection::ConnectionCourse;
 
 use documents::Documents;
 

@@ -132,7 +132,7 @@ impl fmt::Display for Share<'_> {
     }
 }
 
-fn write_destined(
+pub(super) fn write_destined(
     f: &mut fmt::Formatter<'_>,
     destined: &Result<Destined<'_>, NotCalled>,
 ) -> fmt::Result {
@@ -188,7 +188,7 @@ impl fmt::Display for Peer {
 }
 
 /// An object, and where it is written.
-struct At<'m>(&'m ObjectRef);
+pub(super) struct At<'m>(pub(super) &'m ObjectRef);
 
 impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

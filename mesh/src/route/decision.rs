@@ -107,6 +107,8 @@ pub struct RoutedConnection<'r> {
     pub virtual_service: &'r ObjectRef,
     /// Where it goes.
     pub to: &'r WeightedDestination,
+    /// Where else it could have gone.
+    pub destinations: &'r WeightedDestinations,
 }
 
 impl WorkloadRoutes {
@@ -219,6 +221,7 @@ impl Routes {
         RoutedConnection {
             virtual_service: &self.object,
             to: destinations.pick(random),
+            destinations,
         }
     }
 }

@@ -68,6 +68,11 @@ impl Service {
         self.addresses.iter().any(|block| block.contains(address))
     }
 
+    /// An address that clients of it call, if it has any.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.addresses.first().map(Cidr::network)
+    }
+
     /// To whom it is exported.
     pub(crate) fn export(&self) -> &ExportTo {
         &self.export

@@ -46,6 +46,8 @@ struct Entry<'f> {
     route_name: Option<&'f str>,
     source_principal: Option<String>,
     destination_principal: Option<String>,
+    /// The port of the application, of what comes in.
+    destination_port: Option<u16>,
     /// What policy said, if it was asked: `permit` or `deny`.
     decision: Option<&'static str>,
     permitted_by: Option<String>,
@@ -148,6 +150,7 @@ impl Flow {
             route_name: self.route.as_deref().filter(|it| !it.is_empty()),
             source_principal: self.source(),
             destination_principal: self.destination(),
+            destination_port: self.who.destination_port,
             decision: match (&self.permitted_by, end) {
                 (_, End::Policy(_)) => Some("deny"),
                 (Some(_), _) => Some("permit"),

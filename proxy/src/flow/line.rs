@@ -35,6 +35,8 @@ impl Flow {
                     port = &*self.who.recorder.name,
                     peer = self.who.other.peer(),
                     client = %self.who.client,
+                    destination_port = self.who.destination_port,
+                    host = self.host(),
                     destination = self.who.other.destination(),
                     route = self.route.as_deref(),
                     upstream = self.upstream(),

@@ -19,7 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::Frame;
 use signet_mesh::{Noted, PermitWhy};
 use tokio::time::Instant;
@@ -70,6 +70,8 @@ pub(crate) struct Who {
     /// Who records it: that of its port.
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) client: SocketAddr,
+    /// The port of the application, as policies know it; of what comes in alone.
+    pub(crate) destination_port: Option<u16>,
     pub(crate) other: Other,
     /// Why the whole connection was cut, once it is.
     pub(crate) cut: Cut,
@@ -100,6 +102,8 @@ enum What {
     Request {
         method: Method,
         uri: Uri,
+        /// As the header has it, where the target names none.
+        host: Option<HeaderValue>,
         id: HeaderValue,
         /// Whether it is a copy of one, of which nobody but who debugs wants to know.
         is_copy: bool,
@@ -131,10 +135,12 @@ impl Flow {
     /// A request that begins now, by the `id` that its headers have.
     pub(crate) fn request<B>(who: Who, request: &http::Request<B>, id: HeaderValue) -> Self {
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let host = request.headers().get(header::HOST).cloned();
         let is_copy = false;
         let what = What::Request {
             method,
             uri,
+            host,
             id,
             is_copy,
         };
@@ -153,7 +159,11 @@ impl Flow {
     /// A copy of it, if it is a request, which begins now.
     pub(crate) fn copy(&self) -> Option<Self> {
         let What::Request {
-            method, uri, id, ..
+            method,
+            uri,
+            host,
+            id,
+            ..
         } = &self.what
         else {
             return None;
@@ -161,6 +171,7 @@ impl Flow {
         let what = What::Request {
             method: method.clone(),
             uri: uri.clone(),
+            host: host.clone(),
             id: id.clone(),
             is_copy: true,
         };
@@ -200,6 +211,17 @@ impl Flow {
         match &self.what {
             What::Connection => None,
             What::Request { id, .. } => Some(id),
+        }
+    }
+
+    /// The host that a request is for.
+    fn host(&self) -> Option<&str> {
+        match &self.what {
+            What::Connection => None,
+            What::Request { uri, host, .. } => {
+                let named = || host.as_ref()?.to_str().ok();
+                uri.authority().map(|it| it.as_str()).or_else(named)
+            }
         }
     }
 

@@ -221,7 +221,10 @@ impl Port {
             // Nobody has shown who it is: it goes on counting against its address.
             Ok(Arrived::Plain(authenticated, reached)) => {
                 let from = || Between::from(Party::default(), Security::None);
-                let who = self.listener.carried(client, Other::Plaintext, from);
+                let who = Who {
+                    destination_port: Some(authenticated.peer.local.port()),
+                    ..self.listener.carried(client, Other::Plaintext, from)
+                };
                 self.serve(authenticated, reached, who, started).await;
             }
             Err(end) => {
@@ -240,7 +243,10 @@ impl Port {
             Between::from(client, Security::MutualTls)
         };
         let other = id.map_or(Other::Unknown, |id| Other::Peer(id.to_string().into()));
-        self.listener.carried(client, other, from)
+        Who {
+            destination_port: Some(peer.local.port()),
+            ..self.listener.carried(client, other, from)
+        }
     }
 
     async fn serve<S>(

@@ -57,6 +57,7 @@ fn in_istios_json_each_line_is_one_object_with_its_names_and_who_called_whom_and
     ] {
         assert_eq!(seen[name], value, "{name} in {seen:#}");
     }
+    assert!(seen["destination_port"].is_u64(), "{seen:#}");
     assert_eq!(
         (&seen["response_code"], &seen["bytes_sent"]),
         (&200.into(), &2.into())

@@ -7,6 +7,8 @@ use proptest::{
     sample::{Index, select},
 };
 
+use http::HeaderMap;
+
 use super::*;
 
 /// One policy document: its action and its rules in YAML flow style.
@@ -122,6 +124,24 @@ fn matched(explanation: &Explanation, action: Action) -> bool {
 }
 
 proptest! {
+    #[test]
+    fn what_is_told_of_a_recorded_request_holds_whatever_it_had_beside(
+        documents in documents(), call in call(),
+    ) {
+        let policy = compiled(&texts(&documents));
+        let (decision, recorded) = call.ask(|request| {
+            let headers = HeaderMap::new();
+            let http = request.http.map(|http| Http { headers: &headers, token: None, ..http });
+            let recorded = Request { remote_ip: None, sni: None, http, ..*request };
+            (policy.decide(request), policy.decide_recorded(&recorded))
+        });
+        match recorded {
+            RecordedDecision::Permitted(_) => prop_assert!(decision.is_permitted()),
+            RecordedDecision::Denied(_) => prop_assert!(!decision.is_permitted()),
+            RecordedDecision::CannotBeTold(_) => {}
+        }
+    }
+
     #[test]
     fn the_explanation_is_of_the_decision(documents in documents(), call in call()) {
         let policy = compiled(&texts(&documents));
