@@ -13,7 +13,8 @@ use super::{
 /// What is decided on a recorded request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordedDecision {
-    /// Whatever it had beside, this rule permits it; none if no ALLOW policy restricts the workload.
+    /// Whatever it had beside, this rule permits it; none if no ALLOW policy restricts the
+    /// workload.
     Permitted(Option<RuleRef>),
     /// Whatever it had beside, this rule denies it; none if no ALLOW policy can match it.
     Denied(Option<RuleRef>),

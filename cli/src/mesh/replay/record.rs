@@ -1,4 +1,5 @@
-//! A request as an access log recorded it: in our own lines, as JSON or as text, or in Istio's JSON.
+//! A request as an access log recorded it: in our own lines, as JSON or as text, or in Istio's
+//! JSON.
 
 use std::{
     fmt,
