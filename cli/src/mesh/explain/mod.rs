@@ -12,8 +12,8 @@ use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_mesh::{
-    Connecting, Course, Http, HttpCall, HttpPath, MtlsMode, Request, Workload, WorkloadModel,
-    WorkloadPolicy, host_and_port,
+    Connecting, Course, Http, HttpCall, HttpPath, MtlsMode, Request, WorkloadModel, WorkloadPolicy,
+    host_and_port,
 };
 
 use super::{
