@@ -10,6 +10,7 @@
     reason = "tests, and the helpers of tests"
 )]
 
+mod abuse;
 mod admin;
 mod authorization;
 mod cli;

@@ -4,8 +4,7 @@ use std::{process::Command, time::Duration};
 
 use crate::{
     go,
-    pair::Pair,
-    testbed::{self, Bed, Process, free_port},
+    testbed::{self, Bed, Pair, Process, free_port},
 };
 
 #[test]

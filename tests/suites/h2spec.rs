@@ -4,8 +4,7 @@ use std::{collections::BTreeSet, process::Command};
 
 use crate::{
     application, go,
-    pair::Pair,
-    testbed::{self, Bed},
+    testbed::{self, Bed, Pair},
 };
 
 #[test]

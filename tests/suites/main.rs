@@ -18,4 +18,3 @@ mod application;
 mod go;
 mod grpc;
 mod h2spec;
-mod pair;

@@ -6,8 +6,11 @@ use crate::testbed::Bed;
 const POLICY: &str = "  - match: [{ uri: { prefix: /ignored } }]
     corsPolicy: { allowOrigins: [{ exact: 'https://a.test' }], unmatchedPreflights: IGNORE }
     route: [{ destination: { host: shop.test, subset: v1 } }]
-  - timeout: 300ms
-    corsPolicy:
+  - match: [{ uri: { prefix: /slow } }]
+    timeout: 300ms
+    corsPolicy: { allowOrigins: [{ exact: 'https://a.test' }] }
+    route: [{ destination: { host: shop.test, subset: v1 } }]
+  - corsPolicy:
       allowOrigins: [{ exact: 'https://a.test' }]
       allowMethods: [GET, PUT]
       allowHeaders: [x-a]

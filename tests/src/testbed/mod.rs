@@ -4,6 +4,7 @@ mod agent;
 pub mod grpc;
 mod hops;
 pub mod operator;
+mod pair;
 pub mod pki;
 mod process;
 mod program;
@@ -30,6 +31,7 @@ use tempfile::TempDir;
 pub use self::{
     agent::{Agent, JOIN_TOKEN, Node, my_user},
     hops::Hops,
+    pair::Pair,
     process::{Process, output},
     program::Program,
     proxy::Proxy,

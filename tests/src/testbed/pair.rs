@@ -1,22 +1,22 @@
 //! A pair of proxies in front of an application.
 
-use crate::testbed::{Agent, Bed, Proxy, Server, free_port};
+use super::{Agent, Bed, Proxy, Server, free_port};
 
 /// The ports of a running pair.
-pub(crate) struct Pair<'a> {
+pub struct Pair<'a> {
     _server: Server<'a>,
     _agent: Agent<'a>,
-    _inbound: Proxy,
-    _outbound: Proxy,
+    /// The proxies of the server side and of the client side.
+    pub proxies: [Proxy; 2],
     /// The client side, which speaks HTTP.
-    pub(crate) outbound: u16,
+    pub outbound: u16,
     /// The server side, by bytes that are carried there as they are.
-    pub(crate) inbound: u16,
+    pub inbound: u16,
 }
 
 impl<'a> Pair<'a> {
     /// In front of `application`, to which `protocol` is spoken.
-    pub(crate) fn start(bed: &'a Bed, protocol: &str, application: u16) -> Self {
+    pub fn start(bed: &'a Bed, protocol: &str, application: u16) -> Self {
         let server = Server::start(bed);
         let agent = Agent::join(&server);
         let (between, outbound, inbound) = (free_port(), free_port(), free_port());
@@ -36,8 +36,10 @@ outbound:
 "
         );
         Self {
-            _inbound: Proxy::start(&server, &agent, "inbound", &config),
-            _outbound: Proxy::start(&server, &agent, "outbound", &from),
+            proxies: [
+                Proxy::start(&server, &agent, "inbound", &config),
+                Proxy::start(&server, &agent, "outbound", &from),
+            ],
             _server: server,
             _agent: agent,
             outbound,
