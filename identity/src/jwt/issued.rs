@@ -32,7 +32,12 @@ impl<'a> Issued<'a> {
         match jws.header.get("typ") {
             None => {}
             Some(Value::String(name)) if is_shown(name) => {}
-            Some(other) => return Err(JwtError::Type(other.to_string())),
+            Some(other) => {
+                return Err(JwtError::Type(
+                    other.to_string(),
+                    "none of JWT, JOSE and at+jwt",
+                ));
+            }
         }
         Ok(Self(jws))
     }

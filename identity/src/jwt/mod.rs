@@ -114,8 +114,8 @@ pub enum JwtError {
     #[error("the token has no key id (kid)")]
     NoKeyId,
     /// Another kind of token (JWT-SVID §2.3).
-    #[error("the token's type {0} is not that of a token that is shown")]
-    Type(String),
+    #[error("the token's type {0} is {1}")]
+    Type(String, &'static str),
     /// An extension that has to be understood (RFC 7515 §4.1.11).
     #[error("the token has critical header members (crit); none is understood")]
     Critical,

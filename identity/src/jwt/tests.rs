@@ -229,7 +229,8 @@ fn only_the_types_jwt_and_jose_are_accepted() {
         "1",
         "null",
     ] {
-        assert_eq!(typed(typ), Err(JwtError::Type(typ.to_owned())));
+        let refused = JwtError::Type(typ.to_owned(), "neither JWT nor JOSE");
+        assert_eq!(typed(typ), Err(refused));
     }
 }
 

@@ -41,6 +41,6 @@ fn check_type(jws: &Jws<'_>) -> Result<(), JwtError> {
     match jws.header.get("typ") {
         None => Ok(()),
         Some(Value::String(name)) if name == "JWT" || name == "JOSE" => Ok(()),
-        Some(other) => Err(JwtError::Type(other.to_string())),
+        Some(other) => Err(JwtError::Type(other.to_string(), "neither JWT nor JOSE")),
     }
 }
