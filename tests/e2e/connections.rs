@@ -61,10 +61,11 @@ outbound:
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.out)).unwrap();
         let timeout = Some(Duration::from_secs(20));
         stream.set_read_timeout(timeout).unwrap();
-        stream.write_all(bytes).unwrap();
-        // A request is answered, anything else has to be said to the end.
+        // A request is answered, anything else has to be said to the end; a proxy that takes no such
+        // connection may have closed it before.
+        drop(stream.write_all(bytes));
         if !bytes.starts_with(b"GET ") {
-            stream.shutdown(Shutdown::Write).unwrap();
+            drop(stream.shutdown(Shutdown::Write));
         }
         let mut told = Vec::new();
         drop(stream.read_to_end(&mut told));
