@@ -48,6 +48,6 @@ impl OnceMore {
     }
 }
 
-/// From when on a connection may be about to end. No server ends one sooner after a request,
-/// without having said so in the answer.
+/// From when on a connection may be about to end: whoever ends one sooner after an answer has
+/// seldom another reason than the request itself.
 const AT_REST: Duration = Duration::from_millis(250);

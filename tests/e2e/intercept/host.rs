@@ -181,8 +181,7 @@ impl<'a> Host<'a> {
         capabilities: Capabilities,
     ) -> Proxy {
         let proxy = self.spawn_proxy(server, agent, proxy, capabilities);
-        proxy.process.says("accepting connections");
-        proxy
+        proxy.accepting()
     }
 
     /// The same; it may fail.

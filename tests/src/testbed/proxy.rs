@@ -25,9 +25,7 @@ impl Proxy {
         config: &str,
         entry_flags: &[&str],
     ) -> Self {
-        let proxy = Self::launch(server, agent, (name, config), entry_flags, plain);
-        proxy.process.says("accepting connections");
-        proxy
+        Self::launch(server, agent, (name, config), entry_flags, plain).accepting()
     }
 
     /// A proxy with something in its environment.
@@ -39,13 +37,19 @@ impl Proxy {
         config: &str,
         environment: &[(&str, &str)],
     ) -> Self {
-        let proxy = Self::launch(server, agent, (name, config), &[], |line| {
+        let launched = Self::launch(server, agent, (name, config), &[], |line| {
             let mut command = plain(line);
             command.envs(environment.iter().copied());
             command
         });
-        proxy.process.says("accepting connections");
-        proxy
+        launched.accepting()
+    }
+
+    /// The same once it takes connections.
+    #[track_caller]
+    pub fn accepting(self) -> Self {
+        self.process.says("accepting connections");
+        self
     }
 
     /// The same by the command that `command` makes of the program and its arguments; it may fail.
