@@ -1,7 +1,7 @@
 //! What is wrong with a document, and what is only suspicious: each with its location and the
 //! remedy.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
 use thiserror::Error;
 
@@ -89,14 +89,19 @@ impl Problems {
         });
     }
 
-    /// The warnings if there was no error, else every error, in the order of files and lines.
-    pub(crate) fn finish(mut self) -> Result<Vec<Warning>, Vec<DocumentError>> {
+    /// What `work` makes, and the warnings that it gives; its errors stay here.
+    pub(crate) fn warned<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> (T, Vec<Warning>) {
+        let before = mem::take(&mut self.warnings);
+        let made = work(self);
+        (made, mem::replace(&mut self.warnings, before))
+    }
+
+    /// Every error, in the order of files and lines, if there was one.
+    pub(crate) fn finish(mut self) -> Result<(), Vec<DocumentError>> {
         self.errors.sort();
-        self.warnings.sort();
-        if self.errors.is_empty() {
-            Ok(self.warnings)
-        } else {
-            Err(self.errors)
+        match self.errors.is_empty() {
+            true => Ok(()),
+            false => Err(self.errors),
         }
     }
 }

@@ -65,7 +65,7 @@ fn each(mut decide: impl FnMut(usize)) -> anyhow::Result<f64> {
 
 /// Of a document.
 const END: &str = "---\n";
-const DOCUMENTS: usize = 1000;
+const DOCUMENTS: usize = 10;
 const ROOT: &str = "root";
 const TIMES: usize = 3;
 const CALLS: usize = 100;

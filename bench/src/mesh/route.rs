@@ -3,10 +3,11 @@
 
 use std::{fmt::Write as _, hint::black_box, time::Duration};
 
+use anyhow::{Context as _, anyhow, ensure};
 use http::HeaderMap;
-use signet_mesh::{HttpCall, HttpDecision, HttpPath, WorkloadModel};
+use signet_mesh::{HttpCall, HttpDecision, HttpPath, Source, WorkloadModel};
 
-use super::{SIZES, each, model, parsed, shortest, workload};
+use super::{ROOT, SIZES, each, files, model, parsed, shortest, workload};
 use crate::figure::Figure;
 
 /// Measures.
@@ -28,12 +29,41 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
     let read = shortest(|| parsed(&text))?;
     figures.push(milliseconds("10,000 services and policies read", read).at_most(1000.0));
     let model = parsed(&text)?;
-    let compiled = shortest(|| Ok(model.for_workload(&workload(), super::ROOT)))?;
+    let compiled = shortest(|| Ok(model.for_workload(&workload(), ROOT)))?;
     figures.push(milliseconds(
         "what concerns one workload of all these",
         compiled,
     ));
+    for (what, from, to) in [
+        ("a service", "address: 10.0.0.1", "address: 10.0.0.2"),
+        ("a route", "route:", "timeout: 1s, route:"),
+        ("a policy", "client-", "other-"),
+    ] {
+        figures.push(one_change(&text, what, from, to)?);
+    }
     Ok(figures)
+}
+
+/// What it takes until a workload has another model, once one document of many is another one.
+fn one_change(text: &str, what: &str, from: &str, to: &str) -> anyhow::Result<Figure> {
+    let sources = files(text);
+    let model = parsed(text)?;
+    let before = model.for_workload(&workload(), ROOT);
+    let mut changing = sources.iter().filter(|source| source.text.contains(from));
+    let source = changing.nth(MOST / 100).context("no such document")?;
+    let changed = [Source {
+        name: source.name.clone(),
+        text: source.text.replacen(from, to, 1),
+    }];
+    let took = shortest(|| {
+        let after = model.after(&changed, &[]);
+        let after = after.map_err(|errors| anyhow!("{errors:?}"))?;
+        ensure!(after.not_carried().is_empty(), "{what}: is not carried");
+        let of_workload = after.for_workload_after(&before, &workload(), ROOT);
+        Ok((after, of_workload))
+    })?;
+    let name = format!("{what} of all these is another one");
+    Ok(milliseconds(&name, took).at_most(5.0))
 }
 
 fn cost(model: &WorkloadModel, name: &str, host: &str, path: &str) -> anyhow::Result<Figure> {
@@ -47,7 +77,7 @@ fn cost(model: &WorkloadModel, name: &str, host: &str, path: &str) -> anyhow::Re
         headers: &headers,
         port: 80,
     };
-    anyhow::ensure!(matches!(
+    ensure!(matches!(
         model.routes.http(&call, 0),
         HttpDecision::Routed(_)
     ));

@@ -4,8 +4,13 @@
 //! Istio enforces them at a waypoint, which here is nobody. What stands at the caller keeps it from
 //! mistakes; whom the callee can rely on are the policies of its own proxy.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    sync::Arc,
+};
 
+use rpds::RedBlackTreeMapSync;
 use signet_identity::SpiffeId;
 
 use super::{
@@ -18,7 +23,7 @@ use super::{
     workload::WorkloadPolicy,
 };
 use crate::{
-    object::ObjectName,
+    object::{Change, ObjectName, Objects},
     problem::Problems,
     read::{
         table::{self, Schema, Table},
@@ -27,8 +32,8 @@ use crate::{
 };
 
 /// What may be called, by service.
-#[derive(Debug, Clone, Default)]
-pub struct EgressPolicies(Arc<BTreeMap<ObjectName, WorkloadPolicy>>);
+#[derive(Debug, Clone)]
+pub struct EgressPolicies(RedBlackTreeMapSync<ObjectName, WorkloadPolicy>);
 
 /// What a workload calls.
 #[derive(Debug, Clone, Copy)]
@@ -42,22 +47,27 @@ pub(crate) struct Calls<'a> {
 }
 
 impl EgressPolicies {
-    /// Of `policies`, which are sorted by name.
-    pub(super) fn new(policies: &[Arc<Policy>]) -> Self {
-        let mut by_service: BTreeMap<ObjectName, Vec<Arc<Policy>>> = BTreeMap::new();
-        for policy in policies {
-            for name in &policy.targets {
-                let service = ObjectName::new(policy.name.namespace(), name);
-                by_service
-                    .entry(service)
-                    .or_default()
-                    .push(Arc::clone(policy));
+    /// Follows a change that is already in `policies`.
+    pub(super) fn change(&mut self, policies: &Objects<Policy>, change: &Change<Policy>) {
+        let services = change.all().flat_map(|policy| targeted(policy));
+        let mut of_services: BTreeMap<ObjectName, Vec<Arc<Policy>>> =
+            services.map(|service| (service, Vec::new())).collect();
+        let namespaces = of_services.keys().map(ObjectName::namespace);
+        let namespaces: BTreeSet<Box<str>> = namespaces.map(Into::into).collect();
+        for policy in namespaces.iter().flat_map(|it| policies.of_namespace(it)) {
+            for service in targeted(policy) {
+                if let Some(of_service) = of_services.get_mut(&service) {
+                    of_service.push(Arc::clone(policy));
+                }
             }
         }
-        let policies = |(service, policies): (ObjectName, Vec<Arc<Policy>>)| {
-            (service, WorkloadPolicy::new(policies.into_iter()))
-        };
-        Self(Arc::new(by_service.into_iter().map(policies).collect()))
+        for (service, policies) in of_services {
+            if policies.is_empty() {
+                self.0.remove_mut(&service);
+            } else {
+                self.0.insert_mut(service, WorkloadPolicy::new(policies));
+            }
+        }
     }
 
     /// Whether everything may be called.
@@ -79,6 +89,18 @@ impl EgressPolicies {
         let policy = self.0.get(calls.service)?;
         Some(policy.explain(&calls.request()))
     }
+}
+
+impl Default for EgressPolicies {
+    fn default() -> Self {
+        Self(RedBlackTreeMapSync::new_sync())
+    }
+}
+
+/// The services that a policy is for.
+fn targeted(policy: &Policy) -> impl Iterator<Item = ObjectName> {
+    let names = policy.targets.iter();
+    names.map(|name| ObjectName::new(policy.name.namespace(), name))
 }
 
 impl<'a> Calls<'a> {
@@ -181,8 +203,7 @@ fn is_known_at_caller(test: &Test) -> bool {
 
 /// A policy for a service that is not there would deny nothing.
 pub(super) fn check(policy: &Policy, known: impl Fn(&ObjectName) -> bool, problems: &mut Problems) {
-    for name in &policy.targets {
-        let service = ObjectName::new(policy.name.namespace(), name);
+    for service in targeted(policy) {
         if !known(&service) {
             problems.enter(&policy.file);
             let what = format!(

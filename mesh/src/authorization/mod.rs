@@ -23,7 +23,7 @@ mod values;
 mod when;
 mod workload;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 pub use action::Action;
 pub use decision::{
@@ -32,6 +32,7 @@ pub use decision::{
 pub(crate) use egress::Calls;
 pub use egress::EgressPolicies;
 pub use explain::{Explanation, Outcome, PolicyTrace, RuleTrace};
+pub(crate) use policy::Policy;
 pub use recorded::{NotRecorded, RecordedDecision};
 pub use remote::{NoProxy, TrustedProxies};
 pub use request::{Http, Request};
@@ -39,60 +40,90 @@ pub use token::Token;
 pub use workload::WorkloadPolicy;
 
 use crate::{
-    object::{Named, Object, ObjectName, Unique, Workload},
+    object::{Change, Object, ObjectName, Objects, Workload},
     problem::Problems,
 };
-use policy::Policy;
 
 /// Every policy that was given, compiled.
-#[derive(Debug, Clone)]
-pub struct Policies(Vec<Arc<Policy>>);
+#[derive(Debug, Clone, Default)]
+pub struct Policies {
+    all: Objects<Policy>,
+    /// Those that are enforced where services are called.
+    egress: EgressPolicies,
+}
+
+/// The policy that an object holds.
+pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Policy {
+    let policy = document::read(object, problems);
+    lint::check(&policy, problems);
+    policy
+}
 
 impl Policies {
-    /// Those that were read.
-    pub(crate) fn new(policies: Read) -> Self {
-        Self(policies.into_values().collect())
+    /// Takes away what goes, and adds what comes.
+    pub(crate) fn change(&mut self, change: &mut Change<Policy>, problems: &mut Problems) {
+        self.all.change(change, problems);
+        self.egress.change(&self.all, change);
+    }
+
+    /// Says which of them are for services that are not `known`: of those that came with `change`,
+    /// and of the others in the namespaces of services that are `gone`.
+    pub(crate) fn check_targets<'g>(
+        &self,
+        change: &Change<Policy>,
+        gone: impl Iterator<Item = &'g ObjectName>,
+        known: impl Fn(&ObjectName) -> bool,
+        problems: &mut Problems,
+    ) {
+        let namespaces: BTreeSet<&str> = gone.map(ObjectName::namespace).collect();
+        let of = |namespace| self.all.of_namespace(namespace);
+        let stays = |policy: &&Arc<Policy>| !change.has_come(*policy);
+        let staying = namespaces.into_iter().flat_map(of).filter(stays);
+        for policy in change.come.iter().chain(staying) {
+            egress::check(policy, &known, problems);
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// The policies that concern `workload`: those of its namespace and those of the root namespace
     /// (which hold for the whole mesh), if their selector selects it.
     pub fn for_workload(&self, workload: &Workload, root_namespace: &str) -> WorkloadPolicy {
+        WorkloadPolicy::new(self.concerning(workload, root_namespace))
+    }
+
+    /// The same, taken over from `before` if that is of the same policies.
+    pub(crate) fn for_workload_after(
+        &self,
+        before: &WorkloadPolicy,
+        workload: &Workload,
+        root_namespace: &str,
+    ) -> WorkloadPolicy {
+        let policies = self.concerning(workload, root_namespace);
+        match before.is_of(&policies) {
+            true => before.clone(),
+            false => WorkloadPolicy::new(policies),
+        }
+    }
+
+    /// Sorted by their names.
+    fn concerning(&self, workload: &Workload, root_namespace: &str) -> Vec<Arc<Policy>> {
+        let namespaces = BTreeSet::from([&*workload.namespace, root_namespace]);
+        let of = |namespace| self.all.of_namespace(namespace);
         let concerns = |policy: &&Arc<Policy>| {
-            let namespace = policy.name.namespace();
-            (namespace == workload.namespace || namespace == root_namespace)
-                && policy.targets.is_empty()
-                && policy.selector.selects(&workload.labels)
+            policy.targets.is_empty() && policy.selector.selects(&workload.labels)
         };
-        WorkloadPolicy::new(self.0.iter().filter(concerns).cloned())
+        let all = namespaces.into_iter().flat_map(of);
+        all.filter(concerns).cloned().collect()
     }
 
     /// The policies that are enforced where services are called, by service.
     pub(crate) fn egress(&self) -> EgressPolicies {
-        EgressPolicies::new(&self.0)
+        self.egress.clone()
     }
-
-    /// Says which of them are for services that are not `known`.
-    pub(crate) fn check_targets(
-        &self,
-        known: impl Fn(&ObjectName) -> bool,
-        problems: &mut Problems,
-    ) {
-        self.0
-            .iter()
-            .for_each(|policy| egress::check(policy, &known, problems));
-    }
-}
-
-/// The policies that were read so far.
-pub(crate) type Read = Unique<Arc<Policy>>;
-
-/// Reads the policy that an object holds, and adds it to the others.
-pub(crate) fn read_into(policies: &mut Read, object: Object<'_>, problems: &mut Problems) {
-    let (name, line) = (object.name.clone(), object.line);
-    let policy = document::read(object, problems);
-    lint::check(&policy, problems);
-    let value = Arc::new(policy);
-    policies.add("policy", Named { name, line, value }, problems);
 }
 
 #[cfg(test)]

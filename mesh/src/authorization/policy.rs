@@ -7,7 +7,7 @@ use super::{
     condition::{Condition, Held, Test},
     request::Request,
 };
-use crate::object::{ObjectName, Selector};
+use crate::object::{Located, ObjectName, Selector};
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Policy {
@@ -23,6 +23,22 @@ pub(crate) struct Policy {
     /// The services of its namespace that it is for, if it is enforced where they are called.
     pub(crate) targets: Vec<Box<str>>,
     pub(crate) rules: Vec<Rule>,
+}
+
+impl Located for Policy {
+    const NOUN: &'static str = "policy";
+
+    fn name(&self) -> &ObjectName {
+        &self.name
+    }
+
+    fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    fn line(&self) -> u64 {
+        self.line
+    }
 }
 
 /// `from`, `to` and `when` must all hold; a part that was not written holds always.

@@ -15,6 +15,8 @@ use crate::object::ObjectName;
 /// The policies that concern one workload.
 #[derive(Debug, Clone)]
 pub struct WorkloadPolicy {
+    /// All of them, sorted by name.
+    all: Arc<[Arc<Policy>]>,
     /// Whom CUSTOM policies ask, sorted by their names.
     providers: Arc<[Provider]>,
     enforced: Enforced,
@@ -47,8 +49,7 @@ struct Notes {
 impl WorkloadPolicy {
     /// `policies` come sorted by name, so that the rule that is named does not depend on the order
     /// of files.
-    pub(super) fn new(policies: impl Iterator<Item = Arc<Policy>>) -> Self {
-        let policies: Vec<_> = policies.collect();
+    pub(super) fn new(policies: Vec<Arc<Policy>>) -> Self {
         let reads_headers = policies.iter().any(|policy| policy.reads_headers());
         let of = |action: Action, tried: bool| {
             let concerns =
@@ -72,7 +73,14 @@ impl WorkloadPolicy {
             enforced: enforced(false),
             notes: says_anything.then(|| Arc::new(notes)),
             reads_headers,
+            all: policies.into(),
         }
+    }
+
+    /// Whether it is of these policies and no others.
+    pub(super) fn is_of(&self, policies: &[Arc<Policy>]) -> bool {
+        let mut pairs = self.all.iter().zip(policies);
+        self.all.len() == policies.len() && pairs.all(|(own, it)| Arc::ptr_eq(own, it))
     }
 
     /// Whether a rule reads headers other than the host. Who keeps a request to ask about it again

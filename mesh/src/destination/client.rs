@@ -1,9 +1,6 @@
 //! The rules of one client: what holds for a call of a host, of a part of it, at a port.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     document::DestinationRule,
@@ -15,17 +12,11 @@ use crate::{
 };
 
 /// The rules of one client.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct WorkloadDestinations {
-    /// Those of its own namespace.
-    own: ByHost<Arc<DestinationRule>>,
-    /// Those that are exported to it, by the namespace that they are of.
-    exported: HashMap<Box<str>, ByHost<Arc<DestinationRule>>>,
-    root: Box<str>,
-    /// The namespaces of services.
-    services: ByHost<Box<str>>,
-    /// The rule of each host that has a service or a rule, so that a call looks it up once.
-    known: HashMap<HostName, Option<Arc<DestinationRule>>>,
+    by_host: ByHost<DestinationRule>,
+    client: Arc<Workload>,
+    root: Arc<str>,
     /// What holds where no rule does.
     plain: ByPort,
 }
@@ -41,13 +32,13 @@ pub struct DestinationPart<'r> {
     pub policy: &'r Arc<TrafficPolicy>,
 }
 
-/// The namespace of a service.
+/// A service that is called.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServiceOf<'a> {
-    /// The host of the service.
+    /// Its host.
     pub(crate) host: &'a HostName,
-    /// The namespace of its document.
-    pub(crate) namespace: &'a str,
+    /// The namespace of its document; `None` if there is none.
+    pub(crate) namespace: Option<&'a str>,
 }
 
 impl DestinationPart<'_> {
@@ -59,49 +50,25 @@ impl DestinationPart<'_> {
 }
 
 impl WorkloadDestinations {
-    /// `rules` are those that the client sees.
-    pub(super) fn new<'s>(
-        rules: impl Iterator<Item = &'s Arc<DestinationRule>>,
-        services: impl Iterator<Item = ServiceOf<'s>>,
-        workload: &Workload,
-        root: &str,
-    ) -> Self {
-        let mut all = Self {
+    /// Of all, those that the client sees.
+    pub(super) fn new(by_host: ByHost<DestinationRule>, client: Arc<Workload>, root: &str) -> Self {
+        Self {
+            by_host,
+            client,
             root: root.into(),
-            ..Self::default()
-        };
-        let mut hosts: Vec<&HostName> = Vec::new();
-        for service in services {
-            all.services.add(service.host, service.namespace.into());
-            hosts.push(service.host);
+            plain: ByPort::default(),
         }
-        let mut rules: Vec<_> = rules.collect();
-        hosts.extend(rules.iter().map(|rule| &rule.host));
-        // Of two for the same host, the one for this client goes before the one for all.
-        rules.sort_by_key(|rule| rule.selector.is_none());
-        for rule in rules {
-            let namespace = rule.name.namespace();
-            let private = rule.export.is_only(namespace);
-            if namespace == workload.namespace && (private || namespace != root) {
-                all.own.add(&rule.host, Arc::clone(rule));
-            }
-            let exported = all.exported.entry(namespace.into()).or_default();
-            exported.add(&rule.host, Arc::clone(rule));
-        }
-        let known = |host: &HostName| (host.clone(), all.find(host).cloned());
-        all.known = hosts.into_iter().map(known).collect();
-        all
     }
 
-    /// What holds for calls of `host`, or of a `subset` of it, at a port; `None` if there is no
+    /// What holds for calls of a service, or of a `subset` of it, at a port; `None` if there is no
     /// such subset, so that the call goes nowhere.
-    pub fn policy(
+    pub(crate) fn policy(
         &self,
-        host: &HostName,
+        service: ServiceOf<'_>,
         subset: Option<&str>,
         port: u16,
     ) -> Option<DestinationPart<'_>> {
-        let rule = self.rule(host);
+        let rule = self.rule(service);
         let Some(subset) = subset else {
             let policy = rule.map_or(&self.plain, |rule| &rule.policy);
             return Some(DestinationPart {
@@ -118,30 +85,50 @@ impl WorkloadDestinations {
         })
     }
 
-    /// Each rule that holds for a host of which there is a service or a rule, once or more often.
-    pub fn rules(&self) -> impl Iterator<Item = &Arc<DestinationRule>> {
-        self.known.values().flatten()
+    /// Each rule that the client sees, whether another goes before it or not, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<DestinationRule>> {
+        self.by_host.iter().flatten().filter(|rule| self.sees(rule))
     }
 
-    fn rule(&self, host: &HostName) -> Option<&Arc<DestinationRule>> {
-        match self.known.get(host) {
-            Some(rule) => rule.as_ref(),
-            None => self.find(host),
-        }
-    }
-
-    /// The rule for a host: one of the client's namespace, or else one that the namespace of the
+    /// The rule for a service: one of the client's namespace, or else one that the namespace of the
     /// service exports to it, or else one that the root namespace does.
-    fn find(&self, host: &HostName) -> Option<&Arc<DestinationRule>> {
-        let exported = |namespace: &str| self.exported.get(namespace)?.named(host);
-        self.own
-            .named(host)
-            .or_else(|| exported(self.namespace_of(host)?))
+    pub(crate) fn rule(&self, service: ServiceOf<'_>) -> Option<&Arc<DestinationRule>> {
+        let ServiceOf { host, namespace } = service;
+        let exported = |namespace: &str| {
+            self.first(host, &|rule: &DestinationRule| {
+                rule.name.namespace() == namespace
+            })
+        };
+        self.first(host, &|rule| self.is_own(rule))
+            .or_else(|| exported(namespace.or_else(|| host::namespace(host))?))
             .or_else(|| exported(&self.root))
     }
 
-    fn namespace_of<'a>(&'a self, host: &'a HostName) -> Option<&'a str> {
-        let known = self.services.named(host).map(|namespace| &**namespace);
-        known.or_else(|| host::namespace(host))
+    /// Of two for the same host, the one for this client goes before the one for all.
+    fn first(
+        &self,
+        host: &HostName,
+        concerns: &dyn Fn(&DestinationRule) -> bool,
+    ) -> Option<&Arc<DestinationRule>> {
+        self.by_host.named(host, &|several| {
+            let mut seen = several
+                .iter()
+                .filter(|rule| self.sees(rule) && concerns(rule));
+            let for_client = seen.clone().find(|rule| rule.selector.is_some());
+            for_client.or_else(|| seen.next())
+        })
+    }
+
+    fn sees(&self, rule: &DestinationRule) -> bool {
+        let selected = rule.selector.as_ref();
+        rule.export.reaches(&self.client.namespace)
+            && selected.is_none_or(|it| it.selects(&self.client.labels))
+    }
+
+    /// Whether it is one of the client's own namespace, and not of the mesh.
+    fn is_own(&self, rule: &DestinationRule) -> bool {
+        let namespace = rule.name.namespace();
+        let is_private = rule.export.is_only(namespace);
+        namespace == self.client.namespace && (is_private || *namespace != *self.root)
     }
 }

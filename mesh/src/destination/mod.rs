@@ -26,7 +26,7 @@ mod policy;
 mod retry_budget;
 mod tls;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub(crate) use client::ServiceOf;
 pub use client::{DestinationPart, WorkloadDestinations};
@@ -36,6 +36,7 @@ pub use connection_pool::{
 pub use consistent_hash::{
     ConsistentHash, CookieAttribute, HashAlgorithm, HashCookie, HashKey, MadeCookie,
 };
+pub(crate) use document::read;
 pub use document::{DestinationRule, Subset};
 pub use health_check::{CheckedHealth, HealthCheck, HealthQuestion};
 pub use load_balancer::{Balancing, LoadBalancer, Warmup};
@@ -48,67 +49,36 @@ pub use retry_budget::{RecentRequests, RetryBudget};
 pub use tls::{ClientCertificate, ClientTls, ServerCheck, Verify};
 
 use crate::{
-    object::{Named, Object, Unique, Workload},
+    object::{Change, Objects, Workload},
     problem::Problems,
-    read::HostName,
+    read::{HostName, by_host::ByHost},
 };
 
 /// Every `DestinationRule`, compiled.
 #[derive(Debug, Clone, Default)]
 pub struct DestinationRules {
-    rules: Vec<Arc<DestinationRule>>,
-}
-
-/// The rules that were read so far.
-pub(crate) type Read = Unique<Arc<DestinationRule>>;
-
-/// Reads the rule that an object holds, and adds it to the others.
-pub(crate) fn read_into(rules: &mut Read, object: Object<'_>, problems: &mut Problems) {
-    let (name, line) = (object.name.clone(), object.line);
-    if let Some(rule) = document::read(object, problems) {
-        let value = Arc::new(rule);
-        rules.add("DestinationRule", Named { name, line, value }, problems);
-    }
+    all: Objects<DestinationRule>,
+    by_host: ByHost<DestinationRule>,
 }
 
 impl DestinationRules {
-    /// All of them, once every one was read.
-    pub(crate) fn new(rules: Read, problems: &mut Problems) -> Self {
-        let rules: Vec<_> = rules.into_values().collect();
-        refuse_conflicts(&rules, problems);
-        Self { rules }
+    /// Takes away what goes, and adds what comes.
+    pub(crate) fn change(&mut self, change: &mut Change<DestinationRule>, problems: &mut Problems) {
+        self.all.change(change, problems);
+        for rule in &change.gone {
+            self.by_host.remove(&rule.host, rule);
+        }
+        for rule in &change.come {
+            self.add(rule, problems);
+        }
     }
 
-    /// Each of them, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<DestinationRule>> {
-        self.rules.iter()
-    }
-
-    /// The rules of one client, which sees these services.
-    pub(crate) fn for_workload<'s>(
-        &'s self,
-        workload: &Workload,
-        root_namespace: &str,
-        services: impl Iterator<Item = ServiceOf<'s>>,
-    ) -> WorkloadDestinations {
-        let concerns = |rule: &&Arc<DestinationRule>| {
-            let selected = rule.selector.as_ref();
-            rule.export.reaches(&workload.namespace)
-                && selected.is_none_or(|it| it.selects(&workload.labels))
-        };
-        let rules = self.rules.iter().filter(concerns);
-        WorkloadDestinations::new(rules, services, workload, root_namespace)
-    }
-}
-
-/// Two of one namespace for the same host that the same client would see.
-fn refuse_conflicts(rules: &[Arc<DestinationRule>], problems: &mut Problems) {
-    let mut by_host: BTreeMap<(&str, &HostName), Vec<&DestinationRule>> = BTreeMap::new();
-    for rule in rules {
-        let others = by_host
-            .entry((rule.name.namespace(), &rule.host))
-            .or_default();
-        if let Some(other) = others.iter().find(|other| meet(other, rule)) {
+    /// Two of one namespace for the same host that the same client would see are refused.
+    fn add(&mut self, rule: &Arc<DestinationRule>, problems: &mut Problems) {
+        let namespace = rule.name.namespace();
+        let others = self.by_host.exactly(&rule.host).iter();
+        let mut others = others.filter(|it| it.name.namespace() == namespace);
+        if let Some(other) = others.find(|other| meet(other, rule)) {
             let what = format!(
                 "DestinationRule {} is for {}, as {} is, which is at {}:{}",
                 rule.name, rule.host, other.name, other.file, other.line
@@ -116,7 +86,28 @@ fn refuse_conflicts(rules: &[Arc<DestinationRule>], problems: &mut Problems) {
             problems.enter(&rule.file);
             problems.error(rule.line, what, "make one of them");
         }
-        others.push(rule);
+        let is_before = |other: &DestinationRule| other.name < rule.name;
+        self.by_host.add(&rule.host, rule, is_before);
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Each of them, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<DestinationRule>> {
+        self.all.iter()
+    }
+
+    /// Those for exactly this host, or for all hosts below exactly this name.
+    pub(crate) fn exactly(&self, host: &HostName) -> &[Arc<DestinationRule>] {
+        self.by_host.exactly(host)
+    }
+
+    /// The rules of one client.
+    pub(crate) fn for_workload(&self, workload: Arc<Workload>, root: &str) -> WorkloadDestinations {
+        WorkloadDestinations::new(self.by_host.clone(), workload, root)
     }
 }
 

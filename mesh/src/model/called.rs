@@ -197,11 +197,10 @@ impl WorkloadModel {
             port,
             subset,
         } = called;
-        let host = &service.host;
-        let part = self.destinations.policy(host, subset, port.number);
+        let part = self.destination(&service.host, subset, port.number);
         part.ok_or_else(|| {
             let subset = subset.unwrap_or_default();
-            NotCalled::NoSubset(host.clone(), subset.into())
+            NotCalled::NoSubset(service.host.clone(), subset.into())
         })
     }
 

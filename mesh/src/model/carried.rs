@@ -12,9 +12,11 @@ use crate::{
 
 /// What of a `DestinationRule` is not carried.
 pub(super) fn of_rule(rule: &DestinationRule, services: &Services) -> Vec<DocumentError> {
-    let mut called = services.iter().filter(|it| rule.host.covers(&it.host));
-    let is_where_called = |service: &Arc<Service>| service.resolution == Resolution::None;
-    let passes_through = called.next().is_some_and(is_where_called) && called.all(is_where_called);
+    let passes_through = || {
+        let mut called = services.iter().filter(|it| rule.host.covers(&it.host));
+        let is_where_called = |service: &Arc<Service>| service.resolution == Resolution::None;
+        called.next().is_some_and(is_where_called) && called.all(is_where_called)
+    };
     let mut keys: Vec<_> = rule
         .policies()
         .flat_map(|policy| of_policy(policy, passes_through))
@@ -66,7 +68,7 @@ pub(super) fn of_telemetry(part: NotCarried<'_>) -> DocumentError {
 }
 
 /// `passes_through` is whether what is called is where its client called.
-fn of_policy(policy: &TrafficPolicy, passes_through: bool) -> Vec<&'static str> {
+fn of_policy(policy: &TrafficPolicy, passes_through: impl Fn() -> bool) -> Vec<&'static str> {
     let balancer = &policy.load_balancer;
     let unverified = match &policy.tls {
         Some(ClientTls::Simple(server) | ClientTls::Mutual { server, .. }) => {
@@ -81,7 +83,7 @@ fn of_policy(policy: &TrafficPolicy, passes_through: bool) -> Vec<&'static str> 
             | Balancing::RoundRobin
             | Balancing::Random
             | Balancing::ConsistentHash(_) => None,
-            Balancing::Passthrough if passes_through => None,
+            Balancing::Passthrough if passes_through() => None,
             Balancing::Passthrough => Some("loadBalancer.simple PASSTHROUGH"),
         },
         unverified.then_some("tls.insecureSkipVerify"),

@@ -46,8 +46,10 @@ impl WorkloadModel {
     /// What is spoken at an address and port, if a service says so. All services there speak
     /// something of one class: HTTP, TLS, or any bytes.
     pub fn spoken_at(&self, address: IpAddr, port: u16) -> Option<Protocol> {
-        let mut services = self.services.at(address, port).iter();
-        services.find_map(|service| service.port(port).map(|port| port.protocol))
+        let services = self.services.at(address, port);
+        services
+            .iter()
+            .find_map(|service| service.port(port).map(|port| port.protocol))
     }
 
     /// Whether documents say what is at an address and port, even if a client does not say which of
@@ -95,7 +97,7 @@ impl WorkloadModel {
 
     fn of_address(&self, call: &Connecting<'_>, random: u64) -> Result<Way<'_>, NotCalled> {
         let services = self.services.at(call.address, call.port);
-        let service = only_service(services, call)?;
+        let service = only_service(&services, call)?;
         let host = service.host.to_string();
         if let Some(routed) = self.routes.tcp(&call.of(&host), random) {
             return Ok(Way::Routed(routed));
@@ -146,7 +148,7 @@ impl<'a> Connecting<'a> {
 /// The service that is meant where nothing but an address says so: several there are told apart by
 /// what a client says, and this one has not said it.
 fn only_service<'m>(
-    services: &'m [Arc<Service>],
+    services: &[&'m Arc<Service>],
     call: &Connecting<'_>,
 ) -> Result<&'m Arc<Service>, NotCalled> {
     let nobody = || NotCalled::NothingAt(call.address, call.port);

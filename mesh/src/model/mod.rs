@@ -2,39 +2,47 @@
 
 mod called;
 mod carried;
+mod change;
 mod connected;
 mod documents;
 mod egress;
 mod explain;
 mod explain_connection;
+mod obeyed;
 mod together;
 mod told;
+mod warned;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync;
 
 pub use called::{Called, CalledEndpoint, ClusterName, NotCalled, Peer};
 pub use connected::{Connected, Connecting};
 pub use explain::{Arrival, CallExplanation, Course, Destined, Share};
 pub use explain_connection::ConnectionCourse;
 
-use documents::Documents;
+use documents::Document;
+use warned::Warned;
 
 use crate::{
     authorization::{EgressPolicies, Policies, WorkloadPolicy},
-    destination::{DestinationRules, ServiceOf, WorkloadDestinations},
-    object::{self, Kind, ObjectName, Workload},
+    destination::{DestinationRules, WorkloadDestinations},
+    object::{Kind, Workload},
     peer_authentication::{PeerAuthentications, WorkloadPeerAuthentication},
-    problem::{DocumentError, Problems, Warning},
-    read::Source,
+    problem::{DocumentError, Warning},
     request_authentication::{RequestAuthentications, WorkloadRequestAuthentication},
     route::{VirtualServices, WorkloadRoutes},
     service::{Services, WorkloadServices},
     telemetry::{Telemetries, WorkloadTelemetry},
 };
 
-/// What all documents together say, of every kind that is read.
+/// What all documents together say, of every kind that is read. A copy shares what it has with the
+/// other, so that it costs nothing.
 #[derive(Debug, Clone)]
 pub struct Model {
+    /// What each source holds, by its name.
+    sources: RedBlackTreeMapSync<Arc<str>, Arc<[Document]>>,
     policies: Policies,
     virtual_services: VirtualServices,
     services: Services,
@@ -42,8 +50,7 @@ pub struct Model {
     peer_authentications: PeerAuthentications,
     request_authentications: RequestAuthentications,
     telemetries: Telemetries,
-    documents: BTreeMap<Kind, usize>,
-    warnings: Vec<Warning>,
+    warned: Warned,
 }
 
 /// What concerns one workload, of every kind.
@@ -68,49 +75,23 @@ pub struct WorkloadModel {
 }
 
 impl Model {
-    /// Reads all documents of all sources, or refuses them together: nothing is loaded if there is
-    /// one error. The order of sources and documents carries no meaning.
-    ///
-    /// # Errors
-    /// Every mistake of every source, each with its line and remedy.
-    pub fn parse(sources: &[Source]) -> Result<Self, Vec<DocumentError>> {
-        let mut problems = Problems::new();
-        let mut read = Documents::default();
-        object::each(sources, &mut problems, |object, problems| {
-            read.take(object, problems);
-        });
-        let virtual_services = VirtualServices::new(read.routes, &mut problems);
-        let services = Services::new(read.services, &mut problems);
-        let destination_rules = DestinationRules::new(read.rules, &mut problems);
-        let peer_authentications = PeerAuthentications::new(read.authentications, &mut problems);
-        let request_authentications = RequestAuthentications::new(read.tokens, &mut problems);
-        let telemetries = Telemetries::new(read.telemetries, &mut problems);
-        together::check(
-            &virtual_services,
-            &services,
-            &destination_rules,
-            &mut problems,
-        );
-        let policies = Policies::new(read.policies);
-        let known: BTreeSet<&ObjectName> = services.iter().map(|service| &service.name).collect();
-        policies.check_targets(|name| known.contains(name), &mut problems);
-        let warnings = problems.finish()?;
-        Ok(Self {
-            policies,
-            virtual_services,
-            services,
-            destination_rules,
-            peer_authentications,
-            request_authentications,
-            telemetries,
-            documents: read.counts,
-            warnings,
-        })
-    }
-
     /// How many documents there are of each kind of which there is one.
     pub fn documents(&self) -> impl Iterator<Item = (Kind, usize)> {
-        self.documents.iter().map(|(kind, count)| (*kind, *count))
+        let (entries, workloads) = self.services.documents();
+        let counts = [
+            (Kind::AuthorizationPolicy, self.policies.len()),
+            (Kind::PeerAuthentication, self.peer_authentications.len()),
+            (
+                Kind::RequestAuthentication,
+                self.request_authentications.len(),
+            ),
+            (Kind::VirtualService, self.virtual_services.len()),
+            (Kind::DestinationRule, self.destination_rules.len()),
+            (Kind::ServiceEntry, entries),
+            (Kind::WorkloadEntry, workloads),
+            (Kind::Telemetry, self.telemetries.len()),
+        ];
+        counts.into_iter().filter(|(_, count)| *count > 0)
     }
 
     /// Who may do what.
@@ -150,24 +131,41 @@ impl Model {
 
     /// What concerns one workload; policies and rules of the root namespace concern the whole mesh.
     pub fn for_workload(&self, workload: &Workload, root_namespace: &str) -> WorkloadModel {
-        let services = self.services.for_workload(workload);
-        let of = services.iter().map(|service| ServiceOf {
-            host: &service.host,
-            namespace: service.name.namespace(),
-        });
-        let rules = &self.destination_rules;
-        let authentications = &self.peer_authentications;
+        let policy = self.policies.for_workload(workload, root_namespace);
+        self.with_policy(policy, workload, root_namespace)
+    }
+
+    /// The same, where what did not change is taken over from `before`, which is of the same
+    /// workload.
+    pub fn for_workload_after(
+        &self,
+        before: &WorkloadModel,
+        workload: &Workload,
+        root_namespace: &str,
+    ) -> WorkloadModel {
+        let policies = &self.policies;
+        let policy = policies.for_workload_after(&before.policy, workload, root_namespace);
+        self.with_policy(policy, workload, root_namespace)
+    }
+
+    fn with_policy(
+        &self,
+        policy: WorkloadPolicy,
+        workload: &Workload,
+        root_namespace: &str,
+    ) -> WorkloadModel {
+        let client = Arc::new(workload.clone());
+        let of = || Arc::clone(&client);
+        let (tokens, authentications) = (&self.request_authentications, &self.peer_authentications);
         WorkloadModel {
-            destinations: rules.for_workload(workload, root_namespace, of),
-            policy: self.policies.for_workload(workload, root_namespace),
+            policy,
             egress: self.policies.egress(),
             peer_authentication: authentications.for_workload(workload, root_namespace),
-            request_authentication: self
-                .request_authentications
-                .for_workload(workload, root_namespace),
+            request_authentication: tokens.for_workload(workload, root_namespace),
+            routes: self.virtual_services.for_workload(of()),
+            services: self.services.for_workload(of()),
+            destinations: self.destination_rules.for_workload(of(), root_namespace),
             telemetry: self.telemetries.for_workload(workload, root_namespace),
-            routes: self.virtual_services.for_workload(workload),
-            services,
         }
     }
 
@@ -186,9 +184,27 @@ impl Model {
         not_carried
     }
 
-    /// What was accepted but probably does not do what its author wants.
-    pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+    /// What was accepted but probably does not do what its author wants, in the order of files and
+    /// lines.
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.warned.sorted()
+    }
+}
+
+impl Default for Model {
+    /// One without documents.
+    fn default() -> Self {
+        Self {
+            sources: RedBlackTreeMapSync::new_sync(),
+            policies: Policies::default(),
+            virtual_services: VirtualServices::default(),
+            services: Services::default(),
+            destination_rules: DestinationRules::default(),
+            peer_authentications: PeerAuthentications::default(),
+            request_authentications: RequestAuthentications::default(),
+            telemetries: Telemetries::default(),
+            warned: Warned::default(),
+        }
     }
 }
 

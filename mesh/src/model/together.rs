@@ -3,41 +3,22 @@
 //! That a host is no service is wrong only where services are written: without any, a mesh finds
 //! them in another way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     destination::{DestinationRule, DestinationRules},
-    object::ExportTo,
+    object::{ExportTo, Exported as _},
     problem::Problems,
     read::{HostName, table},
-    route::{Destination, VirtualService, VirtualServices},
+    route::{Destination, VirtualService},
     service::{Service, Services},
 };
 
-/// Checks that routes lead to what there is, and that rules are for what there is.
-pub(super) fn check(
-    routes: &VirtualServices,
-    services: &Services,
-    rules: &DestinationRules,
-    problems: &mut Problems,
-) {
-    let known = Known::new(services, rules);
-    for route in routes.iter() {
-        for (line, destination) in route.destinations() {
-            problems.enter(&route.file);
-            let step = Step {
-                route,
-                line,
-                destination,
-            };
-            known.check_service(step, problems);
-            known.check_subset(step, problems);
-        }
-    }
-    for rule in rules.iter().filter(|_| known.has_services()) {
-        problems.enter(&rule.file);
-        known.check_rule(rule, problems);
-    }
+/// What there is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'m> {
+    pub(super) services: &'m Services,
+    pub(super) rules: &'m DestinationRules,
 }
 
 /// Where a route leads.
@@ -48,38 +29,58 @@ struct Step<'m> {
     destination: &'m Destination,
 }
 
-/// What there is, by host.
-struct Known<'m> {
-    services: BTreeMap<&'m HostName, Vec<&'m Service>>,
-    rules: BTreeMap<&'m HostName, Vec<&'m DestinationRule>>,
-}
-
 impl<'m> Known<'m> {
-    fn new(services: &'m Services, rules: &'m DestinationRules) -> Self {
-        let mut known = Self {
-            services: BTreeMap::new(),
-            rules: BTreeMap::new(),
-        };
-        for service in services.iter() {
-            let same = known.services.entry(&service.host).or_default();
-            same.push(service);
+    /// Checks that routes lead to what there is.
+    pub(super) fn check_routes(self, route: &VirtualService, problems: &mut Problems) {
+        problems.enter(&route.file);
+        for (line, destination) in route.destinations() {
+            let step = Step {
+                route,
+                line,
+                destination,
+            };
+            self.check_service(step, problems);
+            self.check_subset(step, problems);
         }
-        for rule in rules.iter() {
-            known.rules.entry(&rule.host).or_default().push(rule);
-        }
-        known
     }
 
-    fn has_services(&self) -> bool {
+    /// Checks that a rule is for what there is. Istio says nothing of one that is for nothing.
+    pub(super) fn check_rule(self, rule: &DestinationRule, problems: &mut Problems) {
+        if !self.has_services() {
+            return;
+        }
+        problems.enter(&rule.file);
+        let (name, host) = (&rule.name, &rule.host);
+        let mut services = self.services(rule.export(), host);
+        if matches!(host, HostName::Below(_)) {
+            services.extend(self.services.iter().filter(|it| host.covers(&it.host)));
+        }
+        if services.is_empty() {
+            let what = format!("DestinationRule {name} is for {host}, which is no service");
+            let remedy = "write the host of a ServiceEntry that is exported to the same namespaces";
+            problems.warn(rule.line, what, remedy);
+            return;
+        }
+        let ports = ports(&services);
+        for port in rule.ports().filter(|port| !ports.contains(port)) {
+            let what = format!(
+                "DestinationRule {name} has settings for port {port} of {host}, which has none of \
+                 that number"
+            );
+            problems.warn(rule.line, what, format!("it has {}", listed(&ports)));
+        }
+    }
+
+    fn has_services(self) -> bool {
         !self.services.is_empty()
     }
 
-    fn check_service(&self, step: Step<'_>, problems: &mut Problems) {
+    fn check_service(self, step: Step<'_>, problems: &mut Problems) {
         let Step {
             route, destination, ..
         } = step;
         let host = &destination.host;
-        let services = self.services(route.export(), host);
+        let services = self.services(route.scope().export, host);
         if services.is_empty() {
             if self.has_services() {
                 let what = format!(
@@ -104,7 +105,7 @@ impl<'m> Known<'m> {
         }
     }
 
-    fn check_subset(&self, step: Step<'_>, problems: &mut Problems) {
+    fn check_subset(self, step: Step<'_>, problems: &mut Problems) {
         let Step {
             route, destination, ..
         } = step;
@@ -112,7 +113,7 @@ impl<'m> Known<'m> {
         let Some(subset) = destination.subset.as_deref() else {
             return;
         };
-        let names = self.subsets(route.export(), host);
+        let names = self.subsets(route.scope().export, host);
         if !names.contains(&subset) {
             let what = format!(
                 "VirtualService {} leads to subset {subset:?} of {host}, which no DestinationRule \
@@ -124,7 +125,7 @@ impl<'m> Known<'m> {
                 names => table::nearest(subset, names),
             };
             problems.error(step.line, what, remedy);
-        } else if let Some(rule) = self.without_subset(route.export(), host, subset) {
+        } else if let Some(rule) = self.without_subset(route.scope().export, host, subset) {
             let what = format!(
                 "VirtualService {} leads to subset {subset:?} of {host}, which DestinationRule {} \
                  has not, that goes before others for clients of its namespace",
@@ -135,41 +136,17 @@ impl<'m> Known<'m> {
         }
     }
 
-    /// Istio says nothing of a rule that is for nothing.
-    fn check_rule(&self, rule: &DestinationRule, problems: &mut Problems) {
-        let (name, host) = (&rule.name, &rule.host);
-        let mut services = self.services(rule.export(), host);
-        if matches!(host, HostName::Below(_)) {
-            let below = self.services.iter().filter(|(it, _)| host.covers(it));
-            services.extend(below.flat_map(|(_, services)| services));
-        }
-        if services.is_empty() {
-            let what = format!("DestinationRule {name} is for {host}, which is no service");
-            let remedy = "write the host of a ServiceEntry that is exported to the same namespaces";
-            problems.warn(rule.line, what, remedy);
-            return;
-        }
-        let ports = ports(&services);
-        for port in rule.ports().filter(|port| !ports.contains(port)) {
-            let what = format!(
-                "DestinationRule {name} has settings for port {port} of {host}, which has none of \
-                 that number"
-            );
-            problems.warn(rule.line, what, format!("it has {}", listed(&ports)));
-        }
-    }
-
     /// The services for a host that a client of what is exported so may see.
-    fn services(&self, export: &ExportTo, host: &HostName) -> Vec<&'m Service> {
-        let services = host.and_above().filter_map(|host| self.services.get(&host));
-        let services = services.flatten().copied();
-        services.filter(|it| it.export().overlaps(export)).collect()
+    fn services(self, export: &ExportTo, host: &HostName) -> Vec<&'m Arc<Service>> {
+        let services = host.and_above().flat_map(|it| self.services.exactly(&it));
+        let overlaps = |it: &&Arc<Service>| it.scope().export.overlaps(export);
+        services.filter(overlaps).collect()
     }
 
     /// The names of all subsets that a client of such a route may see.
-    fn subsets(&self, export: &ExportTo, host: &HostName) -> Vec<&'m str> {
-        let rules = host.and_above().filter_map(|host| self.rules.get(&host));
-        let seen = rules.flatten().filter(|it| it.export().overlaps(export));
+    fn subsets(self, export: &ExportTo, host: &HostName) -> Vec<&'m str> {
+        let rules = host.and_above().flat_map(|it| self.rules.exactly(&it));
+        let seen = rules.filter(|it| it.export().overlaps(export));
         seen.flat_map(|rule| rule.subsets.keys().map(|name| &**name))
             .collect()
     }
@@ -178,23 +155,21 @@ impl<'m> Known<'m> {
     /// for a whole domain is not looked at: that of the root namespace is for all other namespaces,
     /// and here is not known which one that is.
     fn without_subset(
-        &self,
+        self,
         export: &ExportTo,
         host: &HostName,
         subset: &str,
-    ) -> Option<&'m DestinationRule> {
-        let obeyed = |rule: &&&DestinationRule| {
+    ) -> Option<&'m Arc<DestinationRule>> {
+        let obeyed = |rule: &&Arc<DestinationRule>| {
             let own = rule.name.namespace();
             rule.export().reaches(own) && export.reaches(own)
         };
-        let mut obeyed = self.rules.get(host)?.iter().filter(obeyed);
-        obeyed
-            .find(|rule| !rule.subsets.contains_key(subset))
-            .copied()
+        let mut obeyed = self.rules.exactly(host).iter().filter(obeyed);
+        obeyed.find(|rule| !rule.subsets.contains_key(subset))
     }
 }
 
-fn ports(services: &[&Service]) -> BTreeSet<u16> {
+fn ports(services: &[&Arc<Service>]) -> BTreeSet<u16> {
     let ports = services.iter().flat_map(|service| &service.ports);
     ports.map(|port| port.number).collect()
 }

@@ -1,6 +1,6 @@
 //! Which namespaces see an object: Istio's `exportTo`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::name::kubernetes_name;
 use crate::{
@@ -113,6 +113,25 @@ impl Scope<'_> {
             }
         }
     }
+}
+
+/// An object that is exported.
+pub(crate) trait Exported {
+    /// From which namespace, and to which.
+    fn scope(&self) -> Scope<'_>;
+}
+
+/// The one that workloads of `namespace` see, of several for one host: that of their own goes
+/// before those that others export.
+pub(crate) fn seen_from<'a, T: Exported>(
+    several: &'a [Arc<T>],
+    namespace: &str,
+) -> Option<&'a Arc<T>> {
+    let mut seen = several
+        .iter()
+        .filter(|it| it.scope().export.reaches(namespace));
+    let own = seen.clone().find(|it| it.scope().own == namespace);
+    own.or_else(|| seen.next())
 }
 
 const LOCATION: &str = "spec.exportTo";

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{ObjectName, Selector, Workload};
+use super::{Change, Located, ObjectName, Objects, Selector, Workload};
 use crate::problem::Problems;
 
 /// An object, and where it is written.
@@ -25,9 +25,15 @@ pub(crate) struct Level<T> {
     pub(crate) value: T,
 }
 
+/// What the objects of a kind that inherits say.
+pub(crate) trait Inherited {
+    /// What the kind is called in messages.
+    const NOUN: &'static str;
+}
+
 /// All objects of a kind that inherits.
-#[derive(Debug, Clone)]
-pub(crate) struct Hierarchy<T>(Vec<Arc<Level<T>>>);
+#[derive(Debug)]
+pub(crate) struct Hierarchy<T>(Objects<Level<T>>);
 
 impl<T> Level<T> {
     /// Whether it is for all workloads of its namespace.
@@ -47,55 +53,85 @@ impl<T> Level<T> {
     }
 }
 
-impl<T> Hierarchy<T> {
-    /// The objects, sorted by name, and called `noun` in messages. Two that may be for one
-    /// workload, at the same level, are refused: Istio takes the older, which is not written
-    /// anywhere.
-    pub(crate) fn new(
-        noun: &str,
-        objects: impl Iterator<Item = Level<T>>,
-        problems: &mut Problems,
-    ) -> Self {
-        let mut levels: Vec<Arc<Level<T>>> = Vec::new();
-        for level in objects {
-            // Sorted by name, those of one namespace stand beside one another.
-            let near = |it: &&Arc<Level<T>>| it.namespace() == level.namespace();
-            let mut beside = levels.iter().rev().take_while(near);
-            if let Some(other) = beside.find(|it| it.meets(&level)) {
-                refuse(noun, &level, other, problems);
-            }
-            levels.push(Arc::new(level));
-        }
-        Self(levels)
+impl<T: Inherited> Located for Level<T> {
+    const NOUN: &'static str = T::NOUN;
+
+    fn name(&self) -> &ObjectName {
+        &self.object.name
     }
 
+    fn file(&self) -> &Arc<str> {
+        &self.object.file
+    }
+
+    fn line(&self) -> u64 {
+        self.object.line
+    }
+}
+
+impl<T: Inherited> Hierarchy<T> {
+    /// Takes away what goes, and adds what comes. Two that may be for one workload, at the same
+    /// level, are refused: Istio takes the older, which is not written anywhere.
+    pub(crate) fn change(&mut self, change: &mut Change<Level<T>>, problems: &mut Problems) {
+        self.0.change(change, problems);
+        for level in &change.come {
+            if let Some(other) = self.in_the_way(level, change) {
+                refuse(level, other, problems);
+            }
+        }
+    }
+
+    /// One at the same level, which is not refused for the sake of this one.
+    fn in_the_way(&self, level: &Level<T>, change: &Change<Level<T>>) -> Option<&Arc<Level<T>>> {
+        let is_first = |other: &Level<T>| {
+            let (name, others) = (level.name(), other.name());
+            others < name || others > name && !change.has_come(other)
+        };
+        let beside = self.0.of_namespace(level.name().namespace());
+        let mut met = beside.filter(|other| is_first(other) && other.meets(level));
+        met.next()
+    }
+}
+
+impl<T> Hierarchy<T> {
     /// Each object, sorted by name.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Level<T>>> {
         self.0.iter()
     }
 
+    /// How many objects there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The objects that are for a workload, from the nearest to that of the whole mesh.
     pub(crate) fn above(&self, workload: &Workload, root: &str) -> Vec<&Arc<Level<T>>> {
-        let own = |level: &&Arc<Level<T>>| level.namespace() == workload.namespace;
-        let selected = self.0.iter().filter(own).find(|level| {
+        let own = || self.0.of_namespace(&workload.namespace);
+        let selected = own().find(|level| {
             let selects = level.selector.selects(&workload.labels);
             !level.is_for_all() && selects
         });
-        let for_all = self.0.iter().filter(|level| level.is_for_all());
-        let namespace = for_all.clone().find(own);
-        let mut mesh = for_all.filter(|level| level.namespace() != workload.namespace);
-        let mesh = mesh.find(|level| level.namespace() == root);
+        let namespace = own().find(|level| level.is_for_all());
+        let mut above = self.0.of_namespace(root);
+        let mesh = above.find(|level| level.is_for_all() && root != workload.namespace);
         [selected, namespace, mesh].into_iter().flatten().collect()
+    }
+}
+
+impl<T> Clone for Hierarchy<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
 impl<T> Default for Hierarchy<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(Objects::default())
     }
 }
 
-fn refuse<T>(noun: &str, level: &Level<T>, other: &Level<T>, problems: &mut Problems) {
+fn refuse<T: Inherited>(level: &Level<T>, other: &Level<T>, problems: &mut Problems) {
+    let noun = T::NOUN;
     let ObjectRef { name, file, line } = &*level.object;
     let first = &other.object;
     let at = format!("{}:{}", first.file, first.line);

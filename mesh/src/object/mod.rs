@@ -5,17 +5,17 @@ mod export;
 mod hierarchy;
 mod kind;
 mod name;
+mod objects;
 mod selector;
-mod unique;
 mod workload;
 
-pub(crate) use export::{ExportTo, Scope};
+pub(crate) use export::{ExportTo, Exported, Scope, seen_from};
 pub use hierarchy::ObjectRef;
-pub(crate) use hierarchy::{Hierarchy, Level};
+pub(crate) use hierarchy::{Hierarchy, Inherited, Level};
 pub use kind::Kind;
 pub use name::ObjectName;
+pub(crate) use objects::{Change, Located, Objects};
 pub(crate) use selector::Selector;
-pub(crate) use unique::{Named, Unique};
 pub use workload::Workload;
 
 use name::kubernetes_name;
@@ -48,18 +48,16 @@ pub(crate) struct Object<'n> {
     pub(crate) spec: &'n Node,
 }
 
-/// Hands every object of all documents of all sources to `take`.
+/// Hands every object of all documents of a source to `take`.
 pub(crate) fn each(
-    sources: &[Source],
+    source: &Source,
     problems: &mut Problems,
     mut take: impl FnMut(Object<'_>, &mut Problems),
 ) {
-    for source in sources {
-        problems.enter(&source.name);
-        for node in yaml::documents(&source.text, problems) {
-            if let Some(object) = Object::open(&node, problems) {
-                take(object, problems);
-            }
+    problems.enter(&source.name);
+    for node in yaml::documents(&source.text, problems) {
+        if let Some(object) = Object::open(&node, problems) {
+            take(object, problems);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Namespace and name: what identifies an object.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use crate::{
     problem::Problems,
@@ -10,8 +10,8 @@ use crate::{
 /// Namespace and name: what identifies an object among those of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
-    namespace: Box<str>,
-    name: Box<str>,
+    namespace: Arc<str>,
+    name: Arc<str>,
 }
 
 impl ObjectName {

@@ -22,7 +22,7 @@ pub(crate) struct PeerAuthentication {
 }
 
 /// The `PeerAuthentication` that an object holds.
-pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Level<PeerAuthentication> {
+pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Level<PeerAuthentication> {
     let Object {
         name, line, spec, ..
     } = object;

@@ -17,33 +17,39 @@ pub use mode::{DecidedMode, MtlsMode};
 pub use workload::WorkloadPeerAuthentication;
 
 use crate::{
-    object::{Hierarchy, Level, Named, Object, Unique, Workload},
+    object::{Change, Hierarchy, Inherited, Level, Workload},
     problem::Problems,
 };
-use document::PeerAuthentication;
+pub(crate) use document::{PeerAuthentication, read};
 
 /// Every `PeerAuthentication`, compiled.
 #[derive(Debug, Clone, Default)]
 pub struct PeerAuthentications(Hierarchy<PeerAuthentication>);
 
-/// Those that were read so far.
-pub(crate) type Read = Unique<Level<PeerAuthentication>>;
-
-/// Reads the `PeerAuthentication` that an object holds, and adds it to the others.
-pub(crate) fn read_into(read: &mut Read, object: Object<'_>, problems: &mut Problems) {
-    let (name, line) = (object.name.clone(), object.line);
-    let value = document::read(object, problems);
-    read.add(NOUN, Named { name, line, value }, problems);
+impl Inherited for PeerAuthentication {
+    const NOUN: &'static str = "PeerAuthentication";
 }
 
 impl PeerAuthentications {
-    /// All of them, once every one was read.
-    pub(crate) fn new(read: Read, problems: &mut Problems) -> Self {
-        let all = Hierarchy::new(NOUN, read.into_values(), problems);
-        for level in all.iter().filter(|it| it.value.mode.is_none()) {
-            warn_of_default(level, &all, problems);
+    /// Takes away what goes, and adds what comes.
+    pub(crate) fn change(
+        &mut self,
+        change: &mut Change<Level<PeerAuthentication>>,
+        problems: &mut Problems,
+    ) {
+        self.0.change(change, problems);
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What is suspicious of all of them.
+    pub(crate) fn warn(&self, problems: &mut Problems) {
+        for level in self.0.iter().filter(|it| it.value.mode.is_none()) {
+            warn_of_default(level, &self.0, problems);
         }
-        Self(all)
     }
 
     /// What holds at the ports of a workload. What stands in the root namespace and selects none is
@@ -82,8 +88,6 @@ fn warn_of_default(
     let remedy = "write `mtls: { mode: STRICT }`, or the mode that is meant";
     problems.warn(level.object.line, what, remedy);
 }
-
-const NOUN: &str = "PeerAuthentication";
 
 #[cfg(test)]
 mod tests;

@@ -1,68 +1,133 @@
 //! What there is for hosts, found by a name whatever else there is.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+
+use rpds::HashTrieMapSync;
 
 use super::host::{CLUSTER_DOMAIN, HostName};
 
-/// One thing for each host, or for all hosts below a name.
-#[derive(Debug, Clone)]
+/// What there is for each host, and for all hosts below a name. A copy shares what it has with the
+/// other, so that it costs nothing, and a change of it no more than what is changed.
+#[derive(Debug)]
 pub(crate) struct ByHost<T> {
-    hosts: HashMap<Box<str>, T>,
+    hosts: ByName<T>,
     /// By the name below which they are.
-    domains: HashMap<Box<str>, T>,
+    domains: ByName<T>,
 }
+
+type ByName<T> = HashTrieMapSync<Box<str>, Several<T>>;
+
+/// Things that there are for one name, or at one place.
+pub(crate) type Several<T> = Arc<[Arc<T>]>;
 
 impl<T> ByHost<T> {
-    /// Of two for the same name, the first counts.
-    pub(crate) fn add(&mut self, host: &HostName, value: T) {
-        let (map, name) = match host {
+    /// Adds one for this host, behind those of which `is_before` says that it comes after them.
+    pub(crate) fn add(&mut self, host: &HostName, value: &Arc<T>, is_before: impl Fn(&T) -> bool) {
+        let (before, after): (Vec<_>, Vec<_>) = {
+            let known = self.exactly(host).iter().cloned();
+            known.partition(|it| is_before(it))
+        };
+        let all = before.into_iter().chain([Arc::clone(value)]).chain(after);
+        let (map, name) = self.map_of(host);
+        map.insert_mut(name.into(), all.collect());
+    }
+
+    /// Takes one away.
+    pub(crate) fn remove(&mut self, host: &HostName, value: &Arc<T>) {
+        let known = self.exactly(host).iter();
+        let others: Several<_> = known
+            .filter(|it| !Arc::ptr_eq(it, value))
+            .cloned()
+            .collect();
+        let (map, name) = self.map_of(host);
+        if others.is_empty() {
+            map.remove_mut(name);
+        } else {
+            map.insert_mut(name.into(), others);
+        }
+    }
+
+    /// All for exactly this host, or for all hosts below exactly this name.
+    pub(crate) fn exactly(&self, host: &HostName) -> &[Arc<T>] {
+        let all = match host {
+            HostName::Exact(name) => self.hosts.get(name),
+            HostName::Below(domain) => self.domains.get(domain),
+        };
+        all.map_or(&[], |all| all)
+    }
+
+    /// All for each host and each domain, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[Arc<T>]> {
+        let all = self.hosts.values().chain(self.domains.values());
+        all.map(|all| &**all)
+    }
+
+    /// What `choose` takes for a host, which is in lower case: of its own, or else of what there is
+    /// for the nearest domain above it.
+    pub(crate) fn of<'a>(&'a self, host: &str, choose: Choose<'_, 'a, T>) -> Option<&'a Arc<T>> {
+        self.of_name(host, choose)
+            .or_else(|| self.above(host, choose))
+    }
+
+    /// The same for a host as clients call it: a service has shorter names too, `reviews.shop.svc`,
+    /// `reviews.shop`, and in the namespace `own` `reviews`. What is named so itself goes before.
+    pub(crate) fn called<'a>(
+        &'a self,
+        host: &str,
+        own: &str,
+        choose: Choose<'_, 'a, T>,
+    ) -> Option<&'a Arc<T>> {
+        let longer = || {
+            let mut names = longer_names(host, own);
+            names.find_map(|name| self.of_name(&name, choose))
+        };
+        self.of_name(host, choose)
+            .or_else(longer)
+            .or_else(|| self.above(host, choose))
+    }
+
+    /// What `choose` takes for a name that may mean all hosts below it.
+    pub(crate) fn named<'a>(
+        &'a self,
+        host: &HostName,
+        choose: Choose<'_, 'a, T>,
+    ) -> Option<&'a Arc<T>> {
+        match host {
+            HostName::Exact(name) => self.of(name, choose),
+            HostName::Below(domain) => {
+                let own = self.domains.get(domain).and_then(|all| choose(all));
+                own.or_else(|| self.above(domain, choose))
+            }
+        }
+    }
+
+    fn of_name<'a>(&'a self, host: &str, choose: Choose<'_, 'a, T>) -> Option<&'a Arc<T>> {
+        self.hosts.get(host).and_then(|all| choose(all))
+    }
+
+    fn above<'a>(&'a self, host: &str, choose: Choose<'_, 'a, T>) -> Option<&'a Arc<T>> {
+        if self.domains.is_empty() {
+            return None;
+        }
+        above(host).find_map(|domain| choose(self.domains.get(domain)?))
+    }
+
+    fn map_of<'n>(&mut self, host: &'n HostName) -> (&mut ByName<T>, &'n str) {
+        match host {
             HostName::Exact(name) => (&mut self.hosts, name),
             HostName::Below(domain) => (&mut self.domains, domain),
-        };
-        map.entry(name.clone()).or_insert(value);
-    }
-
-    /// That of a host, which is in lower case: its own, or that of the nearest domain above it.
-    pub(crate) fn of(&self, host: &str) -> Option<&T> {
-        self.hosts
-            .get(host)
-            .or_else(|| above(host).find_map(|domain| self.domains.get(domain)))
-    }
-
-    /// The same for a name that may mean all hosts below it.
-    pub(crate) fn named(&self, host: &HostName) -> Option<&T> {
-        match host {
-            HostName::Exact(name) => self.of(name),
-            HostName::Below(domain) => self
-                .domains
-                .get(domain)
-                .or_else(|| above(domain).find_map(|domain| self.domains.get(domain))),
         }
     }
 }
 
-impl<T: Clone> ByHost<T> {
-    /// A service is called by shorter names too: `reviews.shop.svc`, `reviews.shop`, and in its own
-    /// namespace `reviews`. What is named so itself goes before.
-    pub(crate) fn add_short_names(&mut self, own: &str) {
-        let mut short = Vec::new();
-        for (host, value) in &self.hosts {
-            let Some(name) = host.strip_suffix(CLUSTER_DOMAIN) else {
-                continue;
-            };
-            let Some(name) = name.strip_suffix('.') else {
-                continue;
-            };
-            short.push((format!("{name}.svc"), value.clone()));
-            short.push((name.to_owned(), value.clone()));
-            if let Some((service, namespace)) = name.split_once('.')
-                && namespace == own
-            {
-                short.push((service.to_owned(), value.clone()));
-            }
-        }
-        for (name, value) in short {
-            self.hosts.entry(name.into()).or_insert(value);
+/// Takes one of those that there are for one name, if one of them will do.
+type Choose<'c, 'a, T> = &'c dyn Fn(&'a [Arc<T>]) -> Option<&'a Arc<T>>;
+
+impl<T> Clone for ByHost<T> {
+    fn clone(&self) -> Self {
+        Self {
+            hosts: self.hosts.clone(),
+            domains: self.domains.clone(),
         }
     }
 }
@@ -70,8 +135,8 @@ impl<T: Clone> ByHost<T> {
 impl<T> Default for ByHost<T> {
     fn default() -> Self {
         Self {
-            hosts: HashMap::new(),
-            domains: HashMap::new(),
+            hosts: HashTrieMapSync::new_sync(),
+            domains: HashTrieMapSync::new_sync(),
         }
     }
 }
@@ -85,17 +150,48 @@ fn above(host: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What a short name may stand for; `own` is the namespace of who says it.
+fn longer_names(host: &str, own: &str) -> impl Iterator<Item = String> {
+    let in_own = || format!("{host}.{own}.{CLUSTER_DOMAIN}");
+    let in_own = (!host.contains('.')).then(in_own);
+    let without_svc = host.strip_suffix(".svc");
+    let in_cluster = [without_svc, Some(host)].into_iter().flatten();
+    let in_cluster = in_cluster.map(|name| format!("{name}.{CLUSTER_DOMAIN}"));
+    in_own.into_iter().chain(in_cluster)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn map(hosts: &[(HostName, u32)]) -> ByHost<u32> {
+        let mut map = ByHost::default();
+        for (host, value) in hosts {
+            map.add(host, &Arc::new(*value), |_| true);
+        }
+        map
+    }
+
+    fn exact(name: &str) -> HostName {
+        HostName::Exact(name.into())
+    }
+
+    fn below(domain: &str) -> HostName {
+        HostName::Below(domain.into())
+    }
+
+    fn first_of(map: &ByHost<u32>, host: &str) -> Option<u32> {
+        map.of(host, &|several| several.first()).map(|it| **it)
+    }
+
     #[test]
     fn a_host_has_its_own_or_that_of_the_nearest_domain() {
-        let mut map = ByHost::default();
-        map.add(&HostName::Below("org".into()), 1);
-        map.add(&HostName::Below("example.org".into()), 2);
-        map.add(&HostName::Exact("a.example.org".into()), 3);
-        map.add(&HostName::Exact("a.example.org".into()), 4);
+        let map = map(&[
+            (below("org"), 1),
+            (below("example.org"), 2),
+            (exact("a.example.org"), 3),
+            (exact("a.example.org"), 4),
+        ]);
         for (host, wanted) in [
             ("a.example.org", Some(3)),
             ("b.example.org", Some(2)),
@@ -104,41 +200,60 @@ mod tests {
             ("org", None),
             ("", None),
         ] {
-            assert_eq!(map.of(host).copied(), wanted, "{host}");
+            assert_eq!(first_of(&map, host), wanted, "{host}");
         }
-        let below = |domain: &str| HostName::Below(domain.into());
-        assert_eq!(map.named(&below("example.org")), Some(&2));
-        assert_eq!(map.named(&below("a.example.org")), Some(&2));
-        assert_eq!(map.named(&below("other.org")), Some(&1));
-        assert_eq!(map.named(&below("com")), None);
-        assert_eq!(
-            map.named(&HostName::Exact("a.example.org".into())),
-            Some(&3)
-        );
+        for (host, wanted) in [
+            (below("example.org"), Some(2)),
+            (below("a.example.org"), Some(2)),
+            (below("other.org"), Some(1)),
+            (below("com"), None),
+            (exact("a.example.org"), Some(3)),
+        ] {
+            let found = map.named(&host, &|several| several.first());
+            assert_eq!(found.map(|it| **it), wanted, "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_chosen_is_passed_over_for_what_stands_above() {
+        let map = map(&[(below("org"), 1), (exact("a.org"), 2), (exact("a.org"), 3)]);
+        for (wanted, is_there) in [(1, true), (2, true), (3, true), (4, false)] {
+            let chosen = map.of("a.org", &|several| {
+                several.iter().find(|it| ***it == wanted)
+            });
+            assert_eq!(chosen.is_some(), is_there, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_leaves_the_others_and_copies_as_they_were() {
+        let mut changed = map(&[(exact("a.org"), 1), (exact("a.org"), 2), (below("org"), 3)]);
+        let before = changed.clone();
+        for left in [Some(2), Some(3)] {
+            let gone = Arc::clone(&changed.exactly(&exact("a.org"))[0]);
+            changed.remove(&exact("a.org"), &gone);
+            assert_eq!(first_of(&changed, "a.org"), left);
+        }
+        assert_eq!(first_of(&before, "a.org"), Some(1));
     }
 
     #[test]
     fn a_service_has_shorter_names() {
-        let mut map = ByHost::default();
-        map.add(
-            &HostName::Exact("reviews.shop.svc.cluster.local".into()),
-            "shop",
-        );
-        map.add(
-            &HostName::Exact("reviews.zoo.svc.cluster.local".into()),
-            "zoo",
-        );
-        map.add(&HostName::Exact("reviews.zoo".into()), "named so");
-        map.add_short_names("shop");
+        let map = map(&[
+            (exact("reviews.shop.svc.cluster.local"), 1),
+            (exact("reviews.zoo.svc.cluster.local"), 2),
+            (exact("reviews.zoo"), 3),
+        ]);
         for (host, wanted) in [
-            ("reviews", Some("shop")),
-            ("reviews.shop", Some("shop")),
-            ("reviews.shop.svc", Some("shop")),
-            ("reviews.zoo.svc", Some("zoo")),
-            ("reviews.zoo", Some("named so")),
+            ("reviews", Some(1)),
+            ("reviews.shop", Some(1)),
+            ("reviews.shop.svc", Some(1)),
+            ("reviews.zoo.svc", Some(2)),
+            ("reviews.zoo", Some(3)),
             ("reviews.shop.svc.cluster", None),
         ] {
-            assert_eq!(map.of(host).copied(), wanted, "{host}");
+            let found = map.called(host, "shop", &|several| several.first());
+            assert_eq!(found.map(|it| **it), wanted, "{host}");
         }
     }
 }

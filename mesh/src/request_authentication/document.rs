@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The `RequestAuthentication` that an object holds.
-pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Vec<Arc<JwtRule>>> {
+pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Vec<Arc<JwtRule>>> {
     let Object {
         name, line, spec, ..
     } = object;

@@ -26,33 +26,31 @@ pub use rule::{IssuerKeys, JwtRule, Untellable};
 pub use workload::{FoundToken, WorkloadRequestAuthentication};
 
 use crate::{
-    object::{Level, Named, Object, Unique, Workload},
+    object::{Change, Inherited, Level, Objects, Workload},
     problem::Problems,
 };
+pub(crate) use document::read;
 
 /// Every `RequestAuthentication`, compiled.
 #[derive(Debug, Clone, Default)]
-pub struct RequestAuthentications(Vec<Arc<Level<Rules>>>);
+pub struct RequestAuthentications(Objects<Level<JwtRules>>);
 
 /// The rules of one document.
-type Rules = Vec<Arc<JwtRule>>;
+pub(crate) type JwtRules = Vec<Arc<JwtRule>>;
 
-/// Those that were read so far.
-pub(crate) type Read = Unique<Level<Rules>>;
-
-/// Reads the `RequestAuthentication` that an object holds, and adds it to the others.
-pub(crate) fn read_into(read: &mut Read, object: Object<'_>, problems: &mut Problems) {
-    let (name, line) = (object.name.clone(), object.line);
-    let value = document::read(object, problems);
-    read.add(NOUN, Named { name, line, value }, problems);
+impl Inherited for JwtRules {
+    const NOUN: &'static str = "RequestAuthentication";
 }
 
 impl RequestAuthentications {
-    /// All of them, once every one was read.
-    pub(crate) fn new(read: Read, problems: &mut Problems) -> Self {
-        let all = Self(read.into_values().map(Arc::new).collect());
-        all.warn_of_one_principal(problems);
-        all
+    /// Takes away what goes, and adds what comes.
+    pub(crate) fn change(&mut self, change: &mut Change<Level<JwtRules>>, problems: &mut Problems) {
+        self.0.change(change, problems);
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whose tokens a workload takes. What stands in the root namespace and selects none is for
@@ -72,9 +70,9 @@ impl RequestAuthentications {
         WorkloadRequestAuthentication::new(levels.flat_map(|level| level.value.iter().cloned()))
     }
 
-    /// A principal is `issuer/subject`, so that the subjects of one issuer may read like those of
-    /// another.
-    fn warn_of_one_principal(&self, problems: &mut Problems) {
+    /// What is suspicious of all of them: a principal is `issuer/subject`, so that the subjects of
+    /// one issuer may read like those of another.
+    pub(crate) fn warn(&self, problems: &mut Problems) {
         let rules = || self.0.iter().flat_map(|level| &level.value);
         for rule in rules() {
             let is_above = |other: &&Arc<JwtRule>| {
@@ -96,5 +94,3 @@ impl RequestAuthentications {
         }
     }
 }
-
-const NOUN: &str = "RequestAuthentication";

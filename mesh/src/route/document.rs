@@ -7,9 +7,10 @@ use super::{
     connection::{Of, TcpRoute, TlsRoute},
     destination::{Destination, WeightedDestinations},
     http_route::{HttpAction, HttpRoute},
+    rules::Rules,
 };
 use crate::{
-    object::{ExportTo, Object, ObjectName, Scope},
+    object::{ExportTo, Exported, Located, Object, ObjectName, ObjectRef, Scope},
     problem::Problems,
     read::{
         HostName,
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Where calls of some hosts go.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct VirtualService {
     /// The name of the object.
     pub name: ObjectName,
@@ -38,6 +39,8 @@ pub struct VirtualService {
     pub(super) export: ExportTo,
     /// Whether it concerns proxies beside workloads; else it is for gateways alone.
     pub(super) in_mesh: bool,
+    /// The same routes, to be looked up.
+    pub(super) rules: Rules,
 }
 
 impl VirtualService {
@@ -63,13 +66,30 @@ impl VirtualService {
         http.chain(tls).chain(tcp)
     }
 
-    /// To whom it is exported.
-    pub(crate) fn export(&self) -> &ExportTo {
-        &self.export
+    /// Whether it concerns proxies beside workloads.
+    pub(crate) fn is_in_mesh(&self) -> bool {
+        self.in_mesh
+    }
+}
+
+impl Located for VirtualService {
+    const NOUN: &'static str = "VirtualService";
+
+    fn name(&self) -> &ObjectName {
+        &self.name
     }
 
-    /// Whose clients see it.
-    pub(super) fn scope(&self) -> Scope<'_> {
+    fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    fn line(&self) -> u64 {
+        self.line
+    }
+}
+
+impl Exported for VirtualService {
+    fn scope(&self) -> Scope<'_> {
         Scope {
             own: self.name.namespace(),
             export: &self.export,
@@ -77,7 +97,8 @@ impl VirtualService {
     }
 }
 
-pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<VirtualService> {
+/// The `VirtualService` that an object holds.
+pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Option<VirtualService> {
     let Object {
         name, line, spec, ..
     } = object;
@@ -107,9 +128,16 @@ pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Option<Virtua
     warn_of_dead(&dead_ends(&http), "http", problems);
     warn_of_dead(&tcp_dead_ends(&tcp), "tcp", problems);
     warn_of_repetition(&http, problems);
+    let file = problems.file();
+    let object = ObjectRef {
+        name: name.clone(),
+        file: Arc::clone(&file),
+        line,
+    };
     Some(VirtualService {
         in_mesh,
-        file: problems.file(),
+        rules: Rules::new(object, &http, &tls, &tcp),
+        file,
         line,
         http,
         tls,

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::{client::Clients, request::HttpCall};
 use crate::{
+    object::Workload,
     path::HttpPath,
     problem::Problems,
     read::{
@@ -159,6 +160,11 @@ impl HttpMatch {
             ..self.clone()
         };
         format!("{alike:?}")
+    }
+
+    /// Whether it is for requests of this client to this port.
+    pub(super) fn is_for(&self, client: &Workload, port: u16) -> bool {
+        self.port.is_none_or(|it| it == port) && self.clients.include(client)
     }
 
     /// Whether a request of one of its clients, at its port, meets the conditions.

@@ -34,14 +34,16 @@ mod request;
 mod response;
 mod retry;
 mod rewrite;
+mod rules;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub use connection::{TcpRoute, TlsRoute};
 pub use cors::{Cors, CorsDecision, UnmatchedPreflights};
-pub use decision::{HttpDecision, PassedOver, Routed, RoutedConnection, To, WorkloadRoutes};
+pub use decision::{HttpDecision, PassedOver, Routed, To, WorkloadRoutes};
 pub use destination::{Destination, WeightedDestination, WeightedDestinations};
 pub use document::VirtualService;
+pub(crate) use document::read;
 pub use fault::{Abort, AbortStatus, Delay, Fault};
 pub use headers::{HeaderChanges, HeaderOperations};
 pub use http_match::HttpMatch;
@@ -53,61 +55,40 @@ pub use request::{ConnectionCall, HttpCall, host_and_port};
 pub use response::DirectResponse;
 pub use retry::{RetryCondition, RetryPolicy};
 pub use rewrite::Rewrite;
+pub use rules::RoutedConnection;
 
 use crate::{
-    object::{Named, Object, Unique, Workload},
+    object::{Change, Exported as _, Objects, Workload},
     problem::Problems,
-    read::HostName,
+    read::by_host::ByHost,
 };
 
-/// Every `VirtualService` that concerns proxies beside workloads, compiled.
+/// Every `VirtualService`, compiled.
 #[derive(Debug, Clone, Default)]
 pub struct VirtualServices {
-    services: Vec<Arc<VirtualService>>,
-}
-
-/// The `VirtualService`s that were read so far.
-pub(crate) type Read = Unique<Arc<VirtualService>>;
-
-/// Reads the `VirtualService` that an object holds, and adds it to the others.
-pub(crate) fn read_into(services: &mut Read, object: Object<'_>, problems: &mut Problems) {
-    let (name, line) = (object.name.clone(), object.line);
-    if let Some(service) = document::read(object, problems) {
-        let value = Arc::new(service);
-        services.add("VirtualService", Named { name, line, value }, problems);
-    }
+    all: Objects<VirtualService>,
+    /// Those that concern proxies beside workloads.
+    by_host: ByHost<VirtualService>,
 }
 
 impl VirtualServices {
-    /// All of them, once every one was read.
-    pub(crate) fn new(services: Read, problems: &mut Problems) -> Self {
-        let services: Vec<_> = services.into_values().filter(|it| it.in_mesh).collect();
-        refuse_conflicts(&services, problems);
-        Self { services }
+    /// Takes away what goes, and adds what comes.
+    pub(crate) fn change(&mut self, change: &mut Change<VirtualService>, problems: &mut Problems) {
+        self.all.change(change, problems);
+        for service in change.gone.iter().filter(|it| it.in_mesh) {
+            for host in &service.hosts {
+                self.by_host.remove(host, service);
+            }
+        }
+        for service in change.come.iter().filter(|it| it.in_mesh) {
+            self.add(service, problems);
+        }
     }
 
-    /// Each of them, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<VirtualService>> {
-        self.services.iter()
-    }
-
-    /// The routes of one client: those that are exported to its namespace, without those that are
-    /// for other clients.
-    pub fn for_workload(&self, workload: &Workload) -> WorkloadRoutes {
-        let seen = |service: &&Arc<VirtualService>| service.export.reaches(&workload.namespace);
-        let own = |service: &&Arc<VirtualService>| service.name.namespace() == workload.namespace;
-        let (own, others): (Vec<_>, Vec<_>) = self.services.iter().filter(seen).partition(own);
-        WorkloadRoutes::new(own.into_iter().chain(others), workload)
-    }
-}
-
-/// Two that route the same host for the same client.
-fn refuse_conflicts(services: &[Arc<VirtualService>], problems: &mut Problems) {
-    let mut by_host: BTreeMap<&HostName, Vec<&VirtualService>> = BTreeMap::new();
-    for service in services {
+    fn add(&mut self, service: &Arc<VirtualService>, problems: &mut Problems) {
         for host in &service.hosts {
-            let others = by_host.entry(host).or_default();
-            if let Some(other) = others.iter().find(|it| it.scope().meets(service.scope())) {
+            let mut others = self.by_host.exactly(host).iter();
+            if let Some(other) = others.find(|it| it.scope().meets(service.scope())) {
                 problems.enter(&service.file);
                 let what = format!(
                     "VirtualService {} routes {host}, as {} does, which is at {}:{}",
@@ -116,8 +97,25 @@ fn refuse_conflicts(services: &[Arc<VirtualService>], problems: &mut Problems) {
                 let remedy = "make one of them, or let `exportTo` keep them apart";
                 problems.error(service.line, what, remedy);
             }
-            others.push(service);
+            let is_before = |other: &VirtualService| other.name < service.name;
+            self.by_host.add(host, service, is_before);
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Each that concerns proxies beside workloads, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<VirtualService>> {
+        self.all.iter().filter(|it| it.in_mesh)
+    }
+
+    /// The routes of one client: those that are exported to its namespace, without those that are
+    /// for other clients.
+    pub fn for_workload(&self, workload: Arc<Workload>) -> WorkloadRoutes {
+        WorkloadRoutes::new(self.by_host.clone(), workload)
     }
 }
 

@@ -3,15 +3,13 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{
-    check::{self, Unfit},
     endpoint::{Address, Endpoint},
     entry::{Location, Resolution, ServiceEntry},
     port::ServicePort,
 };
 use crate::{
     cidr::Cidr,
-    object::{ExportTo, ObjectName, Scope, Selector},
-    problem::Problems,
+    object::{ExportTo, Exported, ObjectName, Scope},
     read::{HostName, SubjectAltName},
 };
 
@@ -40,23 +38,6 @@ pub struct Service {
     pub(super) export: ExportTo,
 }
 
-/// A block of addresses, and a port there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    /// Without bits that its length cuts off.
-    pub(super) addresses: Cidr,
-    pub(super) port: u16,
-}
-
-/// A `WorkloadEntry` that is an object of its own.
-#[derive(Debug)]
-pub(crate) struct WorkloadEntry {
-    pub(super) name: ObjectName,
-    pub(super) file: Arc<str>,
-    pub(super) line: u64,
-    pub(super) endpoint: Arc<Endpoint>,
-}
-
 impl Service {
     /// Its port with a number.
     pub fn port(&self, number: u16) -> Option<&ServicePort> {
@@ -73,22 +54,9 @@ impl Service {
         self.addresses.first().map(Cidr::network)
     }
 
-    /// To whom it is exported.
-    pub(crate) fn export(&self) -> &ExportTo {
-        &self.export
-    }
-
-    /// Whose clients see it.
-    pub(super) fn scope(&self) -> Scope<'_> {
-        Scope {
-            own: self.name.namespace(),
-            export: &self.export,
-        }
-    }
-
     /// The services of an entry, one for each host.
-    pub(super) fn each(entry: ServiceEntry, selected: Vec<Arc<Endpoint>>) -> Vec<Arc<Self>> {
-        let mut endpoints = entry.endpoints;
+    pub(super) fn each(entry: &ServiceEntry, selected: Vec<Arc<Endpoint>>) -> Vec<Arc<Self>> {
+        let mut endpoints = entry.endpoints.clone();
         endpoints.extend(selected);
         let looked_up = matches!(
             entry.resolution,
@@ -112,34 +80,17 @@ impl Service {
             export: entry.export.clone(),
             host,
         };
-        entry.hosts.into_iter().map(of).map(Arc::new).collect()
+        entry.hosts.iter().cloned().map(of).map(Arc::new).collect()
     }
 }
 
-/// The endpoints that an entry selects.
-pub(super) fn selected(
-    entry: &ServiceEntry,
-    selector: &Selector,
-    workloads: &[WorkloadEntry],
-    problems: &mut Problems,
-) -> Vec<Arc<Endpoint>> {
-    let mut endpoints = Vec::new();
-    let near = |it: &&WorkloadEntry| it.name.namespace() == entry.name.namespace();
-    for workload in workloads.iter().filter(near) {
-        if !selector.selects(&workload.endpoint.labels) {
-            continue;
+impl Exported for Service {
+    fn scope(&self) -> Scope<'_> {
+        Scope {
+            own: self.name.namespace(),
+            export: &self.export,
         }
-        if let Some(Unfit(why, remedy)) = check::unfit(entry, &workload.endpoint) {
-            let what = format!(
-                "ServiceEntry {} selects WorkloadEntry {}, which is at {}:{}: {why}",
-                entry.name, workload.name, workload.file, workload.line
-            );
-            problems.enter(&entry.file);
-            problems.error(entry.line, what, remedy);
-        }
-        endpoints.push(Arc::clone(&workload.endpoint));
     }
-    endpoints
 }
 
 /// A host that is looked up itself.

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::{
     check,
-    compiled::WorkloadEntry,
     endpoint::Endpoint,
-    entry::{Location, Resolution, ServiceEntry},
+    entry::{Location, Resolution, ServiceEntry, WorkloadEntry},
     port,
 };
 use crate::{
@@ -22,7 +21,8 @@ use crate::{
     },
 };
 
-pub(super) fn service_entry(object: Object<'_>, problems: &mut Problems) -> ServiceEntry {
+/// The `ServiceEntry` that an object holds.
+pub(crate) fn service_entry(object: Object<'_>, problems: &mut Problems) -> ServiceEntry {
     let Object {
         name, line, spec, ..
     } = object;
@@ -66,7 +66,8 @@ pub(super) fn service_entry(object: Object<'_>, problems: &mut Problems) -> Serv
     entry
 }
 
-pub(super) fn workload_entry(object: Object<'_>, problems: &mut Problems) -> Option<WorkloadEntry> {
+/// The `WorkloadEntry` that an object holds.
+pub(crate) fn workload_entry(object: Object<'_>, problems: &mut Problems) -> Option<WorkloadEntry> {
     let mut endpoint = Endpoint::read(object.spec, "spec", object.name.namespace(), problems)?;
     // Kubernetes selects by the labels of the object, Istio by both.
     if let Some(node) = object.labels {

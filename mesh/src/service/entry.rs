@@ -1,18 +1,18 @@
-//! What a `ServiceEntry` says, before `WorkloadEntry`s are known.
+//! What a `ServiceEntry` and a `WorkloadEntry` say, each alone.
 
 use std::sync::Arc;
 
 use super::{endpoint::Endpoint, port::ServicePort};
 use crate::{
     cidr::Cidr,
-    object::{ExportTo, ObjectName, Selector},
+    object::{ExportTo, Located, ObjectName, Selector},
     read::{HostName, SubjectAltName},
 };
 
 /// One or more hosts with the same ports and endpoints.
 #[derive(Debug)]
 pub(crate) struct ServiceEntry {
-    pub(super) name: ObjectName,
+    pub(crate) name: ObjectName,
     pub(super) file: Arc<str>,
     pub(super) line: u64,
     pub(super) hosts: Vec<HostName>,
@@ -25,6 +25,15 @@ pub(crate) struct ServiceEntry {
     pub(super) selector: Option<Selector>,
     pub(super) subject_alt_names: Vec<SubjectAltName>,
     pub(super) export: ExportTo,
+}
+
+/// A `WorkloadEntry` that is an object of its own.
+#[derive(Debug)]
+pub(crate) struct WorkloadEntry {
+    pub(crate) name: ObjectName,
+    pub(super) file: Arc<str>,
+    pub(super) line: u64,
+    pub(super) endpoint: Arc<Endpoint>,
 }
 
 /// Whether a service is one of the mesh.
@@ -47,4 +56,43 @@ pub enum Resolution {
     Dns,
     /// The only name is looked up, and each new connection takes the first address.
     DnsRoundRobin,
+}
+
+impl ServiceEntry {
+    /// Whether it has workloads selected.
+    pub(crate) fn is_selecting(&self) -> bool {
+        self.selector.is_some()
+    }
+}
+
+impl Located for ServiceEntry {
+    const NOUN: &'static str = "ServiceEntry";
+
+    fn name(&self) -> &ObjectName {
+        &self.name
+    }
+
+    fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    fn line(&self) -> u64 {
+        self.line
+    }
+}
+
+impl Located for WorkloadEntry {
+    const NOUN: &'static str = "WorkloadEntry";
+
+    fn name(&self) -> &ObjectName {
+        &self.name
+    }
+
+    fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    fn line(&self) -> u64 {
+        self.line
+    }
 }

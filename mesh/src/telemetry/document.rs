@@ -51,7 +51,7 @@ impl Telemetry {
 }
 
 /// The `Telemetry` that an object holds.
-pub(super) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Telemetry> {
+pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Telemetry> {
     let Object {
         name, line, spec, ..
     } = object;

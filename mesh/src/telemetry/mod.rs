@@ -36,10 +36,10 @@ pub use tracing::Tracing;
 pub use workload::WorkloadTelemetry;
 
 use crate::{
-    object::{Hierarchy, Level, Named, Object, ObjectRef, Unique, Workload},
+    object::{Change, Hierarchy, Inherited, Level, ObjectRef, Workload},
     problem::Problems,
 };
-use document::Telemetry;
+pub(crate) use document::{Telemetry, read};
 
 /// Every `Telemetry`, compiled.
 #[derive(Debug, Clone, Default)]
@@ -53,20 +53,23 @@ pub(crate) struct NotCarried<'t> {
     pub(crate) key: &'static str,
 }
 
-/// Those that were read so far.
-pub(crate) type Read = Unique<Level<Telemetry>>;
-
-/// Reads the `Telemetry` that an object holds, and adds it to the others.
-pub(crate) fn read_into(read: &mut Read, object: Object<'_>, problems: &mut Problems) {
-    let (name, line) = (object.name.clone(), object.line);
-    let value = document::read(object, problems);
-    read.add(NOUN, Named { name, line, value }, problems);
+impl Inherited for Telemetry {
+    const NOUN: &'static str = "Telemetry";
 }
 
 impl Telemetries {
-    /// All of them, once every one was read.
-    pub(crate) fn new(read: Read, problems: &mut Problems) -> Self {
-        Self(Hierarchy::new(NOUN, read.into_values(), problems))
+    /// Takes away what goes, and adds what comes.
+    pub(crate) fn change(
+        &mut self,
+        change: &mut Change<Level<Telemetry>>,
+        problems: &mut Problems,
+    ) {
+        self.0.change(change, problems);
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// What of them is read, but not carried by proxies yet, sorted by name.
@@ -86,8 +89,6 @@ impl Telemetries {
         WorkloadTelemetry::new(&self.0.above(workload, root_namespace))
     }
 }
-
-const NOUN: &str = "Telemetry";
 
 #[cfg(test)]
 mod tests;

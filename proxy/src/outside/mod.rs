@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use signet_mesh::{ClientTls, DocumentError, WorkloadModel};
+use signet_mesh::{ClientTls, DestinationRule, DocumentError, WorkloadModel};
 
 use files::Files;
 pub(crate) use read::{Material, trusted_by_system};
@@ -39,9 +39,8 @@ impl OutsideFiles {
     /// Those that cannot be read, or do not belong together, with the rule that names them.
     pub(crate) fn read(model: &WorkloadModel) -> Result<Self, Vec<DocumentError>> {
         let (mut read, mut errors) = (HashMap::new(), Vec::new());
-        for rule in model.destinations.rules() {
-            let files = rule.policies().filter_map(|it| Files::of(it.tls.as_ref()?));
-            for files in files {
+        for rule in model.obeyed_rules(|rule| files_of(rule).next().is_some()) {
+            for files in files_of(rule) {
                 if read.contains_key(&files) {
                     continue;
                 }
@@ -73,6 +72,12 @@ impl OutsideFiles {
         paths.dedup();
         paths
     }
+}
+
+/// The files that a rule names.
+fn files_of(rule: &DestinationRule) -> impl Iterator<Item = Files> {
+    let policies = rule.policies();
+    policies.filter_map(|policy| Files::of(policy.tls.as_ref()?))
 }
 
 impl Outside {

@@ -1,6 +1,7 @@
 //! The files and folders that the documents of the mesh stand in.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, Metadata},
     io::Read as _,
     os::unix::fs::MetadataExt as _,
@@ -8,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use signet_identity::crypto;
 use signet_mesh::Source;
 
 /// What tells one state of a file from another.
@@ -17,6 +19,27 @@ pub(super) struct Stamp {
     inode: u64,
     size: u64,
     changed: (i64, i64),
+}
+
+/// The files of a model, as they were read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReadFiles(BTreeMap<PathBuf, ReadFile>);
+
+#[derive(Clone, Debug)]
+struct ReadFile {
+    stamp: Stamp,
+    digest: Vec<u8>,
+}
+
+/// In what files differ from others that were read.
+#[derive(Debug)]
+pub(super) struct Difference {
+    /// Those that are new or have another text.
+    pub(super) changed: Vec<Source>,
+    /// The names of those that are no longer there.
+    pub(super) gone: Vec<String>,
+    /// All of them, as they are now.
+    pub(super) files: ReadFiles,
 }
 
 /// What was seen last of the documents, and of the files that they name.
@@ -82,6 +105,14 @@ pub(super) fn stamps(paths: &[PathBuf]) -> anyhow::Result<Vec<Stamp>> {
         stamps.len() <= MAX_FILES,
         "mesh: more than {MAX_FILES} files"
     );
+    let mut paths = BTreeSet::new();
+    for Stamp { path, .. } in &stamps {
+        ensure!(
+            paths.insert(path),
+            "mesh: {} is named twice; keep one of them",
+            path.display()
+        );
+    }
     Ok(stamps)
 }
 
@@ -126,18 +157,63 @@ fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Reads the files.
-///
-/// # Errors
-/// One that cannot be read, is too large, or is no text.
-pub(super) fn read(stamps: &[Stamp]) -> anyhow::Result<Vec<Source>> {
-    let read = |Stamp { path, .. }: &Stamp| {
-        Ok(Source {
-            name: path.display().to_string(),
-            text: read_bounded(path)?,
+impl ReadFiles {
+    /// Reads those of the files that are now there which differ from these.
+    ///
+    /// # Errors
+    /// One that cannot be read, is too large, or is no text.
+    pub(super) fn difference(&self, found: &[Stamp]) -> anyhow::Result<Difference> {
+        let (mut changed, mut files) = (Vec::new(), BTreeMap::new());
+        for stamp in found {
+            let known = self.0.get(&stamp.path);
+            let file = match known.filter(|known| known.stamp == *stamp) {
+                Some(known) => known.clone(),
+                None => {
+                    let source = read(&stamp.path)?;
+                    let digest = crypto::sha256(source.text.as_bytes()).to_vec();
+                    changed.push(source);
+                    ReadFile {
+                        stamp: stamp.clone(),
+                        digest,
+                    }
+                }
+            };
+            files.insert(stamp.path.clone(), file);
+        }
+        let gone = self.0.keys().filter(|path| !files.contains_key(*path));
+        Ok(Difference {
+            changed,
+            gone: gone.map(|path| name(path)).collect(),
+            files: Self(files),
         })
-    };
-    stamps.iter().map(read).collect()
+    }
+
+    /// The names of the files, sorted.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.keys().map(|path| name(path)).collect()
+    }
+
+    /// By which models can be compared: it depends on the texts of all documents alone, and not on
+    /// the files in which they stand.
+    pub(super) fn version(&self) -> String {
+        let mut digests: Vec<&[u8]> = self.0.values().map(|file| &*file.digest).collect();
+        digests.sort_unstable();
+        let version = crypto::sha256(&digests.concat());
+        let digits = version.iter().take(VERSION_BYTES);
+        digits.map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// By which messages speak of a file.
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn read(path: &Path) -> anyhow::Result<Source> {
+    Ok(Source {
+        name: name(path),
+        text: read_bounded(path)?,
+    })
 }
 
 fn read_bounded(path: &Path) -> anyhow::Result<String> {
@@ -155,3 +231,67 @@ fn read_bounded(path: &Path) -> anyhow::Result<String> {
 
 const MAX_FILES: usize = 10_000;
 const MAX_SIZE: u64 = 1 << 20;
+const VERSION_BYTES: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(files: &[(&str, &str)]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(format!("{name}.yaml")), text).unwrap();
+        }
+        let found = stamps(&[folder.path().to_owned()]).unwrap();
+        let read = ReadFiles::default().difference(&found).unwrap();
+        assert_eq!(read.changed.len(), files.len());
+        read.files.version()
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_texts_and_not_of_their_files() {
+        let one = version(&[("a", "x"), ("b", "y")]);
+        assert_eq!(one, version(&[("c", "y"), ("d", "x")]));
+        assert_ne!(one, version(&[("a", "x"), ("b", "z")]));
+        assert_ne!(one, version(&[("a", "xy")]));
+        assert_eq!(one.len(), 12);
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["a.yaml", "b.yaml", "c.yaml"] {
+            fs::write(path(name), name).unwrap();
+        }
+        let found = || stamps(&[folder.path().to_owned()]).unwrap();
+        let first = ReadFiles::default().difference(&found()).unwrap().files;
+        fs::write(path("b.yaml"), "other").unwrap();
+        fs::remove_file(path("c.yaml")).unwrap();
+        let second = first.difference(&found()).unwrap();
+        let changed: Vec<_> = second.changed.iter().map(|it| &*it.text).collect();
+        assert_eq!(changed, ["other"]);
+        assert_eq!(second.gone, [name(&path("c.yaml"))]);
+        assert_eq!(
+            second.files.names(),
+            [name(&path("a.yaml")), name(&path("b.yaml"))]
+        );
+        let third = second.files.difference(&found()).unwrap();
+        assert!(third.changed.is_empty() && third.gone.is_empty());
+        assert_eq!(third.files.version(), second.files.version());
+        assert_ne!(third.files.version(), first.version());
+    }
+
+    #[test]
+    fn a_file_that_is_named_twice_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        fs::write(&file, "").unwrap();
+        let error = stamps(&[folder.path().to_owned(), file]).unwrap_err();
+        let told = error.to_string();
+        assert!(
+            told.ends_with("a.yaml is named twice; keep one of them"),
+            "{told}"
+        );
+    }
+}

@@ -22,7 +22,7 @@ use crate::{
     latest,
     outside::{Outside, OutsideFiles},
 };
-use files::{Seen, Stamp, stamps};
+use files::{Difference, ReadFiles, Seen, Stamp, stamps};
 pub(crate) use status::{Documents, ModelStatus, Refusal};
 
 /// The model in force, of what concerns the proxy.
@@ -39,6 +39,8 @@ pub(crate) struct Follower {
     reader: Reader,
     paths: Vec<PathBuf>,
     seen: Seen,
+    /// What the model in force was made of.
+    made_of: MadeOf,
     /// What the files say that the model names.
     outside: Outside,
     model: watch::Sender<Arc<WorkloadModel>>,
@@ -61,6 +63,7 @@ impl Follower {
         let reader = Reader::new(&config);
         let Read {
             model,
+            made_of,
             documents,
             files,
         } = reader.read(&seen)?;
@@ -74,6 +77,7 @@ impl Follower {
             reader,
             paths: config.mesh.clone(),
             seen,
+            made_of,
             outside,
             model,
             status: watch::Sender::new(ModelStatus::new(documents, clock::now())),
@@ -113,9 +117,11 @@ impl Follower {
             Ok(Some(read)) => {
                 let Read {
                     model,
+                    made_of,
                     documents,
                     files,
                 } = read;
+                self.made_of = made_of;
                 self.seen.names(files.paths());
                 self.outside.follow(files);
                 self.telling.follow(&model.telemetry);
@@ -142,7 +148,8 @@ impl Follower {
         }
         // Asked again for the reason, now that the difference is noted: it is told once.
         let found = stamps(&self.paths)?;
-        self.reader.read(&found).map(Some)
+        let (made_of, before) = (&self.made_of, self.model.borrow());
+        self.reader.read_again(made_of, &before, &found).map(Some)
     }
 }
 
@@ -177,21 +184,33 @@ impl Reader {
         }
     }
 
-    fn read(&self, files: &[Stamp]) -> anyhow::Result<Read> {
-        let sources = files::read(files)?;
-        let model = Model::parse(&sources).map_err(|errors| not_valid(&errors))?;
-        let not_carried = model.not_carried();
-        ensure!(not_carried.is_empty(), not_valid(&not_carried));
-        for warning in model.warnings() {
-            warn!("{warning}");
-        }
-        let documents = Documents::new(&sources, &model);
-        let model = model.for_workload(&self.workload, &self.root_namespace);
+    fn read(&self, found: &[Stamp]) -> anyhow::Result<Read> {
+        let made_of = MadeOf::default().after(found)?;
+        let all = &made_of.all;
+        let model = all.for_workload(&self.workload, &self.root_namespace);
+        self.check(model, made_of)
+    }
+
+    /// The same, where what did not change is taken over from the model in force.
+    fn read_again(
+        &self,
+        made_of: &MadeOf,
+        before: &WorkloadModel,
+        found: &[Stamp],
+    ) -> anyhow::Result<Read> {
+        let made_of = made_of.after(found)?;
+        let all = &made_of.all;
+        let model = all.for_workload_after(before, &self.workload, &self.root_namespace);
+        self.check(model, made_of)
+    }
+
+    fn check(&self, model: WorkloadModel, made_of: MadeOf) -> anyhow::Result<Read> {
         self.know_providers(&model)?;
         let files = OutsideFiles::read(&model).map_err(|errors| not_valid(&errors))?;
         Ok(Read {
             model,
-            documents,
+            documents: Documents::new(&made_of.files, &made_of.all),
+            made_of,
             files,
         })
     }
@@ -209,10 +228,38 @@ impl Reader {
     }
 }
 
+/// What a model is made of: what all documents say, and the files in which they stand.
+#[derive(Debug, Default)]
+struct MadeOf {
+    all: Model,
+    files: ReadFiles,
+}
+
+impl MadeOf {
+    /// The same with the files as they are now; of these only those are read that differ.
+    fn after(&self, found: &[Stamp]) -> anyhow::Result<Self> {
+        let Difference {
+            changed,
+            gone,
+            files,
+        } = self.files.difference(found)?;
+        let gone: Vec<_> = gone.iter().map(String::as_str).collect();
+        let all = self.all.after(&changed, &gone);
+        let all = all.map_err(|errors| not_valid(&errors))?;
+        let not_carried = all.not_carried();
+        ensure!(not_carried.is_empty(), not_valid(&not_carried));
+        for warning in all.warnings() {
+            warn!("{warning}");
+        }
+        Ok(Self { all, files })
+    }
+}
+
 /// A model, and what it was read from.
 #[derive(Debug)]
 struct Read {
     model: WorkloadModel,
+    made_of: MadeOf,
     documents: Documents,
     /// Those that it names.
     files: OutsideFiles,

@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use signet_identity::crypto;
-use signet_mesh::{Model, Source};
+use signet_mesh::Model;
+
+use super::files::ReadFiles;
 
 /// Which model is in force, and whether another was refused.
 #[derive(Clone, Debug)]
@@ -20,8 +21,7 @@ pub(crate) struct ModelStatus {
 /// What a model was read from.
 #[derive(Clone, Debug)]
 pub(crate) struct Documents {
-    /// By which two proxies can be compared: it depends on the text of all documents alone, and not
-    /// on the files in which they stand.
+    /// By which two proxies can be compared, whichever files the same documents stand in.
     pub(crate) version: String,
     /// The files, as they were named.
     pub(crate) files: Vec<String>,
@@ -57,47 +57,14 @@ impl ModelStatus {
 }
 
 impl Documents {
-    pub(super) fn new(sources: &[Source], model: &Model) -> Self {
-        let mut texts: Vec<_> = sources
-            .iter()
-            .map(|source| crypto::sha256(source.text.as_bytes()))
-            .collect();
-        texts.sort_unstable();
-        let version = crypto::sha256(&texts.concat());
-        let digits = version.iter().take(VERSION_BYTES);
+    pub(super) fn new(files: &ReadFiles, model: &Model) -> Self {
         Self {
-            version: digits.map(|byte| format!("{byte:02x}")).collect(),
-            files: sources.iter().map(|source| source.name.clone()).collect(),
+            version: files.version(),
+            files: files.names(),
             kinds: model
                 .documents()
                 .map(|(kind, count)| (kind.name(), count))
                 .collect(),
         }
-    }
-}
-
-const VERSION_BYTES: usize = 6;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn version(texts: &[(&str, &str)]) -> String {
-        let source = |(name, text): &(&str, &str)| Source {
-            name: (*name).to_owned(),
-            text: (*text).to_owned(),
-        };
-        let sources: Vec<_> = texts.iter().map(source).collect();
-        let model = Model::parse(&[]).unwrap();
-        Documents::new(&sources, &model).version
-    }
-
-    #[test]
-    fn the_version_is_that_of_the_texts_and_not_of_their_files() {
-        let one = version(&[("a", "x"), ("b", "y")]);
-        assert_eq!(one, version(&[("c", "y"), ("d", "x")]));
-        assert_ne!(one, version(&[("a", "x"), ("b", "z")]));
-        assert_ne!(one, version(&[("a", "xy")]));
-        assert_eq!(one.len(), 12);
     }
 }

@@ -110,9 +110,9 @@ pub(crate) fn model(data: &[u8]) {
     }
     told(&model.telemetry);
     for host in services.iter().map(|it| &it.host) {
-        let part = model.destinations.policy(host, None, 80);
+        let part = model.destination(host, None, 80);
         assert!(part.is_some_and(|part| part.labels.is_none()));
-        let _ = model.destinations.policy(host, Some("v1"), 9080);
+        let _ = model.destination(host, Some("v1"), 9080);
     }
     for authority in ["reviews", "Reviews.default:80", "a.example.org", "[::1]:80"] {
         for path in ["/", "/api/v1/x", "/%41;v=1", "*"] {

@@ -23,8 +23,8 @@ fn setting(fields: &str) -> LocalityBalancing {
         namespace: "default".to_owned(),
         labels: BTreeMap::new(),
     };
-    let rules = model.for_workload(&workload, "istio-system").destinations;
-    let part = rules.policy(&HostName::Exact("a.org".into()), None, 80);
+    let model = model.for_workload(&workload, "istio-system");
+    let part = model.destination(&HostName::Exact("a.org".into()), None, 80);
     part.unwrap().policy.load_balancer.locality.clone()
 }
 

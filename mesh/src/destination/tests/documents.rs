@@ -56,7 +56,7 @@ fn the_versions_of_a_service() {
     assert_eq!(model.warnings(), []);
     let rules = seen_by(&model, &client("shop", &[]));
     let reviews = host("reviews.shop.svc.cluster.local");
-    let v1 = rules.policy(&reviews, Some("v1"), 9080).expect("v1");
+    let v1 = rules.destination(&reviews, Some("v1"), 9080).expect("v1");
     assert_eq!(
         v1.labels
             .and_then(|it| it.get("version"))
@@ -66,12 +66,12 @@ fn the_versions_of_a_service() {
     assert_eq!(v1.policy.load_balancer.balancing, Balancing::LeastRequest);
     let endpoint = |version: &str| BTreeMap::from([("version".into(), version.into())]);
     assert!(v1.has(&endpoint("v1")) && !v1.has(&endpoint("v2")) && !v1.has(&BTreeMap::new()));
-    let v2 = rules.policy(&reviews, Some("v2"), 9080).expect("v2");
+    let v2 = rules.destination(&reviews, Some("v2"), 9080).expect("v2");
     assert_eq!(v2.policy.load_balancer.balancing, Balancing::RoundRobin);
     assert!(matches!(v2.policy.tls, Some(ClientTls::IstioMutual { .. })));
-    assert!(rules.policy(&reviews, Some("v3"), 9080).is_none());
+    assert!(rules.destination(&reviews, Some("v3"), 9080).is_none());
     let whole = rules
-        .policy(&reviews, None, 9080)
+        .destination(&reviews, None, 9080)
         .expect("without a subset");
     assert!(whole.labels.is_none() && whole.has(&endpoint("v2")) && whole.rule.is_some());
 }

@@ -25,8 +25,8 @@ fn of(model: &Model, subset: Option<&str>, port: u16) -> Option<Arc<HealthCheck>
         labels: Default::default(),
     };
     let model = model.for_workload(&workload, "istio-system");
-    let rules = model.destinations.rules().next().unwrap();
-    let part = model.destinations.policy(&rules.host, subset, port);
+    let rules = model.obeyed_rules(|_| true).next().unwrap();
+    let part = model.destination(&rules.host, subset, port);
     part.unwrap().policy.health_check.clone()
 }
 

@@ -12,7 +12,9 @@ fn one(name: &str, host: &str, rest: &str) -> String {
 fn found(text: &str, client: &Workload, name: &str) -> String {
     let rules = seen_by(&model(text), client);
     let host = host(name);
-    let part = rules.policy(&host, None, 80).expect("without a subset");
+    let part = rules
+        .destination(&host, None, 80)
+        .expect("without a subset");
     part.rule
         .map_or_else(|| "none".to_owned(), |rule| rule.name.to_string())
 }

@@ -10,10 +10,14 @@ mod properties;
 mod refusals;
 mod tls;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::{model::Model, problem::DocumentError, read::Source};
+use crate::{
+    model::{Model, WorkloadModel},
+    problem::DocumentError,
+    read::Source,
+};
 
 fn source(text: &str) -> Source {
     Source {
@@ -66,14 +70,14 @@ fn host(name: &str) -> HostName {
     HostName::Exact(name.into())
 }
 
-fn seen_by(model: &Model, client: &Workload) -> WorkloadDestinations {
-    model.for_workload(client, "istio-system").destinations
+fn seen_by(model: &Model, client: &Workload) -> WorkloadModel {
+    model.for_workload(client, "istio-system")
 }
 
 /// What holds for `reviews` of shop.
 fn of(text: &str, subset: Option<&str>, port: u16) -> TrafficPolicy {
     let rules = seen_by(&model(text), &client("shop", &[]));
     let reviews = host("reviews.shop.svc.cluster.local");
-    let part = rules.policy(&reviews, subset, port).expect("a part");
+    let part = rules.destination(&reviews, subset, port).expect("a part");
     TrafficPolicy::clone(part.policy)
 }

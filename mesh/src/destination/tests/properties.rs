@@ -90,7 +90,7 @@ proptest! {
         let model = model(&text(&written).concat());
         let rules = seen_by(&model, &client(client_namespace, &[]));
         let host = host(call);
-        let part = rules.policy(&host, None, 80).expect("without a subset");
+        let part = rules.destination(&host, None, 80).expect("without a subset");
         let found = part.rule.map(|rule| rule.name.to_string());
         prop_assert_eq!(found, wanted(&written, client_namespace, call));
     }
@@ -103,7 +103,7 @@ proptest! {
             let model = Model::parse(parts).expect("valid");
             let rules = seen_by(&model, &client("shop", &[]));
             let host = host(call);
-            let part = rules.policy(&host, None, 80).expect("without a subset");
+            let part = rules.destination(&host, None, 80).expect("without a subset");
             part.rule.map(|rule| rule.name.to_string())
         };
         prop_assert_eq!(found(&parts), found(&turned));

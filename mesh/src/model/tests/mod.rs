@@ -1,11 +1,15 @@
 //! Documents of several kinds beside one another.
 
+mod changes;
 mod connections;
 mod egress;
 mod explanations;
 mod gateways;
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::read::Source;
 
 fn document(kind: &str, name: &str, spec: &str) -> String {
     let (namespace, name) = name.split_once('/').unwrap_or(("shop", name));
@@ -225,13 +229,9 @@ fn a_workload_has_what_concerns_it_of_every_kind() {
     };
     let shop = of("shop");
     let service = shop.services.of("reviews").expect("the service");
-    let part = shop.destinations.policy(&service.host, Some("v1"), 80);
+    let part = shop.destination(&service.host, Some("v1"), 80);
     assert!(part.is_some_and(|part| part.labels.is_some()));
-    assert!(
-        shop.destinations
-            .policy(&service.host, Some("v2"), 80)
-            .is_none()
-    );
+    assert!(shop.destination(&service.host, Some("v2"), 80).is_none());
     assert_eq!(shop.services.iter().count(), 1);
     assert!(of("zoo").services.of("reviews").is_none());
 }

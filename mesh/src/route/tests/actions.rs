@@ -343,7 +343,9 @@ fn connections_go_by_server_name_address_and_port() {
     );
     let model = model(&text);
     let web = loaded(&text);
-    let api = model.virtual_services().for_workload(&client("shop", &[]));
+    let api = model
+        .virtual_services()
+        .for_workload(client("shop", &[]).into());
     let call = |host, port, ip: [u8; 4]| ConnectionCall {
         host,
         destination_ip: IpAddr::from(ip),

@@ -148,7 +148,9 @@ spec:
 fn a_canary_for_testers() {
     let model = model(CANARY);
     assert_eq!(model.warnings(), []);
-    let routes = model.virtual_services().for_workload(&client("shop", &[]));
+    let routes = model
+        .virtual_services()
+        .for_workload(client("shop", &[]).into());
     let goes = |call: Call| goes(&routes, &call, 0);
     let v2 = "reviews.shop.svc.cluster.local subset v2";
     let v1 = "reviews.shop.svc.cluster.local subset v1";
@@ -163,8 +165,10 @@ fn faults_for_some_clients_and_a_redirect_for_the_rest() {
     assert_eq!(model.warnings(), []);
     let reviews = client("default", &[("app", "reviews")]);
     let call = get("/x").to("ratings:9080").port(9080);
-    let of = |workload| {
-        let routes = model.virtual_services().for_workload(workload);
+    let of = |workload: &Workload| {
+        let routes = model
+            .virtual_services()
+            .for_workload(workload.clone().into());
         goes(&routes, &call, 0)
     };
     assert_eq!(of(&reviews), "ratings.default.svc.cluster.local:9080");
@@ -176,7 +180,9 @@ fn faults_for_some_clients_and_a_redirect_for_the_rest() {
 fn a_database_and_a_site_outside() {
     let model = model(CONNECTIONS);
     assert_eq!(model.warnings(), []);
-    let routes = model.virtual_services().for_workload(&client("shop", &[]));
+    let routes = model
+        .virtual_services()
+        .for_workload(client("shop", &[]).into());
     let call = |host, port| ConnectionCall {
         host,
         destination_ip: [10, 0, 0, 9].into(),

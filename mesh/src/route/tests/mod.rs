@@ -9,6 +9,8 @@ mod properties;
 mod refusals;
 mod together;
 
+use std::collections::BTreeMap;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
@@ -144,7 +146,7 @@ fn client(namespace: &str, labels: &[(&str, &str)]) -> Workload {
 fn loaded(text: &str) -> WorkloadRoutes {
     model(text)
         .virtual_services()
-        .for_workload(&client("shop", &[("app", "web")]))
+        .for_workload(client("shop", &[("app", "web")]).into())
 }
 
 /// Where the call goes, in words.

@@ -141,7 +141,9 @@ fn a_route_among_ten_thousand_services_is_found_as_soon_as_among_ten() {
             .map(|some| source(&some.concat()))
             .collect();
         let model = Model::parse(&sources).expect("valid");
-        model.virtual_services().for_workload(&client("shop", &[]))
+        model
+            .virtual_services()
+            .for_workload(client("shop", &[]).into())
     };
     let quickest = |routes: &WorkloadRoutes| {
         let call = get("/a").to("s7.shop.svc.cluster.local");

@@ -13,7 +13,7 @@ fn one(namespace: &str, name: &str, host: &str, export: &str) -> String {
 fn seen_by(text: &str, namespace: &str, host: &str) -> String {
     let routes = model(text)
         .virtual_services()
-        .for_workload(&client(namespace, &[]));
+        .for_workload(client(namespace, &[]).into());
     first_label(&routes, &get("/").to(host))
 }
 

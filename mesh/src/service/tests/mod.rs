@@ -7,8 +7,10 @@ mod properties;
 mod refusals;
 mod together;
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use super::*;
-use crate::{model::Model, problem::DocumentError, read::Source};
+use crate::{model::Model, object::Workload, problem::DocumentError, read::Source};
 
 fn source(text: &str) -> Source {
     Source {
@@ -50,10 +52,11 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 fn seen_by(model: &Model, namespace: &str) -> WorkloadServices {
-    model.services().for_workload(&Workload {
+    let workload = Workload {
         namespace: namespace.to_owned(),
         labels: BTreeMap::new(),
-    })
+    };
+    model.services().for_workload(workload.into())
 }
 
 /// The endpoints of a host at one of its ports, as `address:port`.

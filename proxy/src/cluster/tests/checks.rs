@@ -68,8 +68,8 @@ metadata: {{ name: r, annotations: {{ signet.io/health-check: 'tcp: {{}}' }} }}
 spec: {{ host: shop.test, {outliers} }}
 "
     ));
-    let host = model.destinations.rules().next().unwrap().host.clone();
-    let part = model.destinations.policy(&host, None, 80).unwrap();
+    let host = model.obeyed_rules(|_| true).next().unwrap().host.clone();
+    let part = model.destination(&host, None, 80).unwrap();
     let policy = Arc::clone(part.policy);
     let members = addresses.iter().map(|address| Member {
         endpoint: Arc::new(endpoint(address.port())),

@@ -68,7 +68,7 @@ async fn connections_are_made_and_kept_as_the_policy_says() {
     );
     let model = Arc::clone(&world.models.borrow());
     let service = model.services.of("shop.test").unwrap();
-    let part = model.destinations.policy(&service.host, None, 80).unwrap();
+    let part = model.destination(&service.host, None, 80).unwrap();
     let wanted = Terms {
         connect: Duration::from_secs(3),
         idle: Duration::from_secs(5),

@@ -90,7 +90,7 @@ impl World {
             port: 80,
             subset: None,
         };
-        let part = model.destinations.policy(&name.host, None, 80).unwrap();
+        let part = model.destination(&name.host, None, 80).unwrap();
         let ports = service.endpoints.iter();
         let members = ports.map(|it| Member {
             endpoint: Arc::new(endpoint(it.port(&service.ports[0]))),

@@ -16,8 +16,8 @@ spec: { host: shop.test }
 "
         .to_owned(),
     );
-    let host = model.destinations.rules().next().unwrap().host.clone();
-    let part = model.destinations.policy(&host, None, 80).unwrap();
+    let host = model.obeyed_rules(|_| true).next().unwrap().host.clone();
+    let part = model.destination(&host, None, 80).unwrap();
     let members = (1..3).map(|port| Member {
         endpoint: Arc::new(endpoint(port)),
         weight: 1,
