@@ -13,6 +13,8 @@ use super::{
     warned::About,
 };
 use crate::{
+    authorization::Policy,
+    destination::DestinationRule,
     object::{Change, Kind},
     problem::{DocumentError, Problems},
     read::{HostName, Source},
@@ -77,6 +79,22 @@ impl Model {
     /// Lets every kind follow, and checks again what depends on what changed.
     fn follow(&mut self, changes: &mut Changes, problems: &mut Problems) {
         let had_services = !self.services.is_empty();
+        let services = self.change(changes, problems);
+        let has_services = !self.services.is_empty();
+        let again = Again {
+            all: had_services != has_services,
+            services: Hosts::new(services.all().map(|service| &service.host)),
+            rules: Hosts::new(changes.rules.all().map(|rule| &rule.host)),
+        };
+        self.check_routes(&changes.routes, &again, problems);
+        self.check_rules(&changes.rules, &again, problems);
+        self.check_targets(&changes.policies, &services, problems);
+        self.check_workloads(changes, problems);
+        self.check_kinds(changes, problems);
+    }
+
+    /// Lets every kind follow; which services that changes.
+    fn change(&mut self, changes: &mut Changes, problems: &mut Problems) -> Change<Service> {
         let Changes {
             policies,
             routes,
@@ -89,23 +107,13 @@ impl Model {
         } = changes;
         self.policies.change(policies, problems);
         self.virtual_services.change(routes, problems);
-        let services = self.services.change(entries, workloads, problems);
         self.destination_rules.change(rules, problems);
         self.peer_authentications
             .change(peer_authentications, problems);
         self.request_authentications
             .change(request_authentications, problems);
         self.telemetries.change(telemetries, problems);
-        let again = Again {
-            all: had_services == self.services.is_empty(),
-            services: Hosts::new(services.all().map(|service| &service.host)),
-            rules: Hosts::new(changes.rules.all().map(|rule| &rule.host)),
-        };
-        self.check_routes(&changes.routes, &again, problems);
-        self.check_rules(changes, &again, problems);
-        self.check_targets(changes, &services, problems);
-        self.check_workloads(changes, problems);
-        self.check_kinds(changes, problems);
+        self.services.change(entries, workloads, problems)
     }
 
     /// Checks the routes that came, and those that lead to what changed.
@@ -139,8 +147,12 @@ impl Model {
     }
 
     /// Checks the rules that came, and those that are for services that changed.
-    fn check_rules(&mut self, changes: &Changes, again: &Again<'_>, problems: &mut Problems) {
-        let change = &changes.rules;
+    fn check_rules(
+        &mut self,
+        change: &Change<DestinationRule>,
+        again: &Again<'_>,
+        problems: &mut Problems,
+    ) {
         for rule in &change.gone {
             let about = About::Object(Kind::DestinationRule, rule.name.clone());
             self.warned.set(about, Vec::new());
@@ -162,15 +174,14 @@ impl Model {
     /// Checks that policies for services are for those that there are.
     fn check_targets(
         &self,
-        changes: &Changes,
+        change: &Change<Policy>,
         services: &Change<Service>,
         problems: &mut Problems,
     ) {
         let gone = services.gone.iter().map(|service| &service.name);
         let gone = gone.filter(|name| !self.services.has_entry(name));
         let known = |name: &_| self.services.has_entry(name);
-        self.policies
-            .check_targets(&changes.policies, gone, known, problems);
+        self.policies.check_targets(change, gone, known, problems);
     }
 
     /// Checks that workloads are selected, in the namespaces of what changed.

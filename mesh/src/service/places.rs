@@ -100,7 +100,8 @@ fn places(service: &Service) -> impl Iterator<Item = (Place, &ServicePort)> {
     })
 }
 
-/// Whether a client sees both where this port is, and what it says does not tell which one it means.
+/// Whether a client sees both where this port is, and what it says does not tell which one it
+/// means.
 fn is_confused(service: &Service, port: &ServicePort, other: &Service) -> bool {
     let is_told_apart = |it: &ServicePort| port.protocol.tells_host_apart(it.protocol);
     service.name != other.name
