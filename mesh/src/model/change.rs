@@ -2,23 +2,23 @@
 //! what depends on that.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
 use super::{
-    Model,
+    Model, carried,
     documents::{Changes, Document, Way},
+    findings::About,
     together::Known,
-    warned::About,
 };
 use crate::{
     authorization::Policy,
-    destination::DestinationRule,
-    object::{Change, Kind},
+    destination::{DestinationRule, DestinationRules},
+    object::{Change, Kind, ObjectName},
     problem::{DocumentError, Problems},
     read::{HostName, Source},
-    route::VirtualService,
+    route::{VirtualService, VirtualServices},
     service::Service,
 };
 
@@ -59,7 +59,7 @@ impl Model {
             changes.note(document, Way::Goes);
         }
         self.sources.remove_mut(name);
-        self.warned.set(About::Source(name.into()), Vec::new());
+        self.warnings.set(About::Source(name.into()), Vec::new());
     }
 
     fn read(&mut self, source: &Source, changes: &mut Changes, problems: &mut Problems) {
@@ -73,7 +73,7 @@ impl Model {
         let known = known.flat_map(|known| known.iter().cloned());
         let documents = known.chain(documents).collect();
         self.sources.insert_mut(Arc::clone(&name), documents);
-        self.warned.add(About::Source(name), warnings);
+        self.warnings.add(About::Source(name), warnings);
     }
 
     /// Lets every kind follow, and checks again what depends on what changed.
@@ -124,25 +124,19 @@ impl Model {
         problems: &mut Problems,
     ) {
         for route in &change.gone {
-            let about = About::Object(Kind::VirtualService, route.name.clone());
-            self.warned.set(about, Vec::new());
+            self.forget_object(Kind::VirtualService, &route.name);
         }
-        let leads_there = |route: &&Arc<VirtualService>| {
-            let mut destinations = route.destinations();
-            destinations.any(|(_, to)| again.concerns_route_to(&to.host))
-        };
         let come = change.come.iter().filter(|it| it.is_in_mesh());
-        let mut routes: Vec<_> = come.cloned().collect();
-        if !again.is_empty() {
-            let stays = |it: &&Arc<VirtualService>| !change.has_come(*it);
-            let all = self.virtual_services.iter().filter(leads_there);
-            routes.extend(all.filter(stays).cloned());
-        }
+        let others = again.routes(&self.virtual_services);
+        let others = others.into_iter().filter(|it| !change.has_come(it));
+        let routes: Vec<_> = come.chain(others).cloned().collect();
         for route in routes {
             let known = self.known();
             let ((), warnings) = problems.warned(|it| known.check_routes(&route, it));
             let about = About::Object(Kind::VirtualService, route.name.clone());
-            self.warned.set(about, warnings);
+            self.warnings.set(about.clone(), warnings);
+            let refused = carried::of_routes(&route).into_iter();
+            self.not_carried.set(about, refused.collect());
         }
     }
 
@@ -154,21 +148,25 @@ impl Model {
         problems: &mut Problems,
     ) {
         for rule in &change.gone {
-            let about = About::Object(Kind::DestinationRule, rule.name.clone());
-            self.warned.set(about, Vec::new());
+            self.forget_object(Kind::DestinationRule, &rule.name);
         }
-        let mut rules = change.come.clone();
-        if !again.is_empty() {
-            let all = self.destination_rules.iter();
-            let concerned = all.filter(|it| again.concerns_rule_for(&it.host));
-            rules.extend(concerned.filter(|it| !change.has_come(*it)).cloned());
-        }
+        let others = again.rules(&self.destination_rules);
+        let others = others.into_iter().filter(|it| !change.has_come(it));
+        let rules: Vec<_> = change.come.iter().chain(others).cloned().collect();
         for rule in rules {
             let known = self.known();
             let ((), warnings) = problems.warned(|it| known.check_rule(&rule, it));
             let about = About::Object(Kind::DestinationRule, rule.name.clone());
-            self.warned.set(about, warnings);
+            self.warnings.set(about.clone(), warnings);
+            let refused = carried::of_rule(&rule, &self.services);
+            self.not_carried.set(about, refused);
         }
+    }
+
+    fn forget_object(&mut self, kind: Kind, name: &ObjectName) {
+        let about = About::Object(kind, name.clone());
+        self.warnings.set(about.clone(), Vec::new());
+        self.not_carried.set(about, Vec::new());
     }
 
     /// Checks that policies for services are for those that there are.
@@ -194,7 +192,7 @@ impl Model {
             let services = &self.services;
             let ((), warnings) =
                 problems.warned(|problems| services.warn_of_unselected(namespace, problems));
-            self.warned
+            self.warnings
                 .set(About::WorkloadsOf(namespace.into()), warnings);
         }
     }
@@ -203,13 +201,18 @@ impl Model {
     fn check_kinds(&mut self, changes: &Changes, problems: &mut Problems) {
         if !changes.peer_authentications.is_empty() {
             let ((), warnings) = problems.warned(|it| self.peer_authentications.warn(it));
-            self.warned
+            self.warnings
                 .set(About::Kind(Kind::PeerAuthentication), warnings);
         }
         if !changes.request_authentications.is_empty() {
             let ((), warnings) = problems.warned(|it| self.request_authentications.warn(it));
-            self.warned
+            self.warnings
                 .set(About::Kind(Kind::RequestAuthentication), warnings);
+        }
+        if !changes.telemetries.is_empty() {
+            let refused = self.telemetries.not_carried().map(carried::of_telemetry);
+            self.not_carried
+                .set(About::Kind(Kind::Telemetry), refused.collect());
         }
     }
 
@@ -239,16 +242,36 @@ struct Hosts<'c> {
 }
 
 impl Again<'_> {
-    fn is_empty(&self) -> bool {
-        !self.all && self.services.all.is_empty() && self.rules.all.is_empty()
+    /// The routes that lead to a host of which a service or a rule changed.
+    fn routes<'m>(&self, routes: &'m VirtualServices) -> Vec<&'m Arc<VirtualService>> {
+        let is_many = self.services.are_many() || self.rules.are_many();
+        if !self.all && !is_many {
+            let hosts: HashSet<_> = self.services.all.union(&self.rules.all).collect();
+            let leading = hosts.into_iter().flat_map(|host| routes.leading_to(host));
+            let by_name = leading.map(|route| (&route.name, route));
+            return by_name.collect::<BTreeMap<_, _>>().into_values().collect();
+        }
+        let concerned =
+            |host: &HostName| self.all || self.services.cover(host) || self.rules.cover(host);
+        let leads_there = |route: &&Arc<VirtualService>| {
+            let mut destinations = route.destinations();
+            destinations.any(|(_, to)| concerned(&to.host))
+        };
+        routes.iter().filter(leads_there).collect()
     }
 
-    fn concerns_route_to(&self, host: &HostName) -> bool {
-        self.all || self.services.cover(host) || self.rules.cover(host)
-    }
-
-    fn concerns_rule_for(&self, host: &HostName) -> bool {
-        self.all || self.services.cover(host) || self.services.are_below(host)
+    /// The rules for a host of which a service changed.
+    fn rules<'m>(&self, rules: &'m DestinationRules) -> Vec<&'m Arc<DestinationRule>> {
+        if !self.all && !self.services.are_many() {
+            let hosts = self.services.all.iter();
+            let above = hosts.flat_map(|host| host.and_above());
+            let covering = above.flat_map(|host| rules.exactly(&host));
+            let by_name = covering.map(|rule| (&rule.name, rule));
+            return by_name.collect::<BTreeMap<_, _>>().into_values().collect();
+        }
+        let concerned =
+            |host| self.all || self.services.cover(host) || self.services.are_below(host);
+        rules.iter().filter(|it| concerned(&it.host)).collect()
     }
 }
 
@@ -262,6 +285,12 @@ impl<'c> Hosts<'c> {
         }
     }
 
+    /// Whether more hosts than those that are written may be meant, or so many that a look at
+    /// everything is quicker.
+    fn are_many(&self) -> bool {
+        !self.domains.is_empty() || self.all.len() > MANY
+    }
+
     fn cover(&self, host: &HostName) -> bool {
         self.all.contains(host) || self.domains.iter().any(|it| it.covers(host))
     }
@@ -270,3 +299,5 @@ impl<'c> Hosts<'c> {
         matches!(host, HostName::Below(_)) && self.all.iter().any(|it| host.covers(it))
     }
 }
+
+const MANY: usize = 1000;

@@ -8,10 +8,10 @@ mod documents;
 mod egress;
 mod explain;
 mod explain_connection;
+mod findings;
 mod obeyed;
 mod together;
 mod told;
-mod warned;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub use explain::{Arrival, CallExplanation, Course, Destined, Share};
 pub use explain_connection::ConnectionCourse;
 
 use documents::Document;
-use warned::Warned;
+use findings::Findings;
 
 use crate::{
     authorization::{EgressPolicies, Policies, WorkloadPolicy},
@@ -50,7 +50,8 @@ pub struct Model {
     peer_authentications: PeerAuthentications,
     request_authentications: RequestAuthentications,
     telemetries: Telemetries,
-    warned: Warned,
+    warnings: Findings<Warning>,
+    not_carried: Findings<DocumentError>,
 }
 
 /// What concerns one workload, of every kind.
@@ -172,22 +173,13 @@ impl Model {
     /// What proxies do not carry yet, each with its line and remedy, in the order of files and
     /// lines: a model with any of it is not to be put in force.
     pub fn not_carried(&self) -> Vec<DocumentError> {
-        let rules = self.destination_rules.iter();
-        let routes = self.virtual_services.iter();
-        let telemetries = self.telemetries.not_carried();
-        let mut not_carried: Vec<_> = rules
-            .flat_map(|rule| carried::of_rule(rule, &self.services))
-            .chain(routes.filter_map(|it| carried::of_routes(it)))
-            .chain(telemetries.map(carried::of_telemetry))
-            .collect();
-        not_carried.sort();
-        not_carried
+        self.not_carried.sorted()
     }
 
     /// What was accepted but probably does not do what its author wants, in the order of files and
     /// lines.
     pub fn warnings(&self) -> Vec<Warning> {
-        self.warned.sorted()
+        self.warnings.sorted()
     }
 }
 
@@ -203,7 +195,8 @@ impl Default for Model {
             peer_authentications: PeerAuthentications::default(),
             request_authentications: RequestAuthentications::default(),
             telemetries: Telemetries::default(),
-            warned: Warned::default(),
+            warnings: Findings::default(),
+            not_carried: Findings::default(),
         }
     }
 }

@@ -40,7 +40,7 @@ impl<T: Located> Objects<T> {
     /// sorted by name afterwards.
     pub(crate) fn change(&mut self, change: &mut Change<T>, problems: &mut Problems) {
         for object in &change.gone {
-            self.0.remove_mut(object.name());
+            self.remove(object);
         }
         change.come.retain(|object| self.add(object, problems));
         change
@@ -61,8 +61,18 @@ impl<T: Located> Objects<T> {
             problems.error(object.line(), what, "rename or remove one of them");
             return false;
         }
-        self.0.insert_mut(object.name().clone(), Arc::clone(object));
+        self.put(object);
         true
+    }
+
+    /// Adds one, or puts it in the place of the one that has its name.
+    pub(crate) fn put(&mut self, object: &Arc<T>) {
+        self.0.insert_mut(object.name().clone(), Arc::clone(object));
+    }
+
+    /// Takes one away.
+    pub(crate) fn remove(&mut self, object: &T) {
+        self.0.remove_mut(object.name());
     }
 }
 

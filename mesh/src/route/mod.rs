@@ -36,7 +36,9 @@ mod retry;
 mod rewrite;
 mod rules;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
+
+use rpds::HashTrieMapSync;
 
 pub use connection::{TcpRoute, TlsRoute};
 pub use cors::{Cors, CorsDecision, UnmatchedPreflights};
@@ -60,15 +62,17 @@ pub use rules::RoutedConnection;
 use crate::{
     object::{Change, Exported as _, Objects, Workload},
     problem::Problems,
-    read::by_host::ByHost,
+    read::{HostName, by_host::ByHost},
 };
 
 /// Every `VirtualService`, compiled.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct VirtualServices {
     all: Objects<VirtualService>,
     /// Those that concern proxies beside workloads.
     by_host: ByHost<VirtualService>,
+    /// The same by the hosts that they lead to.
+    by_destination: HashTrieMapSync<HostName, Objects<VirtualService>>,
 }
 
 impl VirtualServices {
@@ -79,6 +83,7 @@ impl VirtualServices {
             for host in &service.hosts {
                 self.by_host.remove(host, service);
             }
+            self.change_leading(service, |leading| leading.remove(service));
         }
         for service in change.come.iter().filter(|it| it.in_mesh) {
             self.add(service, problems);
@@ -100,6 +105,32 @@ impl VirtualServices {
             let is_before = |other: &VirtualService| other.name < service.name;
             self.by_host.add(host, service, is_before);
         }
+        self.change_leading(service, |leading| leading.put(service));
+    }
+
+    /// Changes what leads to each host to which this one leads.
+    fn change_leading(
+        &mut self,
+        service: &VirtualService,
+        change: impl Fn(&mut Objects<VirtualService>),
+    ) {
+        let hosts: BTreeSet<_> = service.destinations().map(|(_, to)| &to.host).collect();
+        for host in hosts {
+            let known = self.by_destination.get(host);
+            let mut leading = known.cloned().unwrap_or_default();
+            change(&mut leading);
+            if leading.len() == 0 {
+                self.by_destination.remove_mut(host);
+            } else {
+                self.by_destination.insert_mut(host.clone(), leading);
+            }
+        }
+    }
+
+    /// Those that lead to exactly this host, sorted by name.
+    pub(crate) fn leading_to(&self, host: &HostName) -> impl Iterator<Item = &Arc<VirtualService>> {
+        let leading = self.by_destination.get(host).into_iter();
+        leading.flat_map(Objects::iter)
     }
 
     /// How many there are.
@@ -116,6 +147,16 @@ impl VirtualServices {
     /// for other clients.
     pub fn for_workload(&self, workload: Arc<Workload>) -> WorkloadRoutes {
         WorkloadRoutes::new(self.by_host.clone(), workload)
+    }
+}
+
+impl Default for VirtualServices {
+    fn default() -> Self {
+        Self {
+            all: Objects::default(),
+            by_host: ByHost::default(),
+            by_destination: HashTrieMapSync::new_sync(),
+        }
     }
 }
 
