@@ -69,6 +69,14 @@ fn possible_services() -> Vec<Vec<String>> {
                 &format!("hosts: [reviews], addresses: [10.1.0.0/16], {AT}"),
             )
             .replace("number: 80", "number: 81"),
+            entry(
+                "zoo/tcp",
+                &format!("hosts: [a.org], addresses: [10.1.0.0/16], {AT}"),
+            )
+            .replace(
+                "80, name: web, protocol: HTTP",
+                "81, name: tcp, protocol: TCP",
+            ),
             entry("details", &format!("hosts: [details], {SELECTING}")),
             entry("reviews", &format!("hosts: [ratings], {AT}")),
         ],
@@ -146,6 +154,7 @@ fn possible_security() -> Vec<Vec<String>> {
                 "{ targetRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: reviews }] }",
             ),
             security("AuthorizationPolicy", "istio-system/p", "{}"),
+            security("AuthorizationPolicy", "p", "{ selector: {} }"),
         ],
         vec![
             security("PeerAuthentication", "a", "{ mtls: { mode: PERMISSIVE } }"),
