@@ -13,6 +13,7 @@ mod health;
 mod locality;
 mod names;
 mod observed;
+mod replayed;
 mod routing;
 
 use std::{
