@@ -40,6 +40,14 @@ struct Onward<'a> {
     path: &'a HttpPath<'a>,
 }
 
+/// A route that is taken, or that might be.
+#[derive(Clone, Copy)]
+struct Taken<'r> {
+    route: &'r HttpRoute,
+    matched: &'r HttpMatch,
+    by: &'r str,
+}
+
 /// What becomes of what goes to one service.
 enum Judged {
     Told(Course),
@@ -79,8 +87,9 @@ impl Caller<'_> {
         for PassedOver { route, matched } in routes.passed_over(&call) {
             if let Some(asks) = unrecorded(matched, route) {
                 let by = line_of(matched, route);
-                let taken = self.taken(sent, &call, (route, matched), &by);
-                possible.or(taken.into_courses(), asks);
+                let by = &by;
+                let taken = Taken { route, matched, by };
+                possible.or(self.taken(sent, &call, taken).into_courses(), asks);
             }
         }
         possible
@@ -107,7 +116,8 @@ impl Caller<'_> {
         let (route, matched) = (&**routed.route, routed.matched);
         let line = line_of(matched, route);
         let by = format!("VirtualService {} {line}", routed.virtual_service.name);
-        let mut possible = self.taken(sent, call, (route, matched), &by);
+        let by = &by;
+        let mut possible = self.taken(sent, call, Taken { route, matched, by });
         if let Some(asks) = unrecorded(matched, route) {
             // What comes behind it is not known.
             possible.or_anything(asks);
@@ -116,17 +126,12 @@ impl Caller<'_> {
     }
 
     /// What becomes of it by a route.
-    fn taken(
-        &self,
-        sent: &Sent,
-        call: &HttpCall<'_>,
-        (route, matched): (&HttpRoute, &HttpMatch),
-        by: &str,
-    ) -> Possible {
+    fn taken(&self, sent: &Sent, call: &HttpCall<'_>, taken: Taken<'_>) -> Possible {
+        let Taken { route, by, .. } = taken;
         let mut possible = match &route.action {
             HttpAction::Redirect(it) => Possible::only(Outcome::Answered(it.code), by),
             HttpAction::Respond(it) => Possible::only(Outcome::Answered(it.status), by),
-            HttpAction::Forward(forward) => self.forwarded(sent, call, (forward, matched), by),
+            HttpAction::Forward(forward) => self.forwarded(sent, call, forward, taken),
         };
         if route.cors.is_some() && call.method == "OPTIONS" {
             let answered = Course {
@@ -143,9 +148,10 @@ impl Caller<'_> {
         &self,
         sent: &Sent,
         call: &HttpCall<'_>,
-        (forward, matched): (&Forward, &HttpMatch),
-        by: &str,
+        forward: &Forward,
+        taken: Taken<'_>,
     ) -> Possible {
+        let Taken { matched, by, .. } = taken;
         let mut possible = Possible::default();
         let abort = forward.fault.as_ref().and_then(|it| it.abort.as_ref());
         let aborted = abort.map_or(0, |abort| abort.percent.of_million());
