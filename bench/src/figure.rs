@@ -59,17 +59,22 @@ impl Figure {
 
     /// One line of the table.
     pub(crate) fn line(&self) -> String {
-        let mut line = format!("{:<64} {:>9.1} {:<5}", self.name, self.value, self.unit);
+        let mut line = format!(
+            "{:<64} {:>9} {:<5}",
+            self.name,
+            digits(self.value),
+            self.unit
+        );
         if let Some(aim) = self.aim {
             let (sign, aim, met) = match aim {
                 Aim::AtMost(aim) => ('≤', aim, self.value <= aim),
                 Aim::AtLeast(aim) => ('≥', aim, self.value >= aim),
             };
             let missed = if met { "" } else { ", missed" };
-            line.push_str(&format!("   aim {sign} {aim}{missed}"));
+            line.push_str(&format!("   aim {sign} {}{missed}", digits(aim)));
         }
         if let Some(Limit { what, value }) = &self.limit {
-            line.push_str(&format!("   limit {value:.1}: {what}"));
+            line.push_str(&format!("   limit {}: {what}", digits(*value)));
         }
         line
     }
@@ -102,6 +107,12 @@ impl Latencies {
     }
 }
 
+/// A value with three significant digits, as more of one run mean nothing.
+pub(crate) fn digits(value: f64) -> String {
+    let rounded: f64 = format!("{value:.2e}").parse().unwrap_or(value);
+    rounded.to_string()
+}
+
 fn share(rank: usize, of: usize) -> f64 {
     float(rank) * 100.0 / float(of)
 }
@@ -128,6 +139,28 @@ mod tests {
                 "p{part}"
             );
         }
+    }
+
+    #[test]
+    fn a_figure_has_three_digits_that_say_something() {
+        for (value, text) in [
+            (9.536_743_164_062_5, "9.54"),
+            (0.0, "0"),
+            (0.012_345, "0.0123"),
+            (0.000_012_345, "0.0000123"),
+            (95.0, "95"),
+            (12_345.6, "12300"),
+            (0.999_9, "1"),
+        ] {
+            assert_eq!(digits(value), text);
+        }
+        let figure = Figure::new("took", 0.012_345, "µs").at_most(9.536_743_164_062_5);
+        let line = figure.limit("the disk", 0.004_321).line();
+        assert!(line.contains(" 0.0123 µs    "), "{line}");
+        assert!(
+            line.ends_with("aim ≤ 9.54   limit 0.00432: the disk"),
+            "{line}"
+        );
     }
 
     #[test]

@@ -4,12 +4,16 @@ use std::io::Write;
 
 use clap::{Parser, Subcommand};
 
-use crate::{agent, demo, mesh, output::Streams, proxy, server};
+use crate::{
+    agent, demo, mesh,
+    output::{Exit, Streams},
+    proxy, server,
+};
 
 /// A tree of commands that a binary offers.
 pub(crate) trait Root: Parser {
-    /// Does what the command line says; true is exit code 0.
-    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool>;
+    /// Does what the command line says.
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<Exit>;
 }
 
 /// Cryptographic identity for every workload, and who may talk to whom.
@@ -87,32 +91,32 @@ pub(crate) struct ProxyAlone {
 }
 
 impl Root for Signet {
-    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool> {
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<Exit> {
         match self.command {
-            Command::Server(command) => command.execute(streams),
-            Command::Agent(command) => command.execute(streams),
-            Command::Proxy(command) => command.execute(streams),
+            Command::Server(command) => command.execute(streams).map(Exit::from),
+            Command::Agent(command) => command.execute(streams).map(Exit::from),
+            Command::Proxy(command) => command.execute(streams).map(Exit::from),
             Command::Mesh(command) => command.execute(streams),
-            Command::Demo(flags) => crate::block_on(demo::run(flags)).map(|()| true),
+            Command::Demo(flags) => crate::block_on(demo::run(flags)).map(|()| Exit::Good),
         }
     }
 }
 
 impl Root for ServerAlone {
-    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool> {
-        self.command.execute(streams)
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<Exit> {
+        self.command.execute(streams).map(Exit::from)
     }
 }
 
 impl Root for AgentAlone {
-    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool> {
-        self.command.execute(streams)
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<Exit> {
+        self.command.execute(streams).map(Exit::from)
     }
 }
 
 impl Root for ProxyAlone {
-    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<bool> {
-        self.command.execute(streams)
+    fn execute<O: Write, E: Write>(self, streams: &mut Streams<O, E>) -> anyhow::Result<Exit> {
+        self.command.execute(streams).map(Exit::from)
     }
 }
 

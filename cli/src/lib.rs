@@ -32,7 +32,7 @@ use anyhow::Context as _;
 
 use crate::{
     command::{AgentAlone, ProxyAlone, Root, ServerAlone, Signet},
-    output::Streams,
+    output::{Exit, Streams},
 };
 
 /// A role that `signet` takes when it is called by that role's name.
@@ -82,18 +82,14 @@ fn start<R: Root>(role: Option<Role>) -> ExitCode {
         err: io::stderr(),
     };
     let role = role.map(|role| OsString::from(role.name()));
-    if execute::<R, _, _>(role.into_iter().chain(arguments), &mut streams) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    execute::<R, _, _>(role.into_iter().chain(arguments), &mut streams).into()
 }
 
-/// One command line from its words to its answer; true is exit code 0.
+/// One command line from its words to its answer.
 fn execute<R: Root, O: Write, E: Write>(
     arguments: impl Iterator<Item = OsString>,
     streams: &mut Streams<O, E>,
-) -> bool {
+) -> Exit {
     signet_identity::crypto::install();
     let tree = R::command();
     let arguments = argv::translate(&tree, arguments);
@@ -101,14 +97,14 @@ fn execute<R: Root, O: Write, E: Write>(
     let matches = tree.try_get_matches_from(std::iter::once(program).chain(arguments));
     let root = match matches.and_then(|mut matches| R::from_arg_matches_mut(&mut matches)) {
         Ok(root) => root,
-        Err(error) => return explain(&error, streams),
+        Err(error) => return explain(&error, streams).into(),
     };
     match root.execute(streams) {
-        Ok(good) => good,
+        Ok(exit) => exit,
         Err(error) => {
             // Nobody is left to tell when standard error is closed too.
             let _ = writeln!(streams.err, "Error: {}", output::reason(&error));
-            false
+            Exit::Failed
         }
     }
 }
@@ -155,7 +151,7 @@ mod tests {
             err: Vec::new(),
         };
         let words = line.split_whitespace().map(OsString::from);
-        let good = execute::<R, _, _>(words, &mut streams);
+        let good = execute::<R, _, _>(words, &mut streams) == Exit::Good;
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (good, text(streams.out), text(streams.err))
     }

@@ -232,7 +232,8 @@ impl Daemon {
         };
         let words = line.split_whitespace().map(OsString::from);
         let socket = [OsString::from("-socketPath"), self.socket().into()];
-        let good = crate::execute::<crate::Signet, _, _>(words.chain(socket), &mut streams);
+        let exit = crate::execute::<crate::Signet, _, _>(words.chain(socket), &mut streams);
+        let good = exit == crate::output::Exit::Good;
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (good, text(streams.out), text(streams.err))
     }

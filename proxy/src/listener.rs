@@ -76,6 +76,8 @@ impl Listener {
             recorder: Arc::clone(&self.recorder),
             client,
             destination_port: None,
+            called: None,
+            server_name: None,
             other,
             cut: Cut::default(),
             observed: None,

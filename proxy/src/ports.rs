@@ -172,16 +172,7 @@ impl Ports {
     /// # Errors
     /// No descriptor is left.
     pub(crate) fn handed(&self) -> io::Result<Vec<Handed>> {
-        let inbound = self
-            .inbound
-            .iter()
-            .map(|open| (open.config.listen, &open.sockets));
-        let outbound = self
-            .outbound
-            .iter()
-            .map(|open| (open.config.listen, &open.sockets));
-        inbound
-            .chain(outbound)
+        self.listening()
             .filter(|(listen, _)| listen.port() != 0)
             .map(|(listen, sockets)| Handed::tcp(listen, sockets))
             .collect()
@@ -189,25 +180,23 @@ impl Ports {
 
     /// The sockets that listen on this address already, for whichever port.
     fn sockets(&self, listen: SocketAddr) -> Option<Arc<Vec<TcpListener>>> {
-        let inbound = self
-            .inbound
-            .iter()
-            .map(|open| (open.config.listen, &open.sockets));
-        let outbound = self
-            .outbound
-            .iter()
-            .map(|open| (open.config.listen, &open.sockets));
-        inbound
-            .chain(outbound)
+        self.listening()
             .find(|(other, _)| *other == listen && listen.port() != 0)
             .map(|(_, sockets)| Arc::clone(sockets))
     }
 
+    /// The sockets of all ports, by where they listen.
+    fn listening(&self) -> impl Iterator<Item = (SocketAddr, &Arc<Vec<TcpListener>>)> {
+        let inbound = self.inbound.iter();
+        let inbound = inbound.map(|open| (open.config.listen, &open.sockets));
+        let outbound = self.outbound.iter();
+        let outbound = outbound.map(|open| (open.config.listen, &open.sockets));
+        inbound.chain(outbound)
+    }
+
     /// Lets nobody connect any more: what no thread accepts would wait in the system's queue.
     pub(crate) fn close(&self) {
-        let inbound = self.inbound.iter().flat_map(|open| open.sockets.iter());
-        let outbound = self.outbound.iter().flat_map(|open| open.sockets.iter());
-        for socket in inbound.chain(outbound) {
+        for socket in self.listening().flat_map(|(_, sockets)| sockets.iter()) {
             if let Err(error) = SockRef::from(socket).shutdown(Shutdown::Both) {
                 let error = &error as &dyn std::error::Error;
                 debug!(error, "a port cannot be closed");

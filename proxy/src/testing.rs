@@ -27,6 +27,8 @@ pub(crate) fn who() -> Who {
         recorder: recorder(&telling(AccessLogFormat::Signet, None)),
         client: "127.0.0.1:9".parse().unwrap(),
         destination_port: None,
+        called: None,
+        server_name: None,
         other: Other::Unknown,
         cut: Cut::default(),
         observed: None,

@@ -3,16 +3,14 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    net::Shutdown,
     sync::Arc,
-    thread,
-    time::Duration,
 };
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use signet_identity::crypto;
 
-use crate::testbed::{Agent, Bed, Proxy, Server, free_port};
+use crate::testbed::{Agent, Bed, Proxy, Server, free_port, raw};
 
 /// Two applications behind proxies of their own, and the proxy of a client.
 struct Stage<'a> {
@@ -58,9 +56,7 @@ outbound:
 
     /// What the application that is reached says to these bytes: who it is.
     fn say(&self, bytes: &[u8]) -> String {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.out)).unwrap();
-        let timeout = Some(Duration::from_secs(20));
-        stream.set_read_timeout(timeout).unwrap();
+        let mut stream = raw::connect(self.out);
         // A request is answered, anything else has to be said to the end; a proxy that takes no such
         // connection may have closed it before.
         drop(stream.write_all(bytes));
@@ -213,17 +209,9 @@ fn a_port_for_redirected_connections_takes_no_others() {
 
 /// An application that says its name to everybody who has said all.
 fn application(name: &'static str) -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            thread::spawn(move || {
-                stream.write_all(name.as_bytes()).unwrap();
-                stream.shutdown(Shutdown::Write).unwrap();
-                drop(stream.read_to_end(&mut Vec::new()));
-            });
-        }
-    });
-    port
+    raw::application(|mut stream| {
+        stream.write_all(name.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        drop(stream.read_to_end(&mut Vec::new()));
+    })
 }

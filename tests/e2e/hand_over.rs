@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use crate::testbed::{Agent, Bed, Process, Proxy, Server, eventually, free_port};
+use crate::testbed::{Agent, Bed, Process, Proxy, Server, eventually, free_port, raw};
 
 /// A client's proxy, and that of a service, both of which can be replaced.
 struct Pair<'a> {
@@ -38,7 +38,7 @@ impl<'a> Pair<'a> {
         let server = Server::start(bed);
         let agent = Agent::join(&server);
         let (out, admin, port) = (free_port(), free_port(), free_port());
-        let application = application();
+        let application = raw::application(answer);
         let client = client_settings(bed, out, port);
         let service = service_settings(bed, port, application, admin);
         let client = Proxy::start(&server, &agent, "client", &client).process;
@@ -100,18 +100,8 @@ inbound:
 }
 
 /// An application that answers `hello` to every request, on connections that it keeps.
-fn application() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            thread::spawn(move || answer(BufReader::new(stream.unwrap())));
-        }
-    });
-    port
-}
-
-fn answer(mut stream: BufReader<TcpStream>) {
+fn answer(stream: TcpStream) {
+    let mut stream = BufReader::new(stream);
     loop {
         let mut line = String::new();
         while line != "\r\n" {

@@ -3,15 +3,17 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream},
     sync::atomic::{AtomicU8, Ordering},
     thread,
-    time::Duration,
 };
 
 use crate::{
-    smuggling::frames,
-    testbed::{Agent, Bed, Proxy, Server, free_port},
+    smuggling::frames::{self, Frame},
+    testbed::{
+        Agent, Bed, Proxy, Server, free_port,
+        raw::{application, connect, connect_to, head},
+    },
 };
 
 const POLICY: &str = "apiVersion: security.istio.io/v1
@@ -108,7 +110,7 @@ outbound:
 
     /// What comes back of a request.
     fn get(&self, host: &str, path: &str) -> String {
-        let mut stream = connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.requests)));
+        let mut stream = connect(self.requests);
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
@@ -119,7 +121,7 @@ outbound:
     /// What comes back on a tunnel that a proxy like ztunnel asks for, with this in it: the status
     /// of HPACK's table, or of its own, and the data.
     fn tunnel(&self, fields: &[(&str, &str)], sent: &[u8]) -> (u8, String) {
-        let mut stream = connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.raw)));
+        let mut stream = connect(self.raw);
         let mut frames = frames::opening();
         let fields = fields.iter();
         let fields: Vec<_> = fields
@@ -131,19 +133,19 @@ outbound:
         stream.write_all(&frames).unwrap();
         let (mut status, mut text) = (0, Vec::new());
         loop {
-            let mut header = [0; 9];
-            stream.read_exact(&mut header).unwrap();
-            let [a, b, c, kind, flags, _, _, _, number] = header;
-            let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-            let mut payload = vec![0; length];
-            stream.read_exact(&mut payload).unwrap();
+            let Frame {
+                kind,
+                flags,
+                stream: number,
+                payload,
+            } = frames::next(&mut stream).unwrap();
             match (kind, number) {
-                (0, 1) => text.extend(payload),
-                (1, 1) => status = payload[0],
-                (3, 1) => panic!("the tunnel was reset: {payload:?}"),
+                (frames::DATA, 1) => text.extend(payload),
+                (frames::HEADERS, 1) => status = payload[0],
+                (frames::RST_STREAM, 1) => panic!("the tunnel was reset: {payload:?}"),
                 _ => continue,
             }
-            if flags & 1 != 0 && kind < 2 {
+            if flags & frames::END_STREAM != 0 {
                 return (status, String::from_utf8(text).unwrap());
             }
         }
@@ -192,33 +194,12 @@ spec: {{ host: {name}.test, trafficPolicy: {{ tls: {{ {tls} }} }} }}
     )
 }
 
-fn application(serve: fn(TcpStream)) -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    port
-}
-
 /// Answers each request of a connection with its own head.
 fn answer(mut stream: TcpStream) {
-    let (mut seen, mut some) = (Vec::new(), [0; 4096]);
-    loop {
-        let count = stream.read(&mut some).unwrap_or(0);
-        if count == 0 {
-            return;
-        }
-        seen.extend_from_slice(&some[..count]);
-        if seen.ends_with(b"\r\n\r\n") {
-            let length = seen.len();
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
-            stream.write_all(head.as_bytes()).unwrap();
-            stream.write_all(&seen).unwrap();
-            seen.clear();
-        }
+    while let Some(seen) = head(&mut stream) {
+        let length = seen.len();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{seen}");
+        stream.write_all(answer.as_bytes()).unwrap();
     }
 }
 
@@ -230,17 +211,9 @@ fn echo(mut stream: TcpStream) {
     drop(stream.write_all(&all));
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
-}
-
 /// What comes back of bytes that end.
 fn pass(address: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = connect(address);
+    let mut stream = connect_to(address);
     stream.write_all(bytes).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut text = String::new();

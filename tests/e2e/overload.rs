@@ -2,12 +2,10 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    thread,
-    time::Duration,
+    net::TcpStream,
 };
 
-use crate::testbed::{Agent, Bed, Proxy, Server, eventually, free_port};
+use crate::testbed::{Agent, Bed, Proxy, Server, eventually, free_port, raw};
 
 /// A caller's proxy, whose port `out` leads to another proxy, and that to an application.
 struct Stage<'a> {
@@ -29,7 +27,7 @@ impl<'a> Stage<'a> {
 inbound:
   - {{ name: in, listen: '127.0.0.1:{inbound}', protocol: HTTP, forward: '127.0.0.1:{}' }}
 ",
-            application()
+            raw::application(hello)
         );
         Self {
             _service: Proxy::start(&server, &agent, "service", &service),
@@ -62,12 +60,12 @@ outbound:
     }
 
     fn connect(&self) -> TcpStream {
-        connect(self.out)
+        raw::connect(self.out)
     }
 
     #[track_caller]
     fn metric(&self, name: &str) -> u64 {
-        let mut stream = connect(self.admin);
+        let mut stream = raw::connect(self.admin);
         let request =
             b"GET /stats/prometheus HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         stream.write_all(request).unwrap();
@@ -89,29 +87,12 @@ outbound:
 }
 
 /// Answers every request on a connection.
-fn application() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            thread::spawn(move || {
-                let mut request = [0; 4096];
-                while matches!(stream.read(&mut request), Ok(1..)) {
-                    let hello = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
-                    stream.write_all(hello).unwrap();
-                }
-            });
-        }
-    });
-    port
-}
-
-fn connect(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).unwrap();
-    let timeout = Some(Duration::from_secs(20));
-    stream.set_read_timeout(timeout).unwrap();
-    stream
+fn hello(mut stream: TcpStream) {
+    let mut request = [0; 4096];
+    while matches!(stream.read(&mut request), Ok(1..)) {
+        let hello = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        stream.write_all(hello).unwrap();
+    }
 }
 
 /// What a request gets on a connection that stays; nothing if that was closed.

@@ -2,13 +2,12 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
-    thread,
     time::{Duration, Instant},
 };
 
-use crate::testbed::{Agent, Bed, Proxy, Server, eventually, free_port};
+use crate::testbed::{Agent, Bed, Proxy, Server, eventually, free_port, raw};
 
 /// What a port takes, by a document of the namespace.
 fn mode(mode: &str) -> String {
@@ -98,11 +97,11 @@ fn a_permissive_port_takes_both_and_who_shows_nothing_is_nobody() {
 fn a_server_that_speaks_first_is_not_held_up_and_one_that_must_be_proven_to_cuts() {
     let bed = Bed::new();
     let shop = Shop::start(&bed, "TCP", &mode("PERMISSIVE"));
-    let mut plain = connect(shop.inbound);
+    let mut plain = raw::connect(shop.inbound);
     let began = Instant::now();
     assert_eq!(line(&mut plain), "welcome\n");
     assert!(began.elapsed() < Duration::from_secs(2), "{began:?}");
-    let mut mutual = connect(shop.out);
+    let mut mutual = raw::connect(shop.out);
     assert_eq!(line(&mut mutual), "welcome\n");
     for stream in [&mut plain, &mut mutual] {
         stream.write_all(b"hello\n").unwrap();
@@ -115,7 +114,7 @@ fn a_server_that_speaks_first_is_not_held_up_and_one_that_must_be_proven_to_cuts
         .says("plaintext is not taken any more: the port is STRICT by PeerAuthentication");
     mutual.write_all(b"again\n").unwrap();
     assert_eq!(line(&mut mutual), "again\n");
-    let mut refused = connect(shop.inbound);
+    let mut refused = raw::connect(shop.inbound);
     refused.write_all(b"hello, is anybody there?\n").unwrap();
     let mut told = Vec::new();
     drop(refused.read_to_end(&mut told));
@@ -126,18 +125,18 @@ fn a_server_that_speaks_first_is_not_held_up_and_one_that_must_be_proven_to_cuts
 fn a_port_without_mutual_tls_takes_plaintext_alone() {
     let bed = Bed::new();
     let shop = Shop::start(&bed, "TCP", &mode("STRICT"));
-    let mut mutual = connect(shop.out);
+    let mut mutual = raw::connect(shop.out);
     assert_eq!(line(&mut mutual), "welcome\n");
     shop.write(&mode("DISABLE"));
     assert_eq!(line(&mut mutual), "");
     shop.proxy.process.says("mutual TLS is not taken any more");
     eventually("plaintext is taken", || {
-        (line(&mut connect(shop.inbound)) == "welcome\n").then_some(())
+        (line(&mut raw::connect(shop.inbound)) == "welcome\n").then_some(())
     });
 }
 
 fn ask(port: u16, method: &str) -> u16 {
-    let mut stream = connect(port);
+    let mut stream = raw::connect(port);
     let request = format!("{method} / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n");
     // It may come in pieces.
     for piece in request.as_bytes().chunks(9) {
@@ -154,18 +153,10 @@ fn ask(port: u16, method: &str) -> u16 {
 
 /// HTTP answers 200; TCP says `welcome` and then what it is told.
 fn application(protocol: &'static str) -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            thread::spawn(move || match protocol {
-                "TCP" => greet(stream),
-                _ => answer(stream),
-            });
-        }
-    });
-    port
+    match protocol {
+        "TCP" => raw::application(greet),
+        _ => raw::application(answer),
+    }
 }
 
 fn greet(mut stream: TcpStream) {
@@ -180,22 +171,9 @@ fn greet(mut stream: TcpStream) {
 }
 
 fn answer(mut stream: TcpStream) {
-    let mut bytes = Vec::new();
-    let mut byte = [0];
-    while stream.read_exact(&mut byte).is_ok() {
-        bytes.push(byte[0]);
-        if bytes.ends_with(b"\r\n\r\n") {
-            bytes.clear();
-            drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
-        }
+    while raw::head(&mut stream).is_some() {
+        drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
     }
-}
-
-fn connect(port: u16) -> TcpStream {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let timeout = Some(Duration::from_secs(20));
-    stream.set_read_timeout(timeout).unwrap();
-    stream
 }
 
 /// The next line; nothing at the end, or after a reset.

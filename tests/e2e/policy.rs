@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
     thread,
     time::{Duration, Instant},
@@ -10,7 +10,10 @@ use std::{
 
 use tokio::net::TcpSocket;
 
-use crate::testbed::{Agent, Bed, Proxy, Server, eventually, free_port};
+use crate::testbed::{
+    Agent, Bed, Proxy, Server, eventually, free_port,
+    raw::{self, connect, echo, head},
+};
 
 const READ_ONLY: &str = "apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -423,21 +426,10 @@ outbound:
 
 /// An application: HTTP answers with the request's own head, TCP with its own bytes.
 fn application(protocol: &'static str) -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            thread::spawn(move || {
-                if protocol == "TCP" {
-                    echo_all(stream)
-                } else {
-                    answer(stream)
-                }
-            });
-        }
-    });
-    port
+    match protocol {
+        "TCP" => raw::application(echo_all),
+        _ => raw::application(answer),
+    }
 }
 
 fn echo_all(mut stream: TcpStream) {
@@ -465,16 +457,6 @@ fn answer(mut stream: TcpStream) {
     }
 }
 
-fn head(stream: &mut TcpStream) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut byte = [0];
-    while !bytes.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).ok()?;
-        bytes.push(byte[0]);
-    }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 fn http(port: u16, method: &str, path: &str, headers: &str) -> (u16, String) {
     let mut stream = connect(port);
     let request =
@@ -490,19 +472,4 @@ fn http(port: u16, method: &str, path: &str, headers: &str) -> (u16, String) {
         status.unwrap_or_else(|| panic!("no status in {text:?}")),
         text,
     )
-}
-
-fn connect(port: u16) -> TcpStream {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
-    stream
-}
-
-fn echo(stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
-    stream.write_all(bytes).unwrap();
-    let mut answer = vec![0; bytes.len()];
-    stream.read_exact(&mut answer).unwrap();
-    answer
 }

@@ -2,10 +2,9 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     sync::{Arc, Mutex},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -14,7 +13,10 @@ use signet_identity::crypto::sha1;
 
 use crate::{
     smuggling::frames,
-    testbed::{Agent, Bed, Proxy, Server, free_port},
+    testbed::{
+        Agent, Bed, Proxy, Server, free_port,
+        raw::{application, connect, echo, head},
+    },
 };
 
 const CLIENT: &str = "apiVersion: security.istio.io/v1
@@ -53,7 +55,7 @@ impl<'a> Pair<'a> {
     fn start(bed: &'a Bed, protocol: &str) -> Self {
         let server = Server::start(bed);
         let agent = Agent::join(&server);
-        let (application, heads) = application();
+        let (application, heads) = served();
         let (inbound, out) = (free_port(), [free_port(), free_port()]);
         let policy = bed.write("policies/client.yaml", CLIENT);
         let shop = format!(
@@ -243,17 +245,10 @@ fn a_proxy_that_stops_ends_its_tunnels_at_once_and_says_why() {
 /// The heads of requests that arrived.
 type Heads = Arc<Mutex<Vec<String>>>;
 
-fn application() -> (u16, Heads) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let heads = Arc::new(Mutex::new(Vec::new()));
+fn served() -> (u16, Heads) {
+    let heads = Heads::default();
     let seen = Arc::clone(&heads);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, seen) = (stream.unwrap(), Arc::clone(&seen));
-            thread::spawn(move || serve(stream, &seen));
-        }
-    });
+    let port = application(move |stream| serve(stream, &seen));
     (port, heads)
 }
 
@@ -296,31 +291,6 @@ fn ask(port: u16, request: &str) -> (TcpStream, String) {
     (stream, head)
 }
 
-fn connect(port: u16) -> TcpStream {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let timeout = Some(Duration::from_secs(20));
-    stream.set_read_timeout(timeout).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-}
-
-fn head(stream: &mut TcpStream) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut byte = [0];
-    while !bytes.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).ok()?;
-        bytes.push(byte[0]);
-    }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn echo(stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
-    stream.write_all(bytes).unwrap();
-    let mut answer = vec![0; bytes.len()];
-    stream.read_exact(&mut answer).unwrap();
-    answer
-}
-
 /// What comes until the end, or a reset.
 fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
@@ -333,14 +303,11 @@ fn rest(stream: &mut TcpStream) -> Vec<u8> {
 /// The payload of the next frame of data (RFC 9113 §6.1).
 fn next_data(stream: &mut TcpStream) -> Vec<u8> {
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).unwrap();
-        let [_, high, low, kind, ..] = head;
-        let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
-        stream.read_exact(&mut payload).unwrap();
-        assert!(!matches!(kind, 3 | 7), "{kind}: {payload:?}");
-        if kind == 0 && !payload.is_empty() {
-            return payload;
+        let frame = frames::next(stream).unwrap();
+        let gone = matches!(frame.kind, frames::RST_STREAM | frames::GOAWAY);
+        assert!(!gone, "{frame:?}");
+        if frame.kind == frames::DATA && !frame.payload.is_empty() {
+            return frame.payload;
         }
     }
 }

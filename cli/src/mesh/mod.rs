@@ -11,7 +11,7 @@ use std::{fmt::Write as _, io::Write, path::PathBuf};
 
 use signet_mesh::{DocumentError, Model, Source};
 
-use crate::output::{Answer, Format, Streams, Text, text};
+use crate::output::{Answer, Exit, Format, Streams, Text, text};
 
 /// The commands of `signet mesh`.
 #[derive(Debug, clap::Subcommand)]
@@ -31,16 +31,20 @@ pub(crate) struct Check {
 }
 
 impl Command {
-    /// Does what the command says; true is exit code 0.
+    /// Does what the command says.
     pub(crate) fn execute<O: Write, E: Write>(
         self,
         streams: &mut Streams<O, E>,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<Exit> {
         let answer = match self {
             Self::Check(check) => check.answer(),
             Self::Explain(explain) => explain.answer(),
         };
-        Ok(streams.deliver(answer, Format::Pretty, "Error: ")?)
+        let exit = answer.as_ref().map_or(Exit::Failed, Answer::exit);
+        Ok(match streams.deliver(answer, Format::Pretty, "Error: ")? {
+            true => exit,
+            false => Exit::Failed,
+        })
     }
 }
 
@@ -118,7 +122,8 @@ mod tests {
             out: Vec::new(),
             err: Vec::new(),
         };
-        let good = Command::Check(check).execute(&mut streams).unwrap();
+        let exit = Command::Check(check).execute(&mut streams).unwrap();
+        let good = exit == Exit::Good;
         let text = |bytes| {
             let folder = format!("{}/", folder.path().display());
             String::from_utf8(bytes).unwrap().replace(&folder, "")

@@ -7,7 +7,10 @@
 pub(crate) mod json;
 pub(crate) mod text;
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use prost::Message;
@@ -24,6 +27,18 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How a command ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It did what it was told, and there is nothing else to say: 0.
+    #[default]
+    Good,
+    /// It could not, or the answer is no: 1.
+    Failed,
+    /// It did what it was told, and found that something would change: 2.
+    Otherwise,
+}
+
 /// A verb's answer.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
@@ -32,6 +47,7 @@ pub(crate) struct Answer {
     text: Text,
     /// Remarks for standard error in both formats.
     notes: String,
+    exit: Exit,
 }
 
 /// The text form of an answer.
@@ -75,7 +91,7 @@ impl Answer {
         Ok(Self {
             documents: vec![json::document(message, name)?],
             text,
-            notes: String::new(),
+            ..Self::default()
         })
     }
 
@@ -85,7 +101,7 @@ impl Answer {
         Ok(Self {
             documents: vec![document],
             text,
-            notes: String::new(),
+            ..Self::default()
         })
     }
 
@@ -93,6 +109,17 @@ impl Answer {
     pub(crate) fn and(mut self, message: &impl Message, name: &str) -> anyhow::Result<Self> {
         self.documents.push(json::document(message, name)?);
         Ok(self)
+    }
+
+    /// It ends the command so.
+    pub(crate) fn ending(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// How it ends the command, once it is delivered.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
     }
 
     /// Adds a remark for standard error.
@@ -109,6 +136,25 @@ pub(crate) struct Streams<O, E> {
     pub(crate) out: O,
     /// Standard error.
     pub(crate) err: E,
+}
+
+impl From<bool> for Exit {
+    fn from(good: bool) -> Self {
+        match good {
+            true => Self::Good,
+            false => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Good => Self::SUCCESS,
+            Exit::Failed => Self::FAILURE,
+            Exit::Otherwise => Self::from(2),
+        }
+    }
 }
 
 impl<O: Write, E: Write> Streams<O, E> {

@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{Change, Located, ObjectName, Objects, Selector, Workload};
-use crate::problem::Problems;
+use super::{Change, Located, Object, ObjectName, Objects, Selector, Workload};
+use crate::{
+    problem::Problems,
+    read::table::{Schema, Table},
+};
 
 /// An object, and where it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,43 @@ pub(crate) trait Inherited {
 /// All objects of a kind that inherits.
 #[derive(Debug)]
 pub(crate) struct Hierarchy<T>(Objects<Level<T>>);
+
+impl Level<()> {
+    /// Opens the `spec` of an object that may select workloads; nothing else of it is read.
+    pub(crate) fn open<'n>(
+        object: Object<'n>,
+        schema: Schema,
+        problems: &mut Problems,
+    ) -> (Table<'n>, Self) {
+        let Object {
+            name, line, spec, ..
+        } = object;
+        let table = Table::open(spec, "spec", schema, problems);
+        let selector = table
+            .get("selector")
+            .map_or_else(Selector::default, |node| Selector::read(node, problems));
+        let object = Arc::new(ObjectRef {
+            name,
+            file: problems.file(),
+            line,
+        });
+        let level = Self {
+            object,
+            selector,
+            value: (),
+        };
+        (table, level)
+    }
+
+    /// The same, which says this.
+    pub(crate) fn saying<T>(self, value: T) -> Level<T> {
+        Level {
+            object: self.object,
+            selector: self.selector,
+            value,
+        }
+    }
+}
 
 impl<T> Level<T> {
     /// Whether it is for all workloads of its namespace.

@@ -1,10 +1,10 @@
 //! Reads the `spec` of a `PeerAuthentication`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use super::mode::MtlsMode;
 use crate::{
-    object::{Level, Object, ObjectRef, Selector},
+    object::{Level, Object},
     problem::Problems,
     read::{
         scalar::{self, Word},
@@ -23,33 +23,18 @@ pub(crate) struct PeerAuthentication {
 
 /// The `PeerAuthentication` that an object holds.
 pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Level<PeerAuthentication> {
-    let Object {
-        name, line, spec, ..
-    } = object;
-    let table = Table::open(spec, "spec", SPEC, problems);
-    let selector = table
-        .get("selector")
-        .map_or_else(Selector::default, |node| Selector::read(node, problems));
+    let (table, level) = Level::open(object, SPEC, problems);
     let mode = table.take("mtls", problems, mtls);
     let ports = table.take("portLevelMtls", problems, ports);
-    if let Some(node) = table.get("portLevelMtls").filter(|_| selector.is_for_all()) {
+    if let Some(node) = table.get("portLevelMtls").filter(|_| level.is_for_all()) {
         let what = "spec.portLevelMtls is about ports of a workload, but none is selected";
         let remedy = "write `selector: { matchLabels: { app: name } }`";
         problems.error(node.line, what, remedy);
     }
-    let object = Arc::new(ObjectRef {
-        name,
-        file: problems.file(),
-        line,
-    });
-    Level {
-        object,
-        selector,
-        value: PeerAuthentication {
-            mode: mode.flatten(),
-            ports: ports.unwrap_or_default(),
-        },
-    }
+    level.saying(PeerAuthentication {
+        mode: mode.flatten(),
+        ports: ports.unwrap_or_default(),
+    })
 }
 
 /// Some mode, or none to inherit it; and nothing at all after an error.

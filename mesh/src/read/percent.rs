@@ -64,6 +64,11 @@ impl Percent {
         u32::try_from(share).unwrap_or(number)
     }
 
+    /// How many of a million cases it takes.
+    pub fn of_million(self) -> u32 {
+        self.0
+    }
+
     /// Whether it is no case at all.
     pub fn is_none(self) -> bool {
         self.0 == 0

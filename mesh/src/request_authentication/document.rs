@@ -11,7 +11,7 @@ use super::{
     rule::{ClaimHeader, IssuerKeys, JwtRule},
 };
 use crate::{
-    object::{Level, Object, ObjectRef, Selector},
+    object::{Level, Object, ObjectRef},
     problem::Problems,
     read::{
         duration, header_name,
@@ -23,18 +23,7 @@ use crate::{
 
 /// The `RequestAuthentication` that an object holds.
 pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Vec<Arc<JwtRule>>> {
-    let Object {
-        name, line, spec, ..
-    } = object;
-    let table = Table::open(spec, "spec", SPEC, problems);
-    let selector = table
-        .get("selector")
-        .map_or_else(Selector::default, |node| Selector::read(node, problems));
-    let object = Arc::new(ObjectRef {
-        name,
-        file: problems.file(),
-        line,
-    });
+    let (table, level) = Level::open(object, SPEC, problems);
     let mut rules = Vec::new();
     if let Some(list) = table.need("jwtRules", "write the issuer of tokens", problems) {
         for (index, node) in table::list(list, "spec.jwtRules", problems)
@@ -43,17 +32,13 @@ pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Vec<Arc
         {
             let location = format!("spec.jwtRules[{index}]");
             let by = Place {
-                by: Arc::clone(&object),
+                by: Arc::clone(&level.object),
                 index,
             };
             rules.extend(rule(node, &location, by, problems).map(Arc::new));
         }
     }
-    Level {
-        object,
-        selector,
-        value: rules,
-    }
+    level.saying(rules)
 }
 
 /// Where a rule stands.

@@ -1,12 +1,10 @@
 //! Reads the `spec` of a `Telemetry`.
 
-use std::sync::Arc;
-
 use super::{access_log::AccessLogging, metrics::MetricsItem, tracing::TracingItem};
 use crate::{
-    object::{Level, Object, ObjectRef, Selector},
+    object::{Level, Object},
     problem::Problems,
-    read::table::{Schema, Table},
+    read::table::Schema,
 };
 
 /// What a `Telemetry` says, in three sections; one that was not written is empty.
@@ -52,19 +50,13 @@ impl Telemetry {
 
 /// The `Telemetry` that an object holds.
 pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Telemetry> {
-    let Object {
-        name, line, spec, ..
-    } = object;
-    let table = Table::open(spec, "spec", SPEC, problems);
-    let selector = table
-        .get("selector")
-        .map_or_else(Selector::default, |node| Selector::read(node, problems));
+    let (table, level) = Level::open(object, SPEC, problems);
     if table.has_only(&["selector"]) {
-        let what = format!("Telemetry {name} says nothing");
+        let what = format!("Telemetry {} says nothing", level.object.name);
         let remedy = "write accessLogging, metrics or tracing, or remove the document";
-        problems.warn(line, what, remedy);
+        problems.warn(level.object.line, what, remedy);
     }
-    let value = Telemetry {
+    level.saying(Telemetry {
         access_logging: table
             .take("accessLogging", problems, AccessLogging::read)
             .unwrap_or_default(),
@@ -74,17 +66,7 @@ pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Level<Telemet
         tracing: table
             .take("tracing", problems, TracingItem::read)
             .unwrap_or_default(),
-    };
-    let object = Arc::new(ObjectRef {
-        name,
-        file: problems.file(),
-        line,
-    });
-    Level {
-        object,
-        selector,
-        value,
-    }
+    })
 }
 
 const SPEC: Schema = Schema {

@@ -53,6 +53,7 @@ fn connection(live: &LiveConnection) -> Connection {
         Other::Peer(id) => (Some(id.to_string()), None),
         Other::Plaintext => (Some("plaintext".to_owned()), None),
         Other::Destination(name) => (None, Some(name.to_string())),
+        Other::Mesh => (None, Some("mesh".to_owned())),
     };
     Connection {
         number: live.number,

@@ -63,7 +63,7 @@ impl Flow {
             Side::Client => self.who.recorder.own_id(),
             Side::Server => match &self.who.other {
                 Other::Peer(id) => Some(id.to_string()),
-                Other::Unknown | Other::Plaintext | Other::Destination(_) => None,
+                Other::Unknown | Other::Plaintext | Other::Destination(_) | Other::Mesh => None,
             },
         }
     }
@@ -79,11 +79,19 @@ impl Flow {
         }
     }
 
-    /// The cluster that it went to; none of what comes in.
+    /// The cluster that it went to; none of what comes in, nor of what went nowhere.
     pub(super) fn cluster(&self) -> Option<&str> {
+        match &self.who.other {
+            Other::Destination(name) => Some(name),
+            Other::Unknown | Other::Peer(_) | Other::Plaintext | Other::Mesh => None,
+        }
+    }
+
+    /// Whose end of the call this is, in the word of Istio's metrics.
+    pub(super) fn reporter(&self) -> &'static str {
         match self.who.recorder.side {
-            Side::Client => self.who.other.destination(),
-            Side::Server => None,
+            Side::Client => "source",
+            Side::Server => "destination",
         }
     }
 }

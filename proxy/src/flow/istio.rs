@@ -46,7 +46,9 @@ struct Entry<'f> {
     route_name: Option<&'f str>,
     source_principal: Option<String>,
     destination_principal: Option<String>,
-    /// The port of the application, of what comes in.
+    /// Whose end of the call it is: `source` of what goes out, `destination` of what comes in.
+    reporter: &'static str,
+    /// The port that is called: of what comes in that of the application.
     destination_port: Option<u16>,
     /// What policy said, if it was asked: `permit` or `deny`.
     decision: Option<&'static str>,
@@ -121,7 +123,8 @@ impl Flow {
         };
         let is_answered = matches!(end, End::Complete) && self.upstream.is_some();
         let span = heard.and_then(|it| it.span.as_ref());
-        let listen = self.who.recorder.listen;
+        let listen = Some(self.who.recorder.listen).filter(|it| !it.ip().is_unspecified());
+        let local = self.who.called.or(listen);
         Entry {
             start_time: started(now.checked_sub(took).unwrap_or(now)),
             method,
@@ -144,12 +147,13 @@ impl Flow {
             upstream_host: self.upstream.as_deref(),
             upstream_cluster: self.cluster(),
             upstream_local_address: None,
-            downstream_local_address: (!listen.ip().is_unspecified()).then(|| listen.to_string()),
+            downstream_local_address: local.map(|it| it.to_string()),
             downstream_remote_address: self.who.client.to_string(),
-            requested_server_name: None,
+            requested_server_name: self.who.server_name.as_deref(),
             route_name: self.route.as_deref().filter(|it| !it.is_empty()),
             source_principal: self.source(),
             destination_principal: self.destination(),
+            reporter: self.reporter(),
             destination_port: self.who.destination_port,
             decision: match (&self.permitted_by, end) {
                 (_, End::Policy(_)) => Some("deny"),

@@ -37,6 +37,8 @@ impl Flow {
                     client = %self.who.client,
                     destination_port = self.who.destination_port,
                     host = self.host(),
+                    downstream_local_address = self.who.called.map(field::display),
+                    requested_server_name = self.who.server_name.as_deref(),
                     destination = self.who.other.destination(),
                     route = self.route.as_deref(),
                     upstream = self.upstream(),
@@ -129,13 +131,14 @@ impl Other {
         match self {
             Self::Peer(id) => Some(id),
             Self::Plaintext => Some("plaintext"),
-            Self::Unknown | Self::Destination(_) => None,
+            Self::Unknown | Self::Destination(_) | Self::Mesh => None,
         }
     }
 
     pub(super) fn destination(&self) -> Option<&str> {
         match self {
             Self::Destination(name) => Some(name),
+            Self::Mesh => Some("mesh"),
             Self::Unknown | Self::Peer(_) | Self::Plaintext => None,
         }
     }

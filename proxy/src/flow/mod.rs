@@ -70,8 +70,13 @@ pub(crate) struct Who {
     /// Who records it: that of its port.
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) client: SocketAddr,
-    /// The port of the application, as policies know it; of what comes in alone.
+    /// The port that is called, as policies and routes know it: of what comes in that of the
+    /// application. None of what goes by a port that has but one destination.
     pub(crate) destination_port: Option<u16>,
+    /// What a local application called, if that is known of its connection.
+    pub(crate) called: Option<SocketAddr>,
+    /// The server name that its connection begins with, if it is one of TLS.
+    pub(crate) server_name: Option<Arc<str>>,
     pub(crate) other: Other,
     /// Why the whole connection was cut, once it is.
     pub(crate) cut: Cut,
@@ -90,6 +95,8 @@ pub(crate) enum Other {
     Plaintext,
     /// Where a local application's bytes go.
     Destination(Arc<str>),
+    /// Wherever routes and services of the mesh lead them; it is not known yet, or nowhere.
+    Mesh,
 }
 
 /// Why a connection was cut: the end of all that was under way on it.
@@ -238,6 +245,11 @@ impl Flow {
     /// Notes what policies say of it that change nothing.
     pub(crate) fn noted(&mut self, noted: Option<Box<Noted>>) {
         self.noted = noted;
+    }
+
+    /// Notes the port that it calls, by which it is routed.
+    pub(crate) fn calls(&mut self, port: u16) {
+        self.who.destination_port = Some(port);
     }
 
     /// Notes the route that it takes, and where that leads.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use signet_daemon::metrics::Registry;
-use signet_mesh::Workload;
+use signet_mesh::{Side, Workload};
 use tokio::sync::watch;
 
 use super::*;
@@ -209,4 +209,55 @@ async fn what_a_client_wrote_stays_within_its_line_and_its_quotes_in_istios_form
     assert_eq!(json["user_agent"], "a\" - \\\"\tb");
     assert!(json["route_name"].is_null());
     drop(flow);
+}
+
+#[tokio::test]
+async fn what_goes_out_says_what_was_called_and_a_cluster_only_if_it_has_one() {
+    let telling = crate::testing::telling(crate::config::AccessLogFormat::IstioJson, None);
+    let listen = "0.0.0.0:15001".parse().unwrap();
+    let who = Who {
+        recorder: Arc::new(Recorder::new("out", Side::Client, listen, &telling)),
+        called: Some("10.1.0.1:80".parse().unwrap()),
+        server_name: Some("shop.test".into()),
+        other: Other::Mesh,
+        ..who()
+    };
+    let json = |flow: &Flow| -> serde_json::Value {
+        let line = flow.istio_json(&End::Complete, std::time::UNIX_EPOCH);
+        serde_json::from_str(&line).unwrap()
+    };
+    let mut flow = Flow::connection(who, Instant::now());
+    flow.calls(80);
+    let told = json(&flow);
+    for (name, value) in [
+        ("reporter", "source"),
+        ("downstream_local_address", "10.1.0.1:80"),
+        ("requested_server_name", "shop.test"),
+    ] {
+        assert_eq!(told[name], value, "{told:#}");
+    }
+    assert_eq!(told["destination_port"], 80);
+    assert!(told["upstream_cluster"].is_null(), "{told:#}");
+    flow.routed(&"default".into(), "outbound|80||shop.test".into());
+    assert_eq!(json(&flow)["upstream_cluster"], "outbound|80||shop.test");
+    drop(flow);
+    let coming = json(&request());
+    assert_eq!(coming["reporter"], "destination");
+    assert_eq!(coming["downstream_local_address"], "127.0.0.1:8443");
+}
+
+#[tokio::test]
+async fn our_own_line_of_a_redirected_connection_says_what_it_called() {
+    let (told, ()) = lines(async {
+        let mut who = who();
+        who.called = Some("10.1.0.1:5432".parse().unwrap());
+        who.server_name = Some("db.test".into());
+        let mut flow = Flow::connection(who, Instant::now());
+        flow.calls(5432);
+        flow.end(End::Complete);
+    })
+    .await;
+    let part = "destination_port=5432 downstream_local_address=10.1.0.1:5432 \
+                requested_server_name=\"db.test\"";
+    assert!(told.contains(part), "{told}");
 }

@@ -20,7 +20,7 @@ use crate::{
     accept::accept,
     cluster::{Cluster, Endpoint, Meters},
     config::{Connect, Outbound, PortProtocol, Protocol},
-    flow::{Flow, Observer, Other, Recorder},
+    flow::{Flow, Observer, Recorder},
     listener::{Ends, Listener},
     metrics::{Between, Party, Service},
     pool::{Address, Dialer, OwnConnections, Terms},
@@ -115,16 +115,20 @@ impl Port {
 
     async fn carry(self: Arc<Self>, connection: TcpConnection, _slot: Slot) {
         let TcpConnection { stream, peer } = connection;
-        let destination = Other::Destination(self.router().name());
         let between = || Between::to(Party::default(), Service::default());
-        let who = self.listener.carried(peer, destination, between);
+        let mut who = self.listener.carried(peer, self.router().other(), between);
         let started = Instant::now();
         // Each has as much room as it needs, and not as much as the other.
         match Box::pin(self.arrive(stream)).await {
             Ok(Arrived::Requests(stream, called)) => {
+                who.called = called;
                 Box::pin(self.carry_http(stream, called, who)).await;
             }
             Ok(Arrived::Bytes(stream, called)) => {
+                if let Some(called) = &called {
+                    who.called = Some(called.address);
+                    who.server_name = called.server_name.as_deref().map(Into::into);
+                }
                 let mut flow = Flow::connection(who, started);
                 let end = Box::pin(self.carry_tcp(stream, called, &mut flow)).await;
                 flow.end(end);

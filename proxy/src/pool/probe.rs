@@ -1,6 +1,9 @@
 //! Asks an endpoint whether it is well: on a connection of its own, made as those for requests are.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -103,39 +106,37 @@ struct Whole {
     trailers: HeaderMap,
 }
 
+/// What drives a connection to its end, of either version of HTTP.
+type Connection = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
 async fn over_http1(stream: NextHop, request: Request<Full<Bytes>>) -> Result<Whole, String> {
     let handshake = http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| whole(&error).to_string())?;
-    let mut exchange = pin!(async move {
-        let answered = sender.send_request(request).await;
-        read(answered.map_err(|error| whole(&error).to_string())?).await
-    });
-    tokio::select! {
-        biased;
-        answer = &mut exchange => return answer,
-        _ended = connection => {}
-    }
-    exchange.await
+    let (mut sender, connection) = handshake.map_err(why)?;
+    let answer = async move { read(sender.send_request(request).await).await };
+    while_open(Box::pin(connection), answer).await
 }
 
 async fn over_http2(stream: NextHop, request: Request<Full<Bytes>>) -> Result<Whole, String> {
     let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| whole(&error).to_string())?;
-    let mut exchange = pin!(async move {
-        let answered = sender.send_request(request).await;
-        read(answered.map_err(|error| whole(&error).to_string())?).await
-    });
+    let (mut sender, connection) = handshake.map_err(why)?;
+    let answer = async move { read(sender.send_request(request).await).await };
+    while_open(Box::pin(connection), answer).await
+}
+
+/// The answer, which comes while the connection is driven, or is there when that ends.
+async fn while_open<T>(connection: Connection, answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
     tokio::select! {
         biased;
-        answer = &mut exchange => return answer,
+        answer = &mut answer => return answer,
         _ended = connection => {}
     }
-    exchange.await
+    answer.await
 }
 
 /// Reads an answer; of a long body nothing would be learned.
-async fn read(response: Response<Incoming>) -> Result<Whole, String> {
-    let (parts, body) = response.into_parts();
+async fn read(answered: hyper::Result<Response<Incoming>>) -> Result<Whole, String> {
+    let (parts, body) = answered.map_err(why)?.into_parts();
     let body = Limited::new(body, LONGEST).collect().await;
     let body = body.map_err(|error| format!("its answer cannot be read: {error}"))?;
     let trailers = body.trailers().cloned().unwrap_or_default();
@@ -144,6 +145,11 @@ async fn read(response: Response<Incoming>) -> Result<Whole, String> {
         body: body.to_bytes(),
         trailers,
     })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn why(error: hyper::Error) -> String {
+    whole(&error).to_string()
 }
 
 fn is_well(answer: &Whole) -> Result<(), String> {

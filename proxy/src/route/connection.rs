@@ -28,6 +28,7 @@ impl Mesh {
     ) -> Result<Arc<Cluster>, End> {
         let model = self.model();
         let address = SocketAddr::new(call.address, call.port);
+        flow.calls(call.port);
         let connected = match model.of_connection(call, fastrand::u64(..)) {
             Ok(connected) => connected,
             Err(why) => {

@@ -113,6 +113,7 @@ impl Mesh {
         let (host, named) = host_and_port(request.host());
         let called = original.map(|it| it.port());
         let port = called.unwrap_or_else(|| model.called_port(&host, named, self.port));
+        flow.calls(port);
         let call = request.call(port);
         match model.routes.http(&call, fastrand::u64(..)) {
             HttpDecision::Unrouted => {

@@ -19,7 +19,7 @@ pub(crate) use unknown::Unknown;
 
 use crate::{
     cluster::Cluster,
-    flow::{End, Flow},
+    flow::{End, Flow, Other},
     http::request::HttpRequest,
 };
 
@@ -69,11 +69,11 @@ impl Router {
         }
     }
 
-    /// Its name in logs.
-    pub(crate) fn name(&self) -> Arc<str> {
+    /// Where it leads, as far as that is known of a connection that begins.
+    pub(crate) fn other(&self) -> Other {
         match self {
-            Self::Fixed(cluster) => cluster.name(),
-            Self::Mesh(_) => "mesh".into(),
+            Self::Fixed(cluster) => Other::Destination(cluster.name()),
+            Self::Mesh(_) => Other::Mesh,
         }
     }
 

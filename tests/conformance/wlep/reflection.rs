@@ -109,78 +109,47 @@ async fn wlep_28_an_unknown_call_is_unimplemented() {
     assert_eq!(code(&known), Code::Ok);
 }
 
+/// What a version of reflection answers: the two are alike but for their types.
+macro_rules! ask {
+    ($version:ident, $channel:expr, $message:ident($asked:expr) => $answer:ident) => {{
+        use $version::{
+            server_reflection_client::ServerReflectionClient,
+            server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        };
+        let request = $version::ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::$message($asked)),
+        };
+        let mut client = ServerReflectionClient::new($channel);
+        let answer = client
+            .server_reflection_info(tokio_stream::once(request))
+            .await;
+        let answer = soon(answer.unwrap().into_inner().next())
+            .await
+            .unwrap()
+            .unwrap();
+        let Some(MessageResponse::$answer(answer)) = answer.message_response else {
+            panic!("{answer:?}");
+        };
+        answer
+    }};
+}
+
 async fn list(channel: Channel) -> Vec<String> {
-    use v1::{
-        server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
-    let request = v1::ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let mut client = ServerReflectionClient::new(channel);
-    let answer = client
-        .server_reflection_info(tokio_stream::once(request))
-        .await;
-    let answer = soon(answer.unwrap().into_inner().next())
-        .await
-        .unwrap()
-        .unwrap();
-    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
-        panic!("{answer:?}");
-    };
-    list.service
-        .into_iter()
-        .map(|service| service.name)
-        .collect()
+    let list = ask!(v1, channel, ListServices(String::new()) => ListServicesResponse);
+    let services = list.service.into_iter();
+    services.map(|service| service.name).collect()
 }
 
 async fn list_alpha(channel: Channel) -> Vec<String> {
-    use v1alpha::{
-        server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
-    let request = v1alpha::ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
-    let mut client = ServerReflectionClient::new(channel);
-    let answer = client
-        .server_reflection_info(tokio_stream::once(request))
-        .await;
-    let answer = soon(answer.unwrap().into_inner().next())
-        .await
-        .unwrap()
-        .unwrap();
-    let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
-        panic!("{answer:?}");
-    };
-    list.service
-        .into_iter()
-        .map(|service| service.name)
-        .collect()
+    let list = ask!(v1alpha, channel, ListServices(String::new()) => ListServicesResponse);
+    let services = list.service.into_iter();
+    services.map(|service| service.name).collect()
 }
 
 async fn file_of(channel: Channel, symbol: &str) -> FileDescriptorProto {
-    use v1::{
-        server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
-    let request = v1::ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::FileContainingSymbol(symbol.to_owned())),
-    };
-    let mut client = ServerReflectionClient::new(channel);
-    let answer = client
-        .server_reflection_info(tokio_stream::once(request))
-        .await;
-    let answer = soon(answer.unwrap().into_inner().next())
-        .await
-        .unwrap()
-        .unwrap();
-    let Some(MessageResponse::FileDescriptorResponse(files)) = answer.message_response else {
-        panic!("{answer:?}");
-    };
+    let symbol = symbol.to_owned();
+    let files = ask!(v1, channel, FileContainingSymbol(symbol) => FileDescriptorResponse);
     FileDescriptorProto::decode(files.file_descriptor_proto[0].as_slice()).unwrap()
 }
 

@@ -282,6 +282,9 @@ fn what_no_document_names_is_refused_or_passed_on_as_it_is_and_counted_by_istios
     ]);
     stage.counts(&["istio_tcp_connections_closed_total", passthrough]);
     stage.web.process.says("destination=PassthroughCluster");
+    // What they called before they were redirected.
+    let called = "downstream_local_address=10.77.0.2:8001 destination=PassthroughCluster";
+    stage.web.process.says(called);
     stage.tap.says("aloud");
     // What documents name is called as they say, by whatever name a client calls it.
     let named = stage.application("get http://stranger.test:80/open/x");

@@ -2,10 +2,11 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::TcpStream,
     sync::{Arc, Mutex},
-    thread,
 };
+
+use crate::testbed::raw;
 
 /// A request that arrived whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,15 +40,8 @@ impl Application {
     /// Starts one and says its port.
     pub(super) fn start() -> (Self, u16) {
         let application = Self::default();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let serving = application.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let serving = serving.clone();
-                thread::spawn(move || serving.serve(&stream));
-            }
-        });
+        let port = raw::application(move |stream| serving.serve(&stream));
         (application, port)
     }
 

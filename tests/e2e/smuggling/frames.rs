@@ -5,6 +5,15 @@ use std::io::Read;
 /// A header field as it goes over the wire.
 pub(crate) type Field<'a> = (&'a [u8], &'a [u8]);
 
+/// A frame as it came; of the number of its stream the last byte.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
 /// What a connection opens with: the preface and empty settings.
 pub(crate) fn opening() -> Vec<u8> {
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -36,18 +45,30 @@ pub(crate) fn data(stream: u8, bytes: &[u8], end: bool) -> Vec<u8> {
     frame(DATA, if end { END_STREAM } else { 0 }, stream.into(), bytes)
 }
 
+/// The next frame; none if it does not come whole.
+pub(crate) fn next(connection: &mut impl Read) -> Option<Frame> {
+    let mut head = [0; 9];
+    connection.read_exact(&mut head).ok()?;
+    let [_, high, low, kind, flags, .., stream] = head;
+    let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+    connection.read_exact(&mut payload).ok()?;
+    Some(Frame {
+        kind,
+        flags,
+        stream,
+        payload,
+    })
+}
+
 /// Reads until all of `streams` have ended, or the connection has.
 pub(crate) fn read_to_the_end_of(mut streams: Vec<u8>, connection: &mut impl Read) {
-    let mut head = [0; 9];
-    while !streams.is_empty() && connection.read_exact(&mut head).is_ok() {
-        let [_, high, low, kind, flags, .., stream] = head;
-        let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
-        if connection.read_exact(&mut payload).is_err() || kind == GOAWAY {
+    while !streams.is_empty() {
+        let Some(frame) = next(connection).filter(|frame| frame.kind != GOAWAY) else {
             return;
-        }
-        let ends = matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
-        if ends || kind == RST_STREAM {
-            streams.retain(|open| *open != stream);
+        };
+        let ends = matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0;
+        if ends || frame.kind == RST_STREAM {
+            streams.retain(|open| *open != frame.stream);
         }
     }
 }
@@ -67,7 +88,7 @@ pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
-const GOAWAY: u8 = 7;
+pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 pub(crate) const END_STREAM: u8 = 0x1;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::TcpStream,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -10,6 +10,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use crate::testbed::raw;
 
 /// A running application.
 pub(super) struct Application {
@@ -35,20 +37,13 @@ pub(super) struct Asked {
 
 impl Application {
     pub(super) fn start(version: &'static str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             version,
             failures: AtomicUsize::new(0),
             asked: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (stream, shared) = (stream.unwrap(), Arc::clone(&serving));
-                thread::spawn(move || shared.serve(stream));
-            }
-        });
+        let port = raw::application(move |stream| serving.serve(stream));
         Self { port, shared }
     }
 

@@ -13,16 +13,16 @@ mod health;
 mod locality;
 mod names;
 mod observed;
+mod replayed;
 mod routing;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, TcpStream},
+    net::TcpStream,
     path::PathBuf,
-    time::Duration,
 };
 
-use crate::testbed::{Agent, Bed, Proxy, Server, free_port};
+use crate::testbed::{Agent, Bed, Proxy, Server, free_port, raw::connect};
 use application::Application;
 
 /// The client's proxy, and two versions of a service behind theirs.
@@ -198,14 +198,6 @@ spec:
   http:
 {http}"
     )
-}
-
-fn connect(port: u16) -> TcpStream {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let timeout = Some(Duration::from_secs(20));
-    stream.set_read_timeout(timeout).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
 }
 
 /// The body of the next answer on a connection that is kept.

@@ -14,9 +14,8 @@ mod trust;
 use std::{
     collections::BTreeMap,
     env,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    thread,
+    io::Write as _,
+    net::TcpStream,
     time::{Duration, Instant},
 };
 
@@ -31,7 +30,7 @@ use self::{
 };
 use crate::{
     ALONE,
-    testbed::{Agent, Bed, Options, Process, Proxy, Server, free_port, say},
+    testbed::{Agent, Bed, Options, Process, Proxy, Server, free_port, raw, say},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +83,7 @@ impl<'a> World<'a> {
         let server = Server::start_with(bed, &SHORT_LIVED);
         let agent = Agent::join(&server);
         server.entry(&agent.id, WEB, &myself(), &[]);
-        let (shop_in, out, application) = (free_port(), free_port(), application());
+        let (shop_in, out, application) = (free_port(), free_port(), raw::application(serve));
         let back = format!(
             "mesh: []
 inbound:
@@ -346,27 +345,12 @@ fn rounds() -> usize {
 }
 
 /// An application behind a proxy.
-fn application() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || serve(stream));
-        }
-    });
-    port
-}
-
-fn serve(mut stream: TcpStream) -> Option<()> {
-    loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).ok()?;
-            head.extend(byte);
-        }
+fn serve(mut stream: TcpStream) {
+    while raw::head(&mut stream).is_some() {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
-        stream.write_all(answer).ok()?;
+        if stream.write_all(answer).is_err() {
+            return;
+        }
     }
 }
 

@@ -3,13 +3,11 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::TcpStream,
     sync::{Arc, Mutex},
-    thread,
-    time::Duration,
 };
 
-use super::{Agent, Proxy, Server, free_port};
+use super::{Agent, Proxy, Server, free_port, raw};
 
 /// The three and their proxies.
 pub struct Hops<'a> {
@@ -72,9 +70,7 @@ impl<'a> Hops<'a> {
 
 /// The whole answer to a request.
 fn call(port: u16, path: &str, headers: &str) -> String {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    let timeout = Some(Duration::from_secs(20));
-    stream.set_read_timeout(timeout).unwrap();
+    let mut stream = raw::connect(port);
     let request =
         format!("GET {path} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
@@ -86,16 +82,8 @@ fn call(port: u16, path: &str, headers: &str) -> String {
 /// An application that keeps what it is asked, and asks the next one first, to which it passes on
 /// what belongs to the trace, as applications have to.
 fn application(next: Option<u16>, asked: &Arc<Mutex<Vec<String>>>) -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
     let asked = Arc::clone(asked);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, asked) = (stream.unwrap(), Arc::clone(&asked));
-            thread::spawn(move || serve(stream, next, &asked));
-        }
-    });
-    port
+    raw::application(move |stream| serve(stream, next, &asked))
 }
 
 fn serve(stream: TcpStream, next: Option<u16>, asked: &Mutex<Vec<String>>) {

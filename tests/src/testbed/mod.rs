@@ -9,6 +9,7 @@ pub mod pki;
 mod process;
 mod program;
 mod proxy;
+pub mod raw;
 mod server;
 mod shared;
 

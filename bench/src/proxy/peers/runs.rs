@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Subject;
 use crate::{
-    figure::{Figure, float},
+    figure::{Figure, digits, float},
     meter::{Mark, Used},
     proxy::{
         load::{self, Exchange},
@@ -133,7 +133,8 @@ impl Runs {
 
     fn add(&mut self, round: usize, what: What, subject: &Subject, value: f64) {
         let (name, unit, who) = (what.name(), what.unit(), subject.name);
-        eprintln!("round {round}  {who:<26} {name:<34} {value:>10.2} {unit}");
+        let digits = digits(value);
+        eprintln!("round {round}  {who:<26} {name:<34} {digits:>10} {unit}");
         let key = Key { what, who };
         self.0.entry(key).or_default().push(value);
     }

@@ -8,7 +8,8 @@ fn run(arguments: &[&str]) -> (bool, String, String) {
         err: Vec::new(),
     };
     let arguments = ["intercept"].iter().chain(arguments);
-    let good = execute::<ProxyAlone, _, _>(arguments.map(Into::into), &mut streams);
+    let exit = execute::<ProxyAlone, _, _>(arguments.map(Into::into), &mut streams);
+    let good = exit == crate::output::Exit::Good;
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (good, text(streams.out), text(streams.err))
 }

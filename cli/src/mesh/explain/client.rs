@@ -10,7 +10,7 @@ use signet_mesh::{NotCalled, Workload};
 pub(super) struct Client {
     /// The namespace of the calling workload; with it, it is explained where its proxy sends the
     /// request
-    #[arg(long, value_name = "NAME", requires = "from")]
+    #[arg(long, value_name = "NAME", requires = "from", group = "outbound")]
     pub(super) client_namespace: Option<String>,
 
     /// A label of the calling workload, name=value; can be used more than once
@@ -26,13 +26,13 @@ pub(super) struct Client {
         long,
         value_name = "MODE",
         default_value = "REGISTRY_ONLY",
-        requires = "client_namespace"
+        requires = "outbound"
     )]
     pub(super) outbound_traffic_policy: OutboundTrafficPolicy,
 }
 
 /// What becomes of calls of what no document names.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum OutboundTrafficPolicy {
     #[value(name = "REGISTRY_ONLY")]
     RegistryOnly,

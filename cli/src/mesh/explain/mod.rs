@@ -5,27 +5,27 @@ mod client;
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_mesh::{
-    Connecting, Course, Http, HttpCall, HttpPath, MtlsMode, Request, WorkloadModel, WorkloadPolicy,
-    host_and_port,
+    Connecting, Course, Http, HttpCall, HttpPath, MtlsMode, Request, Source, WorkloadModel,
+    WorkloadPolicy, host_and_port,
 };
 
 use super::{
     destination::{Destination, HttpTarget},
     model, refused,
-    replay::{Candidate, Report, replay},
+    replay::{Caller, Candidate, Report, by_absence, replay},
     sources,
     token::Shown,
     warnings,
 };
 use crate::output::{Answer, Format};
-use client::{Client, workload};
+use client::{Client, OutboundTrafficPolicy, workload};
 
 /// Explains a decision.
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,8 @@ pub(crate) struct Explain {
     #[arg(required = true, value_name = "FILES")]
     files: Vec<PathBuf>,
 
-    /// The SPIFFE ID of the caller; without it, one that proved no identity
+    /// The SPIFFE ID of the caller; without it, one that proved no identity. With --replay, who
+    /// the workload is whose log it is, where what went out does not say it
     #[arg(long, value_name = "SPIFFE_ID")]
     from: Option<String>,
 
@@ -81,8 +82,14 @@ pub(crate) struct Explain {
 #[derive(Debug, clap::Args)]
 struct Replay {
     /// The access log of the called workload's proxy (- for standard input), in our own lines or
-    /// Istio's JSON: what would be decided otherwise is shown, and makes the command fail
-    #[arg(long, value_name = "ACCESS_LOG", conflicts_with_all = ["to", "from", "client_namespace"])]
+    /// Istio's JSON: shows what of that would be decided otherwise, and what went out and would go
+    /// elsewhere. Exit code: 0 if nothing would be otherwise, 2 if something would, 1 for errors
+    #[arg(
+        long,
+        value_name = "ACCESS_LOG",
+        conflicts_with_all = ["to", "client_namespace"],
+        group = "outbound"
+    )]
     replay: Option<PathBuf>,
 
     /// How many requests of each kind are shown
@@ -146,7 +153,8 @@ struct Ends<'m> {
 
 impl Explain {
     pub(super) fn answer(&self) -> anyhow::Result<Answer> {
-        let model = match model(&sources::read(&self.files)?) {
+        let sources = sources::read(&self.files)?;
+        let model = match model(&sources) {
             Ok(model) => model,
             Err(errors) => return Ok(refused(&errors)),
         };
@@ -156,18 +164,7 @@ impl Explain {
         let own = own.map(id::parse_trust_domain);
         let own = own.transpose().context("--trust-domain")?;
         let answer = match (&self.replay.replay, &self.to) {
-            (Some(log), _) => {
-                let candidate = Candidate {
-                    called: &called,
-                    own: own.as_ref(),
-                    port: self.called.port,
-                };
-                let report = Report {
-                    examples: self.replay.examples,
-                    format: self.replay.output,
-                };
-                replay(log, &candidate, &report)?
-            }
+            (Some(log), _) => self.replayed(log, &called, own.as_ref(), &sources)?,
             (None, Some(to)) => {
                 let client = self.client.workload()?;
                 let root = &self.called.root_namespace;
@@ -183,6 +180,43 @@ impl Explain {
         Ok(answer.with_notes(warnings(&model)))
     }
 
+    /// What becomes of what a log has.
+    fn replayed(
+        &self,
+        log: &Path,
+        workload: &WorkloadModel,
+        own: Option<&TrustDomain>,
+        sources: &[Source],
+    ) -> anyhow::Result<Answer> {
+        let id = self.from()?;
+        // No certificate is asked for here, so that it matters to nobody which it is.
+        let some = || id::parse_trust_domain("unknown.invalid");
+        let of_id = id.as_ref().map(SpiffeId::trust_domain);
+        let policy = self.client.outbound_traffic_policy;
+        let candidate = Candidate {
+            called: workload,
+            own,
+            port: self.called.port,
+            caller: Caller {
+                model: workload,
+                own: own.or(of_id).cloned().map_or_else(some, Ok)?,
+                id: id.as_ref(),
+                passes_on: policy == OutboundTrafficPolicy::AllowAny,
+                by_absence: by_absence(sources),
+            },
+        };
+        let report = Report {
+            examples: self.replay.examples,
+            format: self.replay.output,
+        };
+        replay(log, &candidate, &report)
+    }
+
+    fn from(&self) -> anyhow::Result<Option<SpiffeId>> {
+        let from = self.from.as_deref().map(id::parse);
+        from.transpose().context("--from")
+    }
+
     /// What becomes of a request to `to`.
     fn explained(
         &self,
@@ -192,8 +226,7 @@ impl Explain {
     ) -> anyhow::Result<String> {
         let Ends { called, client } = ends;
         let headers = headers(&self.headers)?;
-        let from = self.from.as_deref().map(id::parse);
-        let from = from.transpose().context("--from")?;
+        let from = self.from()?;
         let target = to.http.as_ref();
         let path = target.map(|http| HttpPath::parse(&http.path));
         let path = path.transpose().context("--to")?;

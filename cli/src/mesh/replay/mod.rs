@@ -1,10 +1,17 @@
-//! `signet mesh explain --replay`: what candidate documents would decide on the requests that an
-//! access log recorded, and what of that is other than it was.
+//! `signet mesh explain --replay`: what candidate documents would make of the requests that an
+//! access log recorded, and what of that is other than it was: what is decided on those that came
+//! in, and where those go that went out.
 //!
 //! A log does not hold all that policies may ask for: what depends on the rest cannot be told, and
 //! is counted as that. The log is read line by line, whatever its size.
 
+mod allowed;
+mod course;
+mod draw;
+mod line;
+mod outcome;
 mod record;
+mod sent;
 mod tally;
 
 use std::{
@@ -19,9 +26,14 @@ use http::HeaderMap;
 use signet_identity::TrustDomain;
 use signet_mesh::{Http, MtlsMode, RecordedDecision, Request, WorkloadModel};
 
-use crate::output::{Answer, Format, Text, text};
-use record::{LeftOut, Record};
-use tally::{Tally, Verdict};
+use crate::output::{Answer, Exit, Format, Text, text};
+pub(super) use allowed::by_absence;
+pub(super) use course::Caller;
+use line::{LeftOut, Line};
+use outcome::Compared;
+use record::{Record, Was};
+use sent::Sent;
+use tally::Tally;
 
 /// By what recorded requests are judged.
 pub(super) struct Candidate<'m> {
@@ -29,8 +41,20 @@ pub(super) struct Candidate<'m> {
     pub(super) called: &'m WorkloadModel,
     /// Its trust domain; that of each caller if it was not said.
     pub(super) own: Option<&'m TrustDomain>,
-    /// The port of its application, where a line does not say it.
+    /// The port that was called, where a line does not say it: that of its application.
     pub(super) port: Option<u16>,
+    /// The same workload where it calls others.
+    pub(super) caller: Caller<'m>,
+}
+
+/// What documents decide on what came in.
+enum Verdict {
+    /// It would pass; why.
+    Permitted(String),
+    /// It would not; why.
+    Denied(String),
+    /// It depends on what is not recorded; which.
+    CannotBeTold(String),
 }
 
 /// How the answer is given.
@@ -41,7 +65,8 @@ pub(super) struct Report {
     pub(super) format: Format,
 }
 
-/// Judges every request of a log; it fails if one would be decided otherwise.
+/// Judges every request of a log, and says by the exit code whether of one something else would
+/// become.
 pub(super) fn replay(
     log: &Path,
     candidate: &Candidate<'_>,
@@ -56,16 +81,24 @@ pub(super) fn replay(
         read(BufReader::new(file), candidate, &mut tally).with_context(unreadable)?;
     }
     let changed = tally.changed();
+    let noun = text::plural(changed, "request", "requests");
+    let err = match changed {
+        0 => String::new(),
+        _ => format!("{changed} {noun} would be decided otherwise, or go elsewhere\n"),
+    };
     let out = match report.format {
         Format::Pretty => tally.to_string(),
         Format::Json => tally.json()?,
     };
-    let noun = text::plural(changed, "request", "requests");
-    Ok(Answer::text(Text {
+    let answer = Answer::text(Text {
         out,
-        err: String::new(),
-        failed: (changed > 0).then(|| format!("{changed} {noun} would be decided otherwise")),
-    }))
+        err,
+        failed: None,
+    });
+    Ok(match changed {
+        0 => answer,
+        _ => answer.ending(Exit::Otherwise),
+    })
 }
 
 fn read(
@@ -98,9 +131,46 @@ fn read(
 
 impl Candidate<'_> {
     fn take(&self, line: &str, tally: &mut Tally) {
-        match Record::read(line, self.port) {
-            Ok(record) => tally.judged(&record, self.judge(&record)),
-            Err(why) => tally.left_out(why),
+        let taken = match Line::read(line) {
+            Ok(Line::Came(fields)) => {
+                Record::of(&fields, self.port).map(|record| self.compare(&record, tally))
+            }
+            Ok(Line::Went(fields)) => {
+                Sent::of(&fields, self.port).map(|sent| self.follow(&sent, tally))
+            }
+            Err(why) => Err(why),
+        };
+        if let Err(why) = taken {
+            tally.left_out(why);
+        }
+    }
+
+    /// What came in.
+    fn compare(&self, record: &Record, tally: &mut Tally) {
+        let was = || record.was.to_string();
+        match (&record.was, self.judge(record)) {
+            (_, Verdict::CannotBeTold(why)) => tally.cannot_be_told(record, why),
+            (Was::Permitted(_), Verdict::Permitted(_)) | (Was::Denied(_), Verdict::Denied(_)) => {
+                tally.same();
+            }
+            (Was::Denied(_), Verdict::Permitted(why)) => {
+                tally.otherwise(record, was(), format!("permitted, {why}"));
+            }
+            (Was::Permitted(_), Verdict::Denied(why)) => {
+                tally.otherwise(record, was(), format!("denied, {why}"));
+            }
+        }
+    }
+
+    /// What went out.
+    fn follow(&self, sent: &Sent, tally: &mut Tally) {
+        match self.caller.possible(sent).compared(&sent.was) {
+            Compared::Same => tally.same(),
+            Compared::Otherwise(would_be) => {
+                tally.otherwise(sent, sent.was.to_string(), would_be);
+            }
+            Compared::CannotBeTold(why) => tally.cannot_be_told(sent, why),
+            Compared::Drawn(lots) => tally.drawn(sent, &sent.was, lots),
         }
     }
 

@@ -6,18 +6,11 @@ use std::{collections::BTreeMap, fmt};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::record::{LeftOut, Record, Was};
-
-/// What would be decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It would pass; why.
-    Permitted(String),
-    /// It would not; why.
-    Denied(String),
-    /// It depends on what is not recorded; which.
-    CannotBeTold(String),
-}
+use super::{
+    draw::Draw,
+    line::LeftOut,
+    outcome::{Lots, Outcome},
+};
 
 /// All that was found.
 #[derive(Debug)]
@@ -25,6 +18,7 @@ pub(super) struct Tally {
     most_examples: usize,
     same: usize,
     changed: BTreeMap<Change, Group>,
+    drawn: BTreeMap<Lots, Draw>,
     open: BTreeMap<String, Group>,
     left_out: BTreeMap<LeftOut, usize>,
 }
@@ -47,6 +41,7 @@ impl Tally {
             most_examples,
             same: 0,
             changed: BTreeMap::new(),
+            drawn: BTreeMap::new(),
             open: BTreeMap::new(),
             left_out: BTreeMap::new(),
         }
@@ -58,38 +53,47 @@ impl Tally {
         *count = count.saturating_add(1);
     }
 
-    /// A request, and what would be decided on it now.
-    pub(super) fn judged(&mut self, record: &Record, verdict: Verdict) {
-        let most = self.most_examples;
-        let change = |would_be| Change {
-            was: record.was.to_string(),
-            would_be,
-        };
-        let others = || Change {
+    /// A request of which the same would become.
+    pub(super) fn same(&mut self) {
+        self.same = self.same.saturating_add(1);
+    }
+
+    /// A request of which something else would become.
+    pub(super) fn otherwise(&mut self, record: &impl fmt::Display, was: String, would_be: String) {
+        let change = Change { was, would_be };
+        let others = Change {
             was: OTHERS.to_owned(),
             would_be: OTHERS.to_owned(),
         };
-        match (&record.was, verdict) {
-            (_, Verdict::CannotBeTold(why)) => {
-                group(&mut self.open, why, OTHERS.to_owned()).add(record, most);
-            }
-            (Was::Permitted(_), Verdict::Permitted(_)) | (Was::Denied(_), Verdict::Denied(_)) => {
-                self.same = self.same.saturating_add(1);
-            }
-            (Was::Denied(_), Verdict::Permitted(why)) => {
-                let change = change(format!("permitted, {why}"));
-                group(&mut self.changed, change, others()).add(record, most);
-            }
-            (Was::Permitted(_), Verdict::Denied(why)) => {
-                let change = change(format!("denied, {why}"));
-                group(&mut self.changed, change, others()).add(record, most);
-            }
-        }
+        group(&mut self.changed, change, others).add(record, self.most_examples);
     }
 
-    /// How many would be decided otherwise.
+    /// A request of which nobody can tell without what is not recorded: that is `why`.
+    pub(super) fn cannot_be_told(&mut self, record: &impl fmt::Display, why: String) {
+        group(&mut self.open, why, OTHERS.to_owned()).add(record, self.most_examples);
+    }
+
+    /// A request that goes one of these ways, and went the way that it `was`.
+    pub(super) fn drawn(&mut self, record: &impl fmt::Display, was: &Outcome, lots: Lots) {
+        if self.drawn.len() >= MOST_GROUPS && !self.drawn.contains_key(&lots) {
+            let why = "which of too many routes draws it".to_owned();
+            return self.cannot_be_told(record, why);
+        }
+        let new = Draw::new(&lots);
+        self.drawn.entry(lots).or_insert(new).add(was);
+    }
+
+    /// Of how many something else would become.
     pub(super) fn changed(&self) -> usize {
-        self.changed.values().map(|group| group.count).sum()
+        let surely = self.changed.values().map(|group| group.count);
+        surely.chain(self.drawn.values().map(Draw::changed)).sum()
+    }
+
+    /// Of how many the same would become.
+    fn unchanged(&self) -> usize {
+        let drawn = self.drawn.values();
+        let drawn = drawn.map(|draw| draw.count().saturating_sub(draw.changed()));
+        drawn.sum::<usize>().saturating_add(self.same)
     }
 
     /// All of it, as one line of JSON.
@@ -107,11 +111,12 @@ impl Tally {
         });
         let left_out = self.left_out.iter();
         let json = Json {
-            same: self.same,
+            same: self.unchanged(),
             changed: self.changed(),
-            cannot_be_told: self.cannot_be_told(),
+            cannot_be_told: self.untold(),
             left_out: left_out.map(|(why, count)| (why.why(), *count)).collect(),
             changes: changes.collect(),
+            drawn: self.drawn.values().map(Draw::json).collect(),
             open: open.collect(),
         };
         let mut line = serde_json::to_string(&json).context("the answer as JSON")?;
@@ -119,13 +124,13 @@ impl Tally {
         Ok(line)
     }
 
-    fn cannot_be_told(&self) -> usize {
+    fn untold(&self) -> usize {
         self.open.values().map(|group| group.count).sum()
     }
 }
 
 impl Group {
-    fn add(&mut self, record: &Record, most_examples: usize) {
+    fn add(&mut self, record: &impl fmt::Display, most_examples: usize) {
         self.count = self.count.saturating_add(1);
         if self.examples.len() < most_examples {
             let example: String = record.to_string().chars().take(LONGEST_EXAMPLE).collect();
@@ -144,17 +149,20 @@ fn group<K: Ord>(groups: &mut BTreeMap<K, Group>, key: K, others: K) -> &mut Gro
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (changed, open) = (self.changed(), self.cannot_be_told());
+        let (changed, open) = (self.changed(), self.untold());
         let left_out: usize = self.left_out.values().sum();
         writeln!(
             f,
             "{} as before, {changed} otherwise, {open} cannot be told, {left_out} lines left out",
-            self.same
+            self.unchanged()
         )?;
         for (Change { was, would_be }, group) in &self.changed {
             writeln!(f, "{} otherwise: {was} -> {would_be}", group.count)?;
             write_examples(f, group)?;
         }
+        self.drawn
+            .values()
+            .try_for_each(|draw| write!(f, "{draw}"))?;
         for (why, group) in &self.open {
             writeln!(
                 f,
@@ -176,12 +184,13 @@ fn write_examples(f: &mut fmt::Formatter<'_>, group: &Group) -> fmt::Result {
 }
 
 #[derive(Serialize)]
-struct Json<'t> {
+struct Json<'t, D: Serialize> {
     same: usize,
     changed: usize,
     cannot_be_told: usize,
     left_out: BTreeMap<&'static str, usize>,
     changes: Vec<ChangeJson<'t>>,
+    drawn: Vec<D>,
     open: Vec<OpenJson<'t>>,
 }
 

@@ -33,7 +33,13 @@ fn security(kind: &str, name: &str, spec: &str) -> String {
 
 /// What may stand in each of some sources; in each of them nothing is one more possibility.
 fn possible() -> Vec<Vec<String>> {
-    [possible_services(), possible_routes(), possible_security()].concat()
+    [
+        possible_services(),
+        possible_workloads(),
+        possible_routes(),
+        possible_security(),
+    ]
+    .concat()
 }
 
 fn possible_services() -> Vec<Vec<String>> {
@@ -80,29 +86,32 @@ fn possible_services() -> Vec<Vec<String>> {
             entry("details", &format!("hosts: [details], {SELECTING}")),
             entry("reviews", &format!("hosts: [ratings], {AT}")),
         ],
-        vec![
-            document(
-                "WorkloadEntry",
-                "w",
-                "{ address: 10.0.0.7, labels: { app: a } }",
-            ),
-            document(
-                "WorkloadEntry",
-                "w",
-                "{ address: 10.0.0.8, labels: { app: b } }",
-            ),
-            document(
-                "WorkloadEntry",
-                "w",
-                "{ address: a.org, labels: { app: a } }",
-            ),
-            document(
-                "WorkloadEntry",
-                "zoo/w",
-                "{ address: 10.0.0.9, labels: { app: a } }",
-            ),
-        ],
     ]
+}
+
+fn possible_workloads() -> Vec<Vec<String>> {
+    vec![vec![
+        document(
+            "WorkloadEntry",
+            "w",
+            "{ address: 10.0.0.7, labels: { app: a } }",
+        ),
+        document(
+            "WorkloadEntry",
+            "w",
+            "{ address: 10.0.0.8, labels: { app: b } }",
+        ),
+        document(
+            "WorkloadEntry",
+            "w",
+            "{ address: a.org, labels: { app: a } }",
+        ),
+        document(
+            "WorkloadEntry",
+            "zoo/w",
+            "{ address: 10.0.0.9, labels: { app: a } }",
+        ),
+    ]]
 }
 
 fn possible_routes() -> Vec<Vec<String>> {

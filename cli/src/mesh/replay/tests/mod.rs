@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io::Write as _};
 
+use signet_identity::{SpiffeId, id};
 use signet_mesh::{Model, Source, Workload};
 
 use super::*;
@@ -28,9 +29,20 @@ const OTHERS: &str = r#"2026-11-30T23:37:03.319Z INFO  holding a new X509-SVID s
 "#;
 
 fn replayed(documents: &str, log: &str, format: Format) -> (bool, String, String) {
+    replayed_by(documents, log, format, None)
+}
+
+/// The same of a workload whose SPIFFE ID is known; true if nothing would be otherwise.
+fn replayed_by(
+    documents: &str,
+    log: &str,
+    format: Format,
+    id: Option<&SpiffeId>,
+) -> (bool, String, String) {
     let name = "orders.yaml".to_owned();
     let text = documents.to_owned();
-    let model = Model::parse(&[Source { name, text }]).unwrap();
+    let sources = [Source { name, text }];
+    let model = Model::parse(&sources).unwrap();
     let workload = Workload {
         namespace: "shop".to_owned(),
         labels: BTreeMap::new(),
@@ -40,6 +52,13 @@ fn replayed(documents: &str, log: &str, format: Format) -> (bool, String, String
         called: &called,
         own: None,
         port: None,
+        caller: Caller {
+            model: &called,
+            own: id::parse_trust_domain("example.org").unwrap(),
+            id,
+            passes_on: false,
+            by_absence: by_absence(&sources),
+        },
     };
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(log.as_bytes()).unwrap();
@@ -47,12 +66,13 @@ fn replayed(documents: &str, log: &str, format: Format) -> (bool, String, String
         examples: 1,
         format,
     };
-    let answer = replay(file.path(), &candidate, &report);
+    let answer = replay(file.path(), &candidate, &report).unwrap();
+    let good = answer.exit() == Exit::Good;
     let mut streams = crate::output::Streams {
         out: Vec::new(),
         err: Vec::new(),
     };
-    let good = streams.deliver(answer, format, "Error: ").unwrap();
+    assert!(streams.deliver(Ok(answer), format, "Error: ").unwrap());
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (good, text(streams.out), text(streams.err))
 }
@@ -74,7 +94,10 @@ fn what_would_be_decided_otherwise_is_grouped_counted_and_shown_and_fails() {
         .replace("5432", "1");
     let (good, out, err) = replayed(&narrower, LOG, Format::Pretty);
     assert!(!good);
-    assert_eq!(err, "Error: 4 requests would be decided otherwise\n");
+    assert_eq!(
+        err,
+        "4 requests would be decided otherwise, or go elsewhere\n"
+    );
     let wanted = [
         "0 as before, 4 otherwise, 0 cannot be told, 0 lines left out",
         "2 otherwise: ALLOW policy shop/orders rule 0 -> denied, no ALLOW policy matches",
@@ -143,8 +166,8 @@ fn lines_that_lack_what_is_needed_are_counted_with_the_reason() {
         "1 left out: longer than 1 MiB",
         "1 left out: of something else than a request or connection",
         "1 left out: in Istio's text",
-        "1 left out: without destination_port",
-        "1 left out: ended before policy was asked",
+        "1 left out: of a port that has but one destination",
+        "1 left out: ended before policy or routes were asked",
     ] {
         assert!(out.contains(why), "{why}: {out}");
     }
@@ -171,3 +194,5 @@ fn a_port_that_would_take_no_plaintext_any_more_is_a_change() {
         "{out}"
     );
 }
+
+mod went_out;
