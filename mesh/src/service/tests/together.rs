@@ -38,6 +38,18 @@ fn a_service_is_seen_where_it_is_exported_to_and_the_own_goes_first() {
 }
 
 #[test]
+fn an_address_of_a_service_that_the_own_one_hides_leads_nowhere() {
+    let theirs = at("shop/a", "a.org", "10.0.0.1", ", addresses: [10.1.0.1]");
+    let own = at("zoo/a", "a.org", "10.0.0.2", ", exportTo: ['.']");
+    let model = model(&(theirs + &own));
+    let found = |namespace| {
+        let services = seen_by(&model, namespace);
+        services.at([10, 1, 0, 1].into(), 80).len()
+    };
+    assert_eq!([found("shop"), found("third"), found("zoo")], [1, 1, 0]);
+}
+
+#[test]
 fn a_short_name_is_one_of_the_namespace() {
     let model = model(&at("shop/db", "db", "10.0.0.1", ""));
     for (namespace, host, known) in [
