@@ -303,7 +303,7 @@ fn a_connection_is_judged_by_the_address_that_it_called() {
         out.contains("  a connection to 10.1.0.1 port 5432\n"),
         "{out}"
     );
-    // What was passed on is refused once a document names the address.
+    // What was passed on goes to a service once a document names the address.
     let log = line("10.1.0.1:5432", "PassthroughCluster");
     let (good, out, _) = replayed(
         &SERVICES.replace("10.1.0.1", "10.1.0.2"),
@@ -346,4 +346,17 @@ fn what_went_out_and_lacks_what_is_needed_is_counted_with_the_reason() {
             "{why}: {out}"
         );
     }
+}
+
+#[test]
+fn a_request_that_was_passed_on_is_refused_once_documents_name_where_it_was_to_go() {
+    let rest = "downstream_local_address=10.1.0.1:80 destination=PassthroughCluster \
+                route=allow_any status=200 response_flags=-";
+    let log = line("/a", rest).replace("host=shop.test", "host=other.test");
+    let elsewhere = SERVICES.replace("10.1.0.1", "10.1.0.2");
+    let (good, out, _) = replayed(&elsewhere, &log, Format::Pretty);
+    assert!(good && out.starts_with("1 as before"), "{out}");
+    let (good, out, _) = replayed(SERVICES, &log, Format::Pretty);
+    let refused = "passed on as it is (PassthroughCluster) -> refused, no document names it";
+    assert!(!good && out.contains(refused), "{out}");
 }
