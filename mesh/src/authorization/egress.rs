@@ -19,6 +19,7 @@ use super::{
     decision::{Decision, Denied},
     explain::Explanation,
     policy::Policy,
+    recorded::RecordedDecision,
     request::{Http, Request},
     workload::WorkloadPolicy,
 };
@@ -83,6 +84,12 @@ impl EgressPolicies {
             Decision::Permit(_) => Ok(()),
             Decision::Denied(denied) => Err(denied),
         }
+    }
+
+    /// The decision on a recorded call; `None` if no policy is for the service.
+    pub(crate) fn decide_recorded(&self, calls: Calls<'_>) -> Option<RecordedDecision> {
+        let policy = self.0.get(calls.service)?;
+        Some(policy.decide_recorded(&calls.request()))
     }
 
     pub(crate) fn explain(&self, calls: Calls<'_>) -> Option<Explanation> {

@@ -3,7 +3,7 @@
 use signet_identity::SpiffeId;
 
 use super::{WorkloadModel, called::Called, explain::Arrival};
-use crate::authorization::{Calls, Denied, Explanation, Http};
+use crate::authorization::{Calls, Denied, Explanation, Http, RecordedDecision};
 
 impl WorkloadModel {
     /// Whether `caller`, which is this workload, may send a request (or bytes, without `http`) to
@@ -25,7 +25,23 @@ impl WorkloadModel {
         })
     }
 
-    /// The same with everything that led to it; `None` if no policy is for the service.
+    /// What is decided on a call of which nothing was recorded but what
+    /// [`crate::WorkloadPolicy::decide_recorded`] names; `None` if no policy is for the service.
+    pub fn may_call_recorded(
+        &self,
+        called: Called<'_>,
+        caller: Option<&SpiffeId>,
+        http: Option<Http<'_>>,
+    ) -> Option<RecordedDecision> {
+        self.egress.decide_recorded(Calls {
+            caller,
+            service: &called.service.name,
+            port: called.port.number,
+            http,
+        })
+    }
+
+    /// The decision with everything that led to it; `None` if no policy is for the service.
     pub fn explain_may_call(
         &self,
         arrival: &Arrival,

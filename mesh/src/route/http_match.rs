@@ -169,6 +169,21 @@ impl HttpMatch {
 
     /// Whether a request of one of its clients, at its port, meets the conditions.
     pub(super) fn holds(&self, call: &HttpCall<'_>) -> bool {
+        self.may_hold(call)
+            && self.headers.iter().all(|header| header.holds(call.headers))
+            && self
+                .query
+                .iter()
+                .all(|(name, value)| query_holds(name, value, call.query))
+    }
+
+    /// Whether it asks for more than logs record: for headers, or the query.
+    pub fn asks_unrecorded(&self) -> bool {
+        !self.headers.is_empty() || !self.query.is_empty()
+    }
+
+    /// Whether a request meets the conditions if headers and query are as they have to be.
+    pub fn may_hold(&self, call: &HttpCall<'_>) -> bool {
         let path = call.path.as_str().as_bytes();
         let uri = self
             .uri
@@ -185,11 +200,6 @@ impl HttpMatch {
         uri && holds(&self.method, call.method)
             && holds(&self.scheme, call.scheme)
             && holds(&self.authority, call.authority)
-            && self.headers.iter().all(|header| header.holds(call.headers))
-            && self
-                .query
-                .iter()
-                .all(|(name, value)| query_holds(name, value, call.query))
     }
 
     /// The line that it begins on; 0 if the route has no `match`.

@@ -12,14 +12,14 @@ use anyhow::{Context as _, bail};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use signet_identity::{SpiffeId, TrustDomain, id};
 use signet_mesh::{
-    Connecting, Course, Http, HttpCall, HttpPath, MtlsMode, Request, Source, WorkloadModel,
-    WorkloadPolicy, host_and_port,
+    Connecting, Course, Http, HttpCall, HttpPath, MtlsMode, Request, WorkloadModel, WorkloadPolicy,
+    host_and_port,
 };
 
 use super::{
     destination::{Destination, HttpTarget},
     model, refused,
-    replay::{Caller, Candidate, Report, by_absence, replay},
+    replay::{Caller, Candidate, Report, replay},
     sources,
     token::Shown,
     warnings,
@@ -164,7 +164,7 @@ impl Explain {
         let own = own.map(id::parse_trust_domain);
         let own = own.transpose().context("--trust-domain")?;
         let answer = match (&self.replay.replay, &self.to) {
-            (Some(log), _) => self.replayed(log, &called, own.as_ref(), &sources)?,
+            (Some(log), _) => self.replayed(log, &called, own.as_ref())?,
             (None, Some(to)) => {
                 let client = self.client.workload()?;
                 let root = &self.called.root_namespace;
@@ -186,7 +186,6 @@ impl Explain {
         log: &Path,
         workload: &WorkloadModel,
         own: Option<&TrustDomain>,
-        sources: &[Source],
     ) -> anyhow::Result<Answer> {
         let id = self.from()?;
         // No certificate is asked for here, so that it matters to nobody which it is.
@@ -202,7 +201,6 @@ impl Explain {
                 own: own.or(of_id).cloned().map_or_else(some, Ok)?,
                 id: id.as_ref(),
                 passes_on: policy == OutboundTrafficPolicy::AllowAny,
-                by_absence: by_absence(sources),
             },
         };
         let report = Report {

@@ -1,20 +1,19 @@
 //! Where documents send what goes out, by the functions by which proxies decide.
 //!
 //! A log has neither headers nor a query. Whatever asks for these is left open, and so is what
-//! comes of it: it is found in the words in which matches are explained.
+//! comes of it.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::net::SocketAddr;
 
 use http::HeaderMap;
 use signet_identity::{SpiffeId, TrustDomain};
 use signet_mesh::{
-    Arrival, Called, Connecting, ConnectionCourse, Forward, Http, HttpAction, HttpCall,
-    HttpDecision, HttpMatch, HttpPath, HttpRoute, NotCalled, PassedOver, Routed, Share,
+    Called, Connecting, ConnectionCourse, Forward, Http, HttpAction, HttpCall, HttpDecision,
+    HttpMatch, HttpPath, HttpRoute, NotCalled, PassedOver, RecordedDecision, Routed, Share,
     WorkloadModel, host_and_port,
 };
 
 use super::{
-    allowed::Allowed,
     line::HttpRecord,
     outcome::{Course, MILLION, Outcome, Possible},
     sent::{Connection, Sent, What},
@@ -29,8 +28,6 @@ pub(in crate::mesh) struct Caller<'m> {
     pub(in crate::mesh) id: Option<&'m SpiffeId>,
     /// Whether its proxy passes on what no document names.
     pub(in crate::mesh) passes_on: bool,
-    /// The files in which rules may ask that a header is not there.
-    pub(in crate::mesh) by_absence: BTreeSet<&'m str>,
 }
 
 /// A request as it is sent on, as far as it is known.
@@ -53,6 +50,13 @@ enum Judged {
     Told(Course),
     /// One of these; what would have to be known.
     Open([Course; 2], String),
+}
+
+/// What policies for a service say.
+enum Denial {
+    Told(String),
+    /// What would have to be known.
+    Open(String),
 }
 
 impl Caller<'_> {
@@ -85,7 +89,7 @@ impl Caller<'_> {
             HttpDecision::Routed(routed) => self.routed(sent, &call, &routed),
         };
         for PassedOver { route, matched } in routes.passed_over(&call) {
-            if let Some(asks) = unrecorded(matched, route) {
+            if let Some(asks) = unrecorded(matched, route).filter(|_| matched.may_hold(&call)) {
                 let by = line_of(matched, route);
                 let by = &by;
                 let taken = Taken { route, matched, by };
@@ -267,47 +271,49 @@ impl Caller<'_> {
             outcome: Outcome::Denied,
             by,
         };
-        match self.may_call(sent, called, onward) {
-            Allowed::Yes => Judged::Told(cluster),
-            Allowed::No(why) => Judged::Told(denied(why)),
-            Allowed::Unclear(asks) => Judged::Open(
+        match self.denial(sent, called, onward) {
+            None => Judged::Told(cluster),
+            Some(Denial::Told(why)) => Judged::Told(denied(why)),
+            Some(Denial::Open(asks)) => Judged::Open(
                 [cluster, denied("a policy for the service".to_owned())],
                 asks,
             ),
         }
     }
 
-    fn may_call(&self, sent: &Sent, called: Called<'_>, onward: Option<&Onward<'_>>) -> Allowed {
+    /// Whether policies for the service deny it, or may.
+    fn denial(
+        &self,
+        sent: &Sent,
+        called: Called<'_>,
+        onward: Option<&Onward<'_>>,
+    ) -> Option<Denial> {
         let caller = sent.caller.as_ref().or(self.id);
-        let explained = match onward {
-            None => self.model.explain_may_connect(called, caller),
-            Some(onward) => {
-                let arrival = Arrival {
-                    service: called.service.name.clone(),
-                    port: called.port.number,
-                    authority: onward.authority.to_owned(),
-                    path: onward.path.clone().into_owned(),
-                    headers: HeaderMap::new(),
-                };
-                let http = Http {
-                    method: onward.method,
-                    path: &arrival.path,
-                    host: &arrival.authority,
-                    headers: &arrival.headers,
-                    token: None,
-                };
-                self.model.explain_may_call(&arrival, caller, http)
+        let headers = HeaderMap::new();
+        let http = onward.map(|onward| Http {
+            method: onward.method,
+            path: onward.path,
+            host: onward.authority,
+            headers: &headers,
+            token: None,
+        });
+        let decision = self.model.may_call_recorded(called, caller, http)?;
+        if caller.is_none() {
+            return Some(Denial::Open(format!(
+                "a policy for service {} asks who calls (--from says it)",
+                called.service.name
+            )));
+        }
+        match decision {
+            RecordedDecision::Permitted(_) => None,
+            RecordedDecision::Denied(None) => {
+                Some(Denial::Told("no ALLOW policy matches".to_owned()))
             }
-        };
-        let service = &called.service.name;
-        match (explained, caller) {
-            (None, _) => Allowed::Yes,
-            (Some(_), None) => Allowed::Unclear(format!(
-                "a policy for service {service} asks who calls (--from says it)"
-            )),
-            (Some(explained), Some(_)) => {
-                Allowed::by(&explained, onward.is_some(), &self.by_absence)
-            }
+            RecordedDecision::Denied(Some(rule)) => Some(Denial::Told(rule.to_string())),
+            RecordedDecision::CannotBeTold(open) => Some(Denial::Open(format!(
+                "{} asks for {}",
+                open.rule, open.condition
+            ))),
         }
     }
 }
@@ -339,12 +345,13 @@ fn refused(why: &NotCalled, unnamed: Outcome) -> Course {
 
 /// What a match asks for that no log has, in its own words: it could be there or not.
 fn unrecorded(matched: &HttpMatch, route: &HttpRoute) -> Option<String> {
-    let asks = matched.to_string();
-    let has = |what: &str| asks.starts_with(what) || asks.contains(&format!(", {what}"));
-    let found = ["header ", "without header ", "query "]
-        .into_iter()
-        .any(has);
-    found.then(|| format!("the match on {} asks for {asks}", line_of(matched, route)))
+    let asks = || {
+        format!(
+            "the match on {} asks for {matched}",
+            line_of(matched, route)
+        )
+    };
+    matched.asks_unrecorded().then(asks)
 }
 
 fn line_of(matched: &HttpMatch, route: &HttpRoute) -> String {

@@ -5,7 +5,6 @@
 //! A log does not hold all that policies may ask for: what depends on the rest cannot be told, and
 //! is counted as that. The log is read line by line, whatever its size.
 
-mod allowed;
 mod course;
 mod draw;
 mod line;
@@ -27,7 +26,6 @@ use signet_identity::TrustDomain;
 use signet_mesh::{Http, MtlsMode, RecordedDecision, Request, WorkloadModel};
 
 use crate::output::{Answer, Exit, Format, Text, text};
-pub(super) use allowed::by_absence;
 pub(super) use course::Caller;
 use line::{LeftOut, Line};
 use outcome::Compared;

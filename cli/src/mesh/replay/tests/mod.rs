@@ -57,7 +57,6 @@ fn replayed_by(
             own: id::parse_trust_domain("example.org").unwrap(),
             id,
             passes_on: false,
-            by_absence: by_absence(&sources),
         },
     };
     let mut file = tempfile::NamedTempFile::new().unwrap();

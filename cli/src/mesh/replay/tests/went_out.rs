@@ -200,6 +200,10 @@ fn what_asks_for_headers_or_the_query_is_not_guessed() {
             "{out}"
         );
     }
+    // A request that the path alone keeps from the match is not in question.
+    let elsewhere = by("uri: { prefix: /b }, headers: { x-beta: {} }");
+    let (good, out, _) = replayed(&elsewhere, &sent("/a", V1), Format::Pretty);
+    assert!(good && out.starts_with("1 as before, "), "{out}");
     // Whatever its headers were, it would go to neither place where it went.
     let log = sent("/a", "outbound|80|v3|shop.test");
     let (good, out, _) = replayed(&by("headers: { x-beta: {} }"), &log, Format::Pretty);
