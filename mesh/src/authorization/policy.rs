@@ -7,7 +7,7 @@ use super::{
     condition::{Condition, Held, Test},
     request::Request,
 };
-use crate::object::{Located, ObjectName, Selector};
+use crate::object::{ObjectName, Selector, located};
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Policy {
@@ -25,21 +25,7 @@ pub(crate) struct Policy {
     pub(crate) rules: Vec<Rule>,
 }
 
-impl Located for Policy {
-    const NOUN: &'static str = "policy";
-
-    fn name(&self) -> &ObjectName {
-        &self.name
-    }
-
-    fn file(&self) -> &Arc<str> {
-        &self.file
-    }
-
-    fn line(&self) -> u64 {
-        self.line
-    }
-}
+located!(Policy, "policy");
 
 /// `from`, `to` and `when` must all hold; a part that was not written holds always.
 #[derive(Debug, PartialEq)]

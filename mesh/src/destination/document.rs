@@ -11,7 +11,7 @@ use super::{
     policy::{ByPort, TrafficPolicy, Written},
 };
 use crate::{
-    object::{ExportTo, LOAD_BALANCER, Located, Object, ObjectName, Selector},
+    object::{ExportTo, LOAD_BALANCER, Object, ObjectName, Selector, located},
     problem::Problems,
     read::{
         HostName, labels, scalar,
@@ -70,21 +70,7 @@ impl DestinationRule {
     }
 }
 
-impl Located for DestinationRule {
-    const NOUN: &'static str = "DestinationRule";
-
-    fn name(&self) -> &ObjectName {
-        &self.name
-    }
-
-    fn file(&self) -> &Arc<str> {
-        &self.file
-    }
-
-    fn line(&self) -> u64 {
-        self.line
-    }
-}
+located!(DestinationRule, "DestinationRule");
 
 /// The `DestinationRule` that an object holds.
 pub(crate) fn read(object: Object<'_>, problems: &mut Problems) -> Option<DestinationRule> {

@@ -14,7 +14,7 @@ pub use hierarchy::ObjectRef;
 pub(crate) use hierarchy::{Hierarchy, Inherited, Level};
 pub use kind::Kind;
 pub use name::ObjectName;
-pub(crate) use objects::{Change, Located, Objects};
+pub(crate) use objects::{Change, Located, Objects, located};
 pub(crate) use selector::Selector;
 pub use workload::Workload;
 

@@ -22,6 +22,30 @@ pub(crate) trait Located {
     fn line(&self) -> u64;
 }
 
+/// Lets a type be [`Located`] by its fields `name`, `file` and `line`; the noun is what it is
+/// called in messages.
+macro_rules! located {
+    ($object:ty, $noun:literal) => {
+        impl $crate::object::Located for $object {
+            const NOUN: &'static str = $noun;
+
+            fn name(&self) -> &$crate::object::ObjectName {
+                &self.name
+            }
+
+            fn file(&self) -> &::std::sync::Arc<str> {
+                &self.file
+            }
+
+            fn line(&self) -> u64 {
+                self.line
+            }
+        }
+    };
+}
+
+pub(crate) use located;
+
 /// Objects of one kind by their names. A copy shares what it has with the other, so that it costs
 /// nothing, and a change of it no more than what is changed.
 #[derive(Debug)]

@@ -13,6 +13,8 @@ pub(crate) struct ByHost<T> {
     hosts: ByName<T>,
     /// By the name below which they are.
     domains: ByName<T>,
+    /// How many of the hosts have shorter names.
+    shortened: usize,
 }
 
 type ByName<T> = HashTrieMapSync<Box<str>, Several<T>>;
@@ -27,7 +29,11 @@ impl<T> ByHost<T> {
             let known = self.exactly(host).iter().cloned();
             known.partition(|it| is_before(it))
         };
+        let is_new = before.is_empty() && after.is_empty();
         let all = before.into_iter().chain([Arc::clone(value)]).chain(after);
+        if is_new && has_shorter(host) {
+            self.shortened = self.shortened.saturating_add(1);
+        }
         let (map, name) = self.map_of(host);
         map.insert_mut(name.into(), all.collect());
     }
@@ -41,7 +47,9 @@ impl<T> ByHost<T> {
             .collect();
         let (map, name) = self.map_of(host);
         if others.is_empty() {
-            map.remove_mut(name);
+            if map.remove_mut(name) && has_shorter(host) {
+                self.shortened = self.shortened.saturating_sub(1);
+            }
         } else {
             map.insert_mut(name.into(), others);
         }
@@ -78,6 +86,10 @@ impl<T> ByHost<T> {
         choose: Choose<'_, 'a, T>,
     ) -> Option<&'a Arc<T>> {
         let longer = || {
+            // Most hosts are no short names, and nothing is made up for them.
+            if self.shortened == 0 || host.ends_with(CLUSTER_DOMAIN) {
+                return None;
+            }
             let mut names = longer_names(host, own);
             names.find_map(|name| self.of_name(&name, choose))
         };
@@ -128,6 +140,7 @@ impl<T> Clone for ByHost<T> {
         Self {
             hosts: self.hosts.clone(),
             domains: self.domains.clone(),
+            shortened: self.shortened,
         }
     }
 }
@@ -137,6 +150,7 @@ impl<T> Default for ByHost<T> {
         Self {
             hosts: HashTrieMapSync::new_sync(),
             domains: HashTrieMapSync::new_sync(),
+            shortened: 0,
         }
     }
 }
@@ -148,6 +162,10 @@ fn above(host: &str) -> impl Iterator<Item = &str> {
         rest = rest.split_once('.')?.1;
         Some(rest)
     })
+}
+
+fn has_shorter(host: &HostName) -> bool {
+    matches!(host, HostName::Exact(name) if name.ends_with(CLUSTER_DOMAIN))
 }
 
 /// What a short name may stand for; `own` is the namespace of who says it.

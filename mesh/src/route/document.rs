@@ -10,7 +10,7 @@ use super::{
     rules::Rules,
 };
 use crate::{
-    object::{ExportTo, Exported, Located, Object, ObjectName, ObjectRef, Scope},
+    object::{ExportTo, Exported, Object, ObjectName, ObjectRef, Scope, located},
     problem::Problems,
     read::{
         HostName,
@@ -72,21 +72,7 @@ impl VirtualService {
     }
 }
 
-impl Located for VirtualService {
-    const NOUN: &'static str = "VirtualService";
-
-    fn name(&self) -> &ObjectName {
-        &self.name
-    }
-
-    fn file(&self) -> &Arc<str> {
-        &self.file
-    }
-
-    fn line(&self) -> u64 {
-        self.line
-    }
-}
+located!(VirtualService, "VirtualService");
 
 impl Exported for VirtualService {
     fn scope(&self) -> Scope<'_> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{endpoint::Endpoint, port::ServicePort};
 use crate::{
     cidr::Cidr,
-    object::{ExportTo, Located, ObjectName, Selector},
+    object::{ExportTo, ObjectName, Selector, located},
     read::{HostName, SubjectAltName},
 };
 
@@ -65,34 +65,6 @@ impl ServiceEntry {
     }
 }
 
-impl Located for ServiceEntry {
-    const NOUN: &'static str = "ServiceEntry";
+located!(ServiceEntry, "ServiceEntry");
 
-    fn name(&self) -> &ObjectName {
-        &self.name
-    }
-
-    fn file(&self) -> &Arc<str> {
-        &self.file
-    }
-
-    fn line(&self) -> u64 {
-        self.line
-    }
-}
-
-impl Located for WorkloadEntry {
-    const NOUN: &'static str = "WorkloadEntry";
-
-    fn name(&self) -> &ObjectName {
-        &self.name
-    }
-
-    fn file(&self) -> &Arc<str> {
-        &self.file
-    }
-
-    fn line(&self) -> u64 {
-        self.line
-    }
-}
+located!(WorkloadEntry, "WorkloadEntry");

@@ -153,8 +153,7 @@ struct Ends<'m> {
 
 impl Explain {
     pub(super) fn answer(&self) -> anyhow::Result<Answer> {
-        let sources = sources::read(&self.files)?;
-        let model = match model(&sources) {
+        let model = match model(&sources::read(&self.files)?) {
             Ok(model) => model,
             Err(errors) => return Ok(refused(&errors)),
         };
